@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make model` and `make test` set up .venv from requirements.lock by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := uv==0.13.9
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help model test test-long lint types fmt check lock results clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); sys.exit(0 if ok else f"Python {v[0]}.{v[1]} found: 3.11, 3.12 or 3.13 is needed; call make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+model: .venv/ready  ## the whole way: teacher, student, TFLite, gates, report (ARGS="--seed 7" adds flags)
+	$(BIN)/python -m pipeline.build --target tflite $(ARGS)
+
+test: .venv/ready  ## the fast tests, offline
+	$(BIN)/python -m pytest $(ARGS)
+
+test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: .venv/ready  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready  ## mypy --strict
+	$(BIN)/mypy
+
+fmt: .venv/ready  ## format and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint types test  ## what continuous integration runs
+
+lock:  ## pin the environment again from pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+		--all-extras --no-emit-package distilbert-mobile -o requirements.lock pyproject.toml
+
+results: .venv/ready  ## the figures of docs/results.md again: hours
+	$(BIN)/python docs/make_results.py $(ARGS)
+
+clean:  ## remove the environment and the builds
+	rm -rf .venv build

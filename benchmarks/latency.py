@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single-stream latency of several subjects on the same queries, with honest intervals.
+
+Single stream is MLPerf Inference's term (Reddi et al. 2020, section III-D): one query at a time,
+the next one sent when the last has been answered. Subjects are interleaved query by query, so
+that a machine which slows down for a while slows all of them down and their ratio stays right.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Q = TypeVar("Q")
+Floats = npt.NDArray[np.float64]
+
+# Linear interpolation between order statistics: NumPy's and R's default (Hyndman & Fan 1996,
+# definition 7), so that anybody gets the same percentiles from the raw samples.
+PERCENTILE_METHOD: Final = "linear"
+
+# 95 % bounds of 2,000 resamples move by about 1 % of the interval's width from seed to seed.
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+
+# The same queries' slowest times over their fastest, between 2 or 3 rounds: 1.05 to 1.08 on two
+# quiet cores, 1.12 to 1.35 with three competing processes, for calls of 5 to 70 ms. Calls under a
+# millisecond reach 1.2 by themselves: there the caution is due as well.
+BUSY_SPREAD = 1.1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one subject took, in milliseconds (but `count`, the number of samples).
+
+    `*_low` and `*_high` bound the bootstrap 95 % interval of the mean and of the median.
+    """
+
+    count: int
+    mean: float
+    mean_low: float
+    mean_high: float
+    p50: float
+    p50_low: float
+    p50_high: float
+    p90: float
+    p99: float
+    min: float
+    max: float
+
+
+def measure(
+    subjects: Mapping[str, Callable[[Q], object]],
+    queries: Sequence[Q],
+    *,
+    rounds: int,
+    seed: int,
+    warmup: int = 3,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, list[float]]:
+    """Time every subject on every query, single stream.
+
+    Args:
+        subjects: a name and a function that returns once its answer is complete (a function that
+            leaves work on an accelerator must synchronize itself).
+        queries: what the functions take; every subject gets the same ones.
+        rounds: how many times all the queries are gone through.
+        seed: of the order in which the subjects take turns, drawn anew for each query.
+        warmup: untimed calls a subject, on the first queries.
+        progress: called with (queries done, queries in all), outside the timed calls.
+
+    Returns:
+        For each subject `rounds * len(queries)` milliseconds: the first round's queries in their
+        order, then the second round's, and so on.
+
+    Raises:
+        ValueError: there is nothing to measure.
+    """
+    if not subjects or not queries or rounds < 1 or warmup < 0:
+        raise ValueError(
+            f"got {len(subjects)} subjects, {len(queries)} queries, {rounds} rounds and "
+            f"{warmup} warm-up calls; at least 1, 1, 1 and 0 are needed: nothing was measured"
+        )
+    turns = list(subjects)
+    samples: dict[str, list[float]] = {name: [] for name in turns}
+    total = rounds * len(queries)
+    for name in turns:
+        for call in range(warmup):
+            subjects[name](queries[call % len(queries)])
+
+    shuffle = random.Random(seed).shuffle
+    collects = gc.isenabled()
+    gc.disable()  # Python's collector walks every live object: its pauses are not the model's
+    try:
+        for done in range(total):
+            query = queries[done % len(queries)]
+            shuffle(turns)
+            for name in turns:
+                subject = subjects[name]
+                start = time.perf_counter_ns()
+                subject(query)
+                samples[name].append((time.perf_counter_ns() - start) / 1e6)
+            if progress is not None:
+                progress(done + 1, total)
+    finally:
+        if collects:
+            gc.enable()
+    return samples
+
+
+def summarize(samples: Sequence[float], *, rounds: int = 1, seed: int = 0) -> Summary:
+    """Describe one subject's samples.
+
+    Args:
+        samples: milliseconds, round-major as `measure` returns them.
+        rounds: how many rounds they hold. The bootstrap draws whole queries: a query asked
+            twice is no second independent observation.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no samples, samples that are not finite, or no whole number of rounds.
+    """
+    grid = _grid(samples, rounds)  # (rounds, queries)
+    p50, p90, p99 = _percentiles(grid, (50, 90, 99))
+    drawn = [grid[:, chosen] for chosen in _resample(grid.shape[1], seed)]
+    mean_low, mean_high = _interval([float(draw.mean()) for draw in drawn])
+    p50_low, p50_high = _interval([float(np.median(draw)) for draw in drawn])
+    return Summary(
+        count=grid.size,
+        mean=float(grid.mean()),
+        mean_low=mean_low,
+        mean_high=mean_high,
+        p50=p50,
+        p50_low=p50_low,
+        p50_high=p50_high,
+        p90=p90,
+        p99=p99,
+        min=float(grid.min()),
+        max=float(grid.max()),
+    )
+
+
+def ratio(
+    a: Sequence[float], b: Sequence[float], seed: int, *, rounds: int = 1
+) -> tuple[float, float, float]:
+    """How many times the mean time of `b` the mean time of `a` is, paired by query.
+
+    Args:
+        a: milliseconds of the slower subject, round-major.
+        b: milliseconds of the faster subject on the same queries, round-major.
+        seed: of the bootstrap.
+        rounds: how many rounds both hold.
+
+    Returns:
+        (mean(a) / mean(b), low, high): the bounds are the percentile bootstrap's 95 % interval
+        (Efron & Tibshirani 1993, chapter 13), where each draw takes the same queries of both.
+
+    Raises:
+        ValueError: as `summarize`, or the two differ in length, or `b` took no time.
+    """
+    slower, faster = _grid(a, rounds), _grid(b, rounds)  # (rounds, queries) each
+    if slower.shape != faster.shape:
+        raise ValueError(
+            f"got {slower.size} and {faster.size} samples; a ratio pairs the same queries: "
+            "take both from one call of measure"
+        )
+    if not faster.min() > 0:
+        raise ValueError("got a time of 0 ms in the divisor; times must be positive")
+    ratios = [
+        float(slower[:, chosen].mean() / faster[:, chosen].mean())
+        for chosen in _resample(slower.shape[1], seed)
+    ]
+    return (float(slower.mean() / faster.mean()), *_interval(ratios))
+
+
+def busy(samples: Mapping[str, Sequence[float]], *, rounds: int) -> str | None:
+    """Say whether other work disturbed the measurement.
+
+    Args:
+        samples: as `measure` returns them.
+        rounds: how many rounds they hold.
+
+    Returns:
+        None where the rounds agree, else the reason to distrust the times: the same queries took
+        longer in one round than in another, or there was one round only, which cannot tell.
+    """
+    if rounds < 2:
+        return "one round only: nothing shows whether other work disturbed it"
+    spreads = {name: _spread(_grid(times, rounds)) for name, times in samples.items()}
+    worst = max(spreads, key=lambda name: spreads[name])
+    if spreads[worst] <= BUSY_SPREAD:
+        return None
+    return (
+        f"the machine was busy: {worst} took {spreads[worst]:.2f} times as long in each query's "
+        f"slowest round as in its fastest (at most {BUSY_SPREAD:.2f} is expected)"
+    )
+
+
+def _spread(grid: Floats) -> float:
+    """Slowest over fastest round of each query of `grid` (rounds, queries), weighted by time."""
+    return float(grid.max(axis=0).sum() / grid.min(axis=0).sum())
+
+
+def _grid(samples: Sequence[float], rounds: int) -> Floats:
+    """Samples as a (rounds, queries) array."""
+    times = np.asarray(samples, dtype=np.float64)
+    if times.size == 0 or rounds < 1 or times.size % rounds or not np.isfinite(times).all():
+        raise ValueError(
+            f"got {times.size} samples and {rounds} rounds; finite samples are needed, the same "
+            "number in every round"
+        )
+    return times.reshape(rounds, -1)  # (rounds * queries,) -> (rounds, queries)
+
+
+def _resample(queries: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the bootstrap's draws: indices of `queries` queries, taken with replacement."""
+    generator = np.random.default_rng(seed)
+    for _ in range(RESAMPLES):
+        yield generator.integers(queries, size=queries)
+
+
+def _interval(statistics: Sequence[float]) -> tuple[float, float]:
+    """The percentile interval of a statistic's bootstrap distribution."""
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = _percentiles(np.asarray(statistics), (tail, 100 - tail))
+    return low, high
+
+
+def _percentiles(values: npt.NDArray[Any], percents: Sequence[float]) -> list[float]:
+    return [float(p) for p in np.percentile(values, percents, method=PERCENTILE_METHOD)]

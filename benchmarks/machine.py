@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine a number was measured on: enough to judge the number, nothing that identifies it.
+
+No host name, user name or path is ever collected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# What decides which matrix kernels a runtime can pick: vector width, 16-bit floats, 8-bit dot
+# products; names as Linux lists them (asimd is what 64-bit Arm calls NEON).
+RELEVANT_FLAGS = (
+    *("avx", "fma", "f16c", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni"),
+    *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
+    *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
+
+CPU_INFO = Path("/proc/cpuinfo")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def describe() -> dict[str, Any]:
+    """Describe this machine, now.
+
+    Returns:
+        JSON values: `cpu`, `architecture`, `logical_cores` (those this process may use), `flags`,
+        `governor`, `memory_bytes`, `os`, `kernel`, `python`, `load_average` (1, 5 and 15
+        minutes), `gpus`. What this system does not tell is None.
+    """
+    cpu, flags = parse_cpu_info(_read(CPU_INFO) or "")
+    return {
+        "cpu": cpu or _apple_cpu() or platform.processor() or None,
+        "architecture": platform.machine(),
+        "logical_cores": _usable_cores(),
+        "flags": flags,
+        "governor": _read(GOVERNOR),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "os": _os_name(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "gpus": _gpus(),
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """Installed version of each distribution package, None for one that is not installed."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def parse_cpu_info(text: str) -> tuple[str | None, list[str]]:
+    """Model name and relevant flags from Linux's /proc/cpuinfo; (None, []) from an empty text."""
+    entries: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            entries.setdefault(name.strip(), value.strip())  # the first core speaks for all
+    model = entries.get("model name")
+    if not model and "CPU part" in entries:  # 64-bit Arm gives numbers, not a name
+        model = f"Arm implementer {entries.get('CPU implementer')} part {entries['CPU part']}"
+    present = set((entries.get("flags") or entries.get("Features") or "").split())
+    return model or None, [flag for flag in RELEVANT_FLAGS if flag in present]
+
+
+def _apple_cpu() -> str | None:
+    if sys.platform != "darwin":
+        return None
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return None
+
+
+def _usable_cores() -> int | None:
+    # macOS has no affinity; a container's or taskset's limit counts where there is one.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _os_name() -> str:
+    with contextlib.suppress(OSError):
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    return platform.platform(terse=True)
+
+
+def _gpus() -> list[dict[str, Any]]:
+    """GPUs that torch sees, where torch is in use anyway: a probe must not pay for its import."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return [{"name": device.name, "memory_bytes": device.total_memory} for device in devices]
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cold start and memory of a subject, in a process of its own.
+
+A process that has imported a training framework says nothing about the memory an app needs, so
+each subject is loaded in a fresh one: `probe` starts it, `run_probed` is what it calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Enough of a failed process's last words to see its reason, on one line.
+ERROR_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One cold start: times in milliseconds, resident memory in bytes.
+
+    `empty_rss_bytes` is what the process held before loading (the interpreter and the runtime
+    library), `peak_rss_bytes` the most it ever held, the first answer included.
+    """
+
+    load_ms: float
+    first_ms: float
+    peak_rss_bytes: int
+    empty_rss_bytes: int
+
+
+def probe(command: Sequence[str], timeout_s: float = 300) -> Probe:
+    """Run `command` in a process of its own and read the one JSON line it prints last.
+
+    Args:
+        command: program and arguments; no shell is involved.
+        timeout_s: seconds after which the process and its children are killed.
+
+    Raises:
+        ChildProcessError: it could not be started or ended with an error.
+        TimeoutError: it did not end in time.
+        ValueError: what it printed last is not a line as `run_probed` prints it.
+    """
+    shown = " ".join(" ".join(command).split())  # one line, whatever the arguments hold
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a process group of its own: children can be ended with it
+        )
+    except OSError as error:
+        raise ChildProcessError(f"memory probe cannot start: {shown}: {error.strerror}") from error
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except BaseException as error:  # an interrupt, too, must not leave processes behind
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        raise TimeoutError(
+            f"memory probe did not end within {timeout_s:g} s: {shown}: give it more time or "
+            "run it by hand"
+        ) from None
+    if process.returncode != 0:
+        said = " ".join(err.split())[-ERROR_CHARACTERS:] or "it said nothing"
+        raise ChildProcessError(f"memory probe ended with {process.returncode}: {shown}: {said}")
+    return _parse(out, shown)
+
+
+def probe_median(command: Sequence[str], runs: int, timeout_s: float = 300) -> Probe:
+    """Probe `runs` times and take each figure's median.
+
+    Raises:
+        ValueError: `runs` is below 1; and whatever `probe` raises.
+    """
+    if runs < 1:
+        raise ValueError(f"got {runs} runs of the memory probe; at least 1 is needed")
+    probes = [probe(command, timeout_s) for _ in range(runs)]
+    return Probe(
+        load_ms=statistics.median(one.load_ms for one in probes),
+        first_ms=statistics.median(one.first_ms for one in probes),
+        peak_rss_bytes=round(statistics.median(one.peak_rss_bytes for one in probes)),
+        empty_rss_bytes=round(statistics.median(one.empty_rss_bytes for one in probes)),
+    )
+
+
+def run_probed(load: Callable[[], T], answer_first: Callable[[T], object]) -> None:
+    """Be the probed process: load, answer one query, print the line that `probe` reads.
+
+    Call it with the runtime library imported and nothing loaded yet.
+    """
+    empty = rss_bytes()
+    start = time.perf_counter_ns()
+    model = load()
+    loaded = time.perf_counter_ns()
+    answer_first(model)
+    answered = time.perf_counter_ns()
+    result = Probe((loaded - start) / 1e6, (answered - loaded) / 1e6, peak_rss_bytes(), empty)
+    print(json.dumps(asdict(result)), flush=True)
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process now (on macOS: its peak so far), in bytes."""
+    return _proc_status("VmRSS") if sys.platform == "linux" else peak_rss_bytes()
+
+
+def peak_rss_bytes() -> int:
+    """The most resident memory this process has held, in bytes."""
+    if sys.platform == "linux":
+        # Not getrusage: Linux hands a parent's peak down through exec, so that a probe started by
+        # a process of 2 GB would report 2 GB.
+        return _proc_status("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def _proc_status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").split("\n"):
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024  # the kernel's "kB" are KiB
+    raise OSError(f"/proc/self/status has no {field}: memory cannot be measured on this kernel")
+
+
+def _parse(out: str, shown: str) -> Probe:
+    """Read a probed process's standard output; libraries may have chatted before the last line."""
+    lines = out.strip().splitlines()
+    last = lines[-1] if lines else ""
+    names = [field.name for field in fields(Probe)]
+    try:
+        figures = json.loads(last)
+    except ValueError:
+        figures = None
+    if not isinstance(figures, dict) or set(figures) != set(names):
+        raise ValueError(
+            f"memory probe printed {last[:ERROR_CHARACTERS]!r}; the last line must be one JSON "
+            f"object with {', '.join(names)}: {shown}"
+        )
+    for name, value in figures.items():
+        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+            raise ValueError(f"memory probe printed {name} = {value!r}; a number >= 0 is needed")
+    return Probe(**figures)

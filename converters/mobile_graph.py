@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forward pass of a question answering model, restated so that its export runs at any length.
+
+The weights are the Hugging Face model's own; its forward is not used, because its mask helpers
+export to operators that phones lack. The rules followed here, each of which keeps a traced graph
+free of constants that fix the sequence length S:
+
+- batch 1, hidden states of rank 2 and attention of rank 3: no reshape holds S twice;
+- position ids come from a running sum over the input: a range would be folded into a constant;
+- the start and the end logits have a linear layer each: no slice of a joint result.
+
+Architectures: Devlin et al. 2019 (BERT) and Sanh et al. 2019 (DistilBERT), both post-norm.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from converters import MASK_BIAS, ConversionError
+
+# 1e-12, which BERT and DistilBERT use, is 0 in fp16: a constant row would divide by zero. This is
+# the smallest value that survives there, far below the variances that occur (about 1).
+SMALLEST_EPS = 1e-7
+
+
+def _gelu_tanh(hidden: Tensor) -> Tensor:
+    return functional.gelu(hidden, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": _gelu_tanh,
+    "gelu_pytorch_tanh": _gelu_tanh,
+    "relu": functional.relu,
+    "silu": functional.silu,
+}
+
+# Where the two architectures keep the same parts: our name -> (DistilBERT's path, BERT's path).
+_LAYER_PARTS = {
+    "query": ("attention.q_lin", "attention.self.query"),
+    "key": ("attention.k_lin", "attention.self.key"),
+    "value": ("attention.v_lin", "attention.self.value"),
+    "merge": ("attention.out_lin", "attention.output.dense"),
+    "attention_norm": ("sa_layer_norm", "attention.output.LayerNorm"),
+    "expand": ("ffn.lin1", "intermediate.dense"),
+    "contract": ("ffn.lin2", "output.dense"),
+    "output_norm": ("output_layer_norm", "output.LayerNorm"),
+}
+
+
+class _LayerNorm(nn.Module):
+    """Layer normalization over the last dimension (Ba et al. 2016), without a single reshape."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        super().__init__()
+        self.weight, self.bias = norm.weight, norm.bias
+        self.eps = max(norm.eps, SMALLEST_EPS)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        centered = hidden - hidden.mean(-1, keepdim=True)  # (S, D)
+        variance = (centered * centered).mean(-1, keepdim=True)  # (S, 1)
+        return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+class _EncoderLayer(nn.Module):
+    """One Transformer encoder layer (Vaswani et al. 2017, section 3.1) on (S, D) hidden states."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    merge: nn.Linear
+    attention_norm: _LayerNorm
+    expand: nn.Linear
+    contract: nn.Linear
+    output_norm: _LayerNorm
+
+    def __init__(self, parts: dict[str, nn.Module], heads: int, activation: str) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, _LayerNorm(part) if isinstance(part, nn.LayerNorm) else part)
+        self.heads, self.activation = heads, ACTIVATIONS[activation]
+        # 1/sqrt(head size) goes into the weights: one operator less, and smaller scores in fp16.
+        scale = (self.query.out_features // heads) ** -0.5
+        self.query.weight.mul_(scale)
+        self.query.bias.mul_(scale)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """Apply the layer to `hidden` (S, D), with `bias` (1, 1, S) added to the scores."""
+        length, dim = hidden.shape
+
+        def split(states: Tensor) -> Tensor:
+            return states.reshape(length, self.heads, -1).transpose(0, 1)  # (S, D) -> (H, S, D/H)
+
+        query, key, value = (split(part(hidden)) for part in (self.query, self.key, self.value))
+        scores = torch.matmul(query, key.transpose(1, 2)) + bias  # (H, S, S)
+        context = torch.matmul(torch.softmax(scores, dim=-1), value)  # (H, S, D/H)
+        context = context.transpose(0, 1).reshape(length, dim)  # (H, S, D/H) -> (S, D)
+        hidden = self.attention_norm(self.merge(context) + hidden)
+        expanded = self.activation(self.expand(hidden))  # (S, F)
+        output: Tensor = self.output_norm(self.contract(expanded) + hidden)
+        return output
+
+
+class MobileQuestionAnswering(nn.Module):
+    """`DistilBertForQuestionAnswering` or `BertForQuestionAnswering`, restated for export.
+
+    Works on a copy of the weights, on the CPU in float32; the given model stays as it is.
+
+    Attributes:
+        max_length: the largest S, which is the number of rows of the position table.
+
+    Raises:
+        ConversionError: an architecture, activation or head that is not supported.
+    """
+
+    word_embeddings: nn.Embedding
+    position_embeddings: nn.Embedding
+    segment_embeddings: nn.Embedding | None
+
+    def __init__(self, model: Any) -> None:
+        """Copy the weights of `model`, and refuse what the graph cannot express."""
+        super().__init__()
+        config: Any = getattr(model, "config", None)
+        kind = getattr(config, "model_type", type(model).__name__)
+        if kind not in ("distilbert", "bert") or not hasattr(model, "qa_outputs"):
+            raise ConversionError(
+                f"cannot export {type(model).__name__} ({kind}): pass a "
+                "DistilBertForQuestionAnswering or a BertForQuestionAnswering"
+            )
+        is_bert = kind == "bert"
+        activation = config.hidden_act if is_bert else config.activation
+        if activation not in ACTIVATIONS:
+            raise ConversionError(
+                f"activation {activation!r} has no mobile form: "
+                f"train with one of {', '.join(sorted(ACTIVATIONS))}"
+            )
+        if model.qa_outputs.out_features != 2:
+            raise ConversionError(
+                f"the answer head has {model.qa_outputs.out_features} outputs: a span needs "
+                "exactly 2, start and end; set num_labels=2 and train again"
+            )
+        if getattr(config, "position_embedding_type", "absolute") != "absolute":
+            raise ConversionError(
+                f"position embeddings of type {config.position_embedding_type!r} cannot be "
+                "exported: train with 'absolute'"
+            )
+
+        source = copy.deepcopy(model).to("cpu", torch.float32).requires_grad_(False)
+        body = source.bert if is_bert else source.distilbert
+        self.word_embeddings = body.embeddings.word_embeddings
+        self.position_embeddings = body.embeddings.position_embeddings
+        # A student has no segments; the graph keeps the input, which runtimes count on.
+        self.segment_embeddings = body.embeddings.token_type_embeddings if is_bert else None
+        self.embedding_norm = _LayerNorm(body.embeddings.LayerNorm)
+        self.layers = nn.ModuleList(
+            _EncoderLayer(
+                {name: layer.get_submodule(path[is_bert]) for name, path in _LAYER_PARTS.items()},
+                config.num_attention_heads,
+                activation,
+            )
+            for layer in (body.encoder.layer if is_bert else body.transformer.layer)
+        )
+        self.start, self.end = (_one_output(source.qa_outputs, row) for row in (0, 1))
+        self.max_length = self.position_embeddings.num_embeddings
+        self.eval()
+
+    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Score every token as the start and as the end of the answer.
+
+        Args:
+            ids: token ids, int32 (1, S), S at most `max_length`.
+            mask: 1 for a token, 0 for padding, int32 (1, S).
+            segment_ids: 0 for the question, 1 for the context, int32 (1, S).
+
+        Returns:
+            start_logits and end_logits, float32 (1, S); `MASK_BIAS` is added to padding.
+        """
+        bias = (1.0 - mask.to(self.start.weight.dtype)) * MASK_BIAS  # (1, S)
+        # Every id is >= 0, but the converter cannot know: the sum stays in the graph.
+        positions = torch.cumsum((ids >= 0).to(torch.int32), dim=1, dtype=torch.int32) - 1
+        hidden = self.word_embeddings(ids.reshape(-1))  # (1, S) -> (S, D)
+        hidden = hidden + self.position_embeddings(positions.reshape(-1))  # (1, S) -> (S, D)
+        if self.segment_embeddings is not None:
+            hidden = hidden + self.segment_embeddings(segment_ids.reshape(-1))  # (1, S) -> (S, D)
+        hidden = self.embedding_norm(hidden)
+        for layer in self.layers:
+            hidden = layer(hidden, bias.reshape(1, 1, -1))  # (1, S) -> (1, 1, S)
+        start_logits = self.start(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
+        end_logits = self.end(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
+        return start_logits, end_logits
+
+
+def _one_output(head: nn.Linear, row: int) -> nn.Linear:
+    """Row `row` of a linear layer as a linear layer of one output."""
+    single = nn.Linear(head.in_features, 1)
+    single.weight = nn.Parameter(head.weight[row : row + 1].clone(), requires_grad=False)
+    single.bias = nn.Parameter(head.bias[row : row + 1].clone(), requires_grad=False)
+    return single

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks an exported file, or a model folder, a question about your own text.
+
+    python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes.txt "Who came?"
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pipeline import __version__
+from pipeline.data.features import Limits
+from pipeline.errors import UserError
+from pipeline.evaluate import Answer, Answerer
+
+
+def ask(
+    file: tyro.conf.Positional[Path],
+    question: tyro.conf.Positional[str],
+    /,
+    context: Annotated[str, tyro.conf.arg(metavar="TEXT|FILE|-")],
+    threads: int = 1,
+    padded: bool = False,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Answer a question from a passage with an exported file.
+
+    Args:
+        file: An exported file with its model.json beside it, or a Hugging Face folder.
+        question: What to ask.
+        context: The passage: the text itself, a UTF-8 text file, or - for standard input.
+        threads: Threads of the runtime.
+        padded: Pad to the longest length instead of running each window at its own.
+        as_json: Print one JSON object instead of lines for a person.
+    """
+    answerer = open_answerer(file, threads=threads, padded=padded)
+    answer = answerer.answer(question, _read_context(context))
+    if as_json:
+        print(json.dumps(asdict(answer), ensure_ascii=False))
+    else:
+        print(_lines(answer))
+
+
+def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answerer:
+    """Opens a file with the tokenizer and the limits that belong to it.
+
+    Raises:
+        UserError: if the file, its model.json or its vocabulary is missing or damaged.
+    """
+    from converters import ConversionError
+    from converters.runtimes import open_predictor
+
+    try:
+        model = open_predictor(file, threads)
+    except ConversionError as error:
+        raise UserError(str(error)) from error
+    if file.is_dir():
+        from pipeline.teacher import load_tokenizer
+
+        limits = Limits()
+        return Answerer(model, load_tokenizer(file), limits, pad_to=limits.max_length if padded else None)
+    description = _description(file.parent / "model.json")
+    try:
+        limits = Limits(**description["limits"])
+        tokenizer = _tokenizer(file.parent, description["tokenizer"])
+        may_abstain = bool(description["may_abstain"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{file.parent / 'model.json'} lacks {error}: build the file again") from error
+    return Answerer(
+        model, tokenizer, limits, pad_to=limits.max_length if padded else None, may_abstain=may_abstain
+    )
+
+
+def _description(path: Path) -> dict[str, Any]:
+    from pipeline.export import MODEL_SCHEMA
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = document["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"no readable {path}: it belongs beside the exported file") from error
+    if version != MODEL_SCHEMA:
+        raise UserError(f"{path} has schema {version}, this version reads {MODEL_SCHEMA}: build the file again")
+    return dict(document)
+
+
+def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
+    """A BERT tokenizer from vocab.txt, as an app would make it."""
+    from transformers import BertTokenizerFast
+
+    from pipeline.artifacts import sha256
+
+    vocabulary = folder / str(description["file"])
+    if not vocabulary.is_file():
+        raise UserError(f"no {vocabulary}: the vocabulary belongs beside the exported file")
+    if sha256(vocabulary) != description["sha256"]:
+        raise UserError(f"{vocabulary} is not the vocabulary that model.json names: build the file again")
+    return BertTokenizerFast(
+        vocab=str(vocabulary),
+        do_lower_case=description["lower_case"],
+        strip_accents=description["strip_accents"],
+        tokenize_chinese_chars=description["split_cjk"],
+        **{f"{name}_token": entry["piece"] for name, entry in _special(description).items()},
+    )
+
+
+def _special(description: dict[str, Any]) -> dict[str, Any]:
+    names = {"unknown": "unk"}
+    return {names.get(name, name): entry for name, entry in description["special"].items()}
+
+
+def _read_context(context: str) -> str:
+    if context == "-":
+        return sys.stdin.read()
+    try:
+        path = Path(context)
+        if len(context) < 4096 and path.is_file():
+            return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # a text that no file can be called by is a text
+        if isinstance(error, UnicodeDecodeError):
+            raise UserError(f"{context} is not UTF-8 text (byte {error.start}): convert it") from error
+    return context
+
+
+def _lines(answer: Answer) -> str:
+    if not answer.text:
+        said = "no answer in this text"
+    else:
+        said = f"{answer.text}\n  characters {answer.start} to {answer.end}, score {answer.score:.2f}"
+    return (
+        f"{said}\n  {answer.infer_ms:.1f} ms for {answer.windows} window{'s' * (answer.windows > 1)}, "
+        f"tokenizing {answer.tokenize_ms:.1f} ms, decoding {answer.decode_ms:.1f} ms"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; exit code 2 for the user's mistake."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in arguments:
+        print(f"pipeline {__version__}")
+        return 0
+    try:
+        tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

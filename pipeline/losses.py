@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The losses of DistilBERT (arXiv 1910.01108, sections 2 and 4.1), each a plain function of tensors.
+
+All of them return a scalar float32 tensor, averaged over what they look at; half-precision inputs
+are computed in float32, where exponentials and small differences survive.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IGNORED = -100  # the label that transformers and torch leave out of a cross-entropy
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """L_ce: divergence of the student's softened distribution from the teacher's.
+
+    KL(teacher || student) of softmax(logits / T), times T squared so that its gradients keep their
+    size whatever the temperature (Hinton et al. 2015, section 2).  It differs from the
+    cross-entropy over soft targets by the teacher's entropy, which has no gradient.
+
+    Args:
+        student: logits [N, classes].
+        teacher: logits [N, classes].
+        temperature: T > 0.
+    """
+    if not len(student):
+        return student.sum() * 0.0  # keeps the graph whole where a batch has no such token
+    log_q = F.log_softmax(student.float() / temperature, dim=-1)
+    log_p = F.log_softmax(teacher.float() / temperature, dim=-1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+
+
+def masked_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """L_mlm: cross-entropy on the masked tokens.
+
+    Args:
+        logits: [N, vocabulary].
+        labels: int64 [N], `IGNORED` where the token was not masked.
+    """
+    if not (labels != IGNORED).any():
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits.float(), labels, ignore_index=IGNORED)
+
+
+def cosine_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """L_cos: 1 - cosine between hidden states, both [N, dim]."""
+    return (1.0 - F.cosine_similarity(student.float(), teacher.float(), dim=-1)).mean()
+
+
+def hidden_state_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of hidden states [N, dim], relative to the teacher's mean square.
+
+    Dividing by the teacher's size makes layers and teachers comparable: 0 is a perfect match and 1
+    is what an all-zero student would get.  (Not in DistilBERT; patient distillation and TinyBERT
+    match intermediate layers in this spirit.)
+    """
+    teacher = teacher.float()
+    return F.mse_loss(student.float(), teacher) / teacher.pow(2).mean().clamp_min(1e-6)
+
+
+def span_loss(start: Tensor, end: Tensor, start_label: Tensor, end_label: Tensor) -> Tensor:
+    """L_squad: mean of the two cross-entropies over the answer's first and last position.
+
+    Args:
+        start, end: logits [B, S], padding already masked with a large negative number.
+        start_label, end_label: int64 [B].
+    """
+    return (
+        F.cross_entropy(start.float(), start_label) + F.cross_entropy(end.float(), end_label)
+    ) / 2
+
+
+def span_distillation_loss(
+    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], temperature: float
+) -> Tensor:
+    """L_ce of the second distillation step: over the positions of a window, start and end alike.
+
+    Args:
+        student, teacher: (start, end) logits, each [B, S], padding masked in both.
+        temperature: T > 0.
+    """
+    return (
+        distillation_loss(student[0], teacher[0], temperature)
+        + distillation_loss(student[1], teacher[1], temperature)
+    ) / 2
+
+
+def mask_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
+    """Logits [B, S] with padding (0 in attention_mask [B, S]) out of the running.
+
+    A finite number, since -inf times a zero probability is NaN in the divergence.
+    """
+    return logits.float().masked_fill(attention_mask == 0, -1e4)

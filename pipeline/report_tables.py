@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report says below its headline: sections and tables of finished strings.
+
+Markdown, HTML and the console render the same tables, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.report_schema import File, Lengths, Model, Ratio, Report, Subject, Summary
+
+DASH = "—"  # stands for every figure that the report does not hold
+TIMES = "\u00d7"
+TO = "\u2013"
+PASSED, FAILED = "✓ passed", "✗ failed"
+SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
+NATURAL: Lengths = "natural"
+PADDED: Lengths = "padded"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: numbers are aligned right, code is set in a fixed width."""
+
+    name: str
+    cells: Sequence[str]
+    kind: Literal["text", "number", "code", "prose"] = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length."""
+
+    title: str
+    columns: Sequence[Column]
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells, row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs and tables; HTML folds what few readers need."""
+
+    anchor: str
+    title: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    folded: bool = False
+
+
+def sections(report: Report) -> list[Section]:
+    """Everything below the headline."""
+    return [
+        Section(
+            "models",
+            "Models and files",
+            [
+                "1 MB is 10⁶ bytes. Exact match and F1 are percent, on "
+                f"{report['data']['eval']['name']}. A file's scores are its own, not its model's."
+            ],
+            [_models_table(report), _files_table(report)],
+        ),
+        _latency_section(report),
+        Section(
+            "gates",
+            "Gates",
+            [
+                "An exported file is compared with the PyTorch model it comes from. A file passes "
+                "its gate if every check holds."
+            ],
+            [_gates_table(report)],
+        ),
+        Section("build", "Build", [], [_stages_table(report)]),
+        Section("data", "Data", [], [_data_table(report)]),
+        Section("machine", "Machine", [], [_pairs(report["machine"], space=" ")]),
+        Section(
+            "checksums",
+            "Checksums",
+            [],
+            [
+                Table(
+                    "",
+                    [
+                        Column("File", [file["path"] for file in report["files"]], "code"),
+                        Column("SHA-256", [file["sha256"] for file in report["files"]], "code"),
+                    ],
+                )
+            ],
+            folded=True,
+        ),
+        Section("versions", "Versions", [], [_pairs(report["versions"])], folded=True),
+        Section("config", "Configuration", [], [_pairs(report["config"])], folded=True),
+    ]
+
+
+def overview(report: Report) -> Table:
+    """The table that a build ends with: one line a model or file."""
+    models, files = report["models"], report["files"]
+    timed = [subject_of(report, entry["name"]) for entry in [*models, *files]]
+    gates = [file["gate"] for file in files]
+    return Table(
+        "",
+        [
+            Column("Name", [entry["name"] for entry in [*models, *files]]),
+            Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
+            number("MB", [megabytes(entry["bytes"]) for entry in [*models, *files]]),
+            number("EM", [entry["exact_match"] for entry in [*models, *files]], 1),
+            number("F1", [entry["f1"] for entry in [*models, *files]], 1),
+            number("p90 ms, natural", [value_of(_times(one, NATURAL), "p90") for one in timed]),
+            number("p90 ms, padded", [value_of(_times(one, PADDED), "p90") for one in timed]),
+            Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
+        ],
+    )
+
+
+def scored(report: Report, subject: str) -> File | Model | None:
+    """The file or model whose accuracy a latency subject has: its own, or as `MODEL-fp32`."""
+    entries: list[File | Model] = [*report["files"], *report["models"]]
+    for entry in entries:
+        if entry["name"] == subject:
+            return entry
+    return model_named(report, subject.removesuffix("-fp32"))
+
+
+def subject_of(report: Report, name: str) -> Subject | None:
+    """The latency subject of a file or model, the reverse of `scored`."""
+    subjects = report["latency"]["subjects"] if report["latency"] else {}
+    if name in subjects:
+        return subjects[name]
+    exported = f"{name}-fp32"
+    return subjects.get(exported) if scored(report, exported) is model_named(report, name) else None
+
+
+def number(name: str, values: Sequence[float | None], decimals: int | None = None) -> Column:
+    """A column of numbers, all with the decimals that the smallest needs for three digits."""
+    decimals = _decimals(values) if decimals is None else decimals
+    cells = [DASH if value is None else f"{value:,.{decimals}f}" for value in values]
+    return Column(name, cells, "number")
+
+
+def three_digits(value: float) -> str:
+    """A number alone, with three significant digits where it has decimals at all."""
+    return number("", [value]).cells[0]
+
+
+def megabytes(size: float | None) -> float | None:
+    """Bytes as MB, 10^6 bytes."""
+    return None if size is None else size / 1e6
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person writes them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60) if seconds >= 3600 else int(seconds // 60)
+    if seconds >= 3600:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {int(seconds % 60):02d} s"
+
+
+def _models_table(report: Report) -> Table:
+    models = report["models"]
+    return Table(
+        "Models",
+        [
+            Column("Model", [model["name"] for model in models]),
+            number("Layers", [model["layers"] for model in models], 0),
+            number("Hidden size", [model["hidden_size"] for model in models], 0),
+            number("Parameters", [model["parameters"] for model in models], 0),
+            number("In embeddings", [model["parameters_embedding"] for model in models], 0),
+            number("MB", [megabytes(model["bytes"]) for model in models]),
+            number("EM", [model["exact_match"] for model in models], 1),
+            number("F1", [model["f1"] for model in models], 1),
+        ],
+    )
+
+
+def _files_table(report: Report) -> Table:
+    files = report["files"]
+    return Table(
+        "Files",
+        [
+            Column("File", [file["name"] for file in files]),
+            Column("Target", [file["target"] for file in files]),
+            Column("Precision", [file["precision"] for file in files]),
+            number("MB", [megabytes(file["bytes"]) for file in files]),
+            number("EM", [file["exact_match"] for file in files], 1),
+            number("F1", [file["f1"] for file in files], 1),
+            Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
+            Column("Path", [file["path"] for file in files], "code"),
+        ],
+    )
+
+
+def _latency_section(report: Report) -> Section:
+    latency = report["latency"]
+    if latency is None:
+        return Section("latency", "Latency", ["Latency was not measured."])
+    method = latency["method"].rstrip(".")
+    paragraphs = [
+        f"{method[:1].upper()}{method[1:]}. Threads: {latency['threads']}; questions: "
+        f"{latency['queries']:,}, {latency['mean_tokens']:,.1f} tokens on average; rounds: "
+        f"{latency['rounds']}. Padded means to {latency['padded_length']} tokens."
+    ]
+    if latency["busy"]:
+        paragraphs.append(f"Caution: {latency['busy']}.")
+    entries = {name: scored(report, name) for name in latency["subjects"]}
+    borrowed = [name for name, entry in entries.items() if entry and entry["name"] != name]
+    if borrowed:
+        paragraphs.append(f"F1 from the PyTorch model, not the file: {', '.join(borrowed)}.")
+    f1 = {name: value_of(entry, "f1") for name, entry in entries.items()}
+    tables = [
+        _times_table(latency["subjects"], f1),
+        _ratios_table(latency["ratios"]),
+        _memory_table(latency["subjects"]),
+    ]
+    return Section("latency", "Latency", paragraphs, tables)
+
+
+def _times_table(subjects: dict[str, Subject], f1: dict[str, float | None]) -> Table:
+    timed = [
+        (name, lengths, times)
+        for lengths in (NATURAL, PADDED)
+        for name, subject in subjects.items()
+        if (times := _times(subject, lengths))
+    ]
+    digits = _decimals([times["p50"] for _, _, times in timed])
+    figures = [
+        number(name, [value_of(times, name) for _, _, times in timed], digits)
+        for name in ("p50", "p90", "p99", "mean")
+    ]
+    intervals = [interval(t["mean_low"], t["mean_high"], digits) for _, _, t in timed]
+    return Table(
+        "Milliseconds per question",
+        [
+            Column("Subject", [name for name, _, _ in timed]),
+            Column("Lengths", [lengths for _, lengths, _ in timed]),
+            *figures,
+            Column("95% interval of mean", intervals, "number"),
+            number("F1", [f1[name] for name, _, _ in timed], 1),
+        ],
+    )
+
+
+def _ratios_table(ratios: Sequence[Ratio]) -> Table:
+    intervals = [interval(ratio["low"], ratio["high"], 2) for ratio in ratios]
+    return Table(
+        "Ratios of mean times",
+        [
+            Column("Faster", [ratio["faster"] for ratio in ratios]),
+            Column("Lengths", [ratio["faster_lengths"] for ratio in ratios]),
+            Column("Slower", [ratio["slower"] for ratio in ratios]),
+            Column("Lengths", [ratio["slower_lengths"] for ratio in ratios]),
+            number("Ratio", [ratio["ratio"] for ratio in ratios], 2),
+            Column("95% interval", intervals, "number"),
+        ],
+    )
+
+
+def _memory_table(subjects: dict[str, Subject]) -> Table:
+    each = list(subjects.values())
+    return Table(
+        "Cold start and memory",
+        [
+            Column("Subject", list(subjects)),
+            number("Load, ms", [one["load_ms"] for one in each]),
+            number("First answer, ms", [one["first_ms"] for one in each]),
+            number("Peak memory, MB", [megabytes(one["peak_rss_bytes"]) for one in each]),
+            number("Before load, MB", [megabytes(one["empty_rss_bytes"]) for one in each]),
+            Column("Path", [one["path"] for one in each], "code"),
+        ],
+    )
+
+
+def _gates_table(report: Report) -> Table:
+    checks = [
+        (file["name"], check)
+        for file in report["files"]
+        if file["gate"]
+        for check in file["gate"]["checks"]
+    ]
+    limits = [f"{SIGNS[check['rule']]} {_plain(check['limit'])}" for _, check in checks]
+    return Table(
+        "",
+        [
+            Column("File", [name for name, _ in checks]),
+            Column("Check", [check["name"] for _, check in checks]),
+            Column("Lengths", [check["lengths"] for _, check in checks]),
+            Column("Value", [_plain(check["value"]) for _, check in checks], "number"),
+            Column("Limit", limits, "number"),
+            Column("Result", [_verdict(check["passed"]) for _, check in checks]),
+            Column("Why this limit", [check["reason"] for _, check in checks], "prose"),
+        ],
+    )
+
+
+def _stages_table(report: Report) -> Table:
+    stages = report["stages"]
+    return Table(
+        "",
+        [
+            Column("Stage", [stage["name"] for stage in stages]),
+            Column("Time", [duration(stage["seconds"]) for stage in stages], "number"),
+            Column("Run", ["resumed" if stage["resumed"] else "now" for stage in stages]),
+            Column(
+                "Facts",
+                ["; ".join(f"{k} {v}" for k, v in _flat(s["facts"])) or DASH for s in stages],
+                "prose",
+            ),
+        ],
+    )
+
+
+def _data_table(report: Report) -> Table:
+    sets: list[tuple[str, dict[str, Any]]] = [
+        (name, dict(one)) for name, one in report["data"].items() if isinstance(one, dict)
+    ]
+    return Table(
+        "",
+        [
+            Column("Used as", [name for name, _ in sets]),
+            Column("Name", [one["name"] for _, one in sets]),
+            *(
+                number(what.capitalize(), [one.get(what) for _, one in sets], 0)
+                for what in ("passages", "questions", "skipped", "samples")
+            ),
+            Column("SHA-256", [one["sha256"] for _, one in sets], "code"),
+        ],
+    )
+
+
+def _pairs(values: dict[str, Any], space: str = "_") -> Table:
+    pairs = list(_flat(values))
+    names = [name.replace("_", space) for name, _ in pairs]
+    return Table("", [Column("Name", names), Column("Value", [v for _, v in pairs], "prose")])
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as (dotted name, shown value)."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}.")
+        elif key.endswith("_bytes") and type(value) is int:
+            size = f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{three_digits(value / 1e6)} MB"
+            yield name.removesuffix("_bytes"), size
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+            yield from _flat({str(index): item for index, item in enumerate(value)}, f"{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield name, ", ".join(map(_plain, value)) or DASH
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """A value alone: numbers with four significant digits, whole ones whole."""
+    if value is None or value == "":
+        return DASH
+    if isinstance(value, str):
+        return value
+    if type(value) is float:
+        return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return json.dumps(value)  # true rather than True; no separators: a seed is no quantity
+
+
+def _verdict(passed: bool | None) -> str:
+    return "not verified" if passed is None else PASSED if passed else FAILED
+
+
+def interval(low: float, high: float, decimals: int | None = None) -> str:
+    """Both bounds of an interval."""
+    return TO.join(number("", [low, high], decimals).cells)
+
+
+def _decimals(values: Sequence[float | None]) -> int:
+    sizes = [abs(value) for value in values if value]
+    return min(3, max(0, 2 - math.floor(math.log10(min(sizes))))) if sizes else 0
+
+
+def _times(subject: Subject | None, lengths: Lengths) -> Summary | None:
+    return subject[lengths] if subject else None
+
+
+def value_of(entry: Any, key: str) -> float | None:
+    """`entry[key]`, None where there is no entry."""
+    return entry[key] if entry else None
+
+
+def model_named(report: Report, name: str) -> Model | None:
+    """The model of that name, None where there is none."""
+    return next((model for model in report["models"] if model["name"] == name), None)

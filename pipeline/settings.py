@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a build's settings together: preset, YAML file, flags; refuses what it does not know."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import tyro
+import yaml
+
+from pipeline import __version__
+from pipeline.config import Build
+from pipeline.errors import UserError
+
+GATES = "gates"  # the file of thresholds that lies under every preset; not a preset itself
+STAGES = (
+    "mlm-teacher",
+    "teacher",
+    "distilled",
+    "teacher-outputs",
+    "student",
+    "tflite",
+    "baseline",
+    "verify",
+    "benchmark",
+)
+
+
+def presets() -> list[str]:
+    """Names of the presets that come with the package."""
+    folder = resources.files("pipeline") / "presets"
+    names = (Path(f.name) for f in folder.iterdir())
+    return sorted(n.stem for n in names if n.suffix == ".yaml" and n.stem != GATES)
+
+
+def parse(arguments: Sequence[str], description: str) -> Build:
+    """The settings that a command line asks for.
+
+    Raises:
+        UserError: for an unknown preset, a bad YAML file, or values out of range, all told at once.
+        SystemExit: after `--help` and `--version`, and with code 2 for a flag that does not exist.
+    """
+    if "--version" in arguments:
+        print(f"pipeline {__version__}")
+        sys.exit(0)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default=Build.preset)
+    first.add_argument("--config", type=Path)
+    known, _ = first.parse_known_args(arguments)
+    base = load(known.preset, known.config)
+    build: Build = tyro.cli(
+        Build, prog="python -m pipeline.build", description=description, args=arguments, default=base
+    )
+    return check(build)
+
+
+def load(preset: str, config: Path | None = None) -> Build:
+    """The settings of a preset, with a YAML file over it."""
+    if preset not in presets():
+        raise UserError(f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}")
+    folder = resources.files("pipeline") / "presets"
+    document: dict[str, Any] = {}
+    for name in (GATES, preset):
+        document = _merged(document, _read(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8")))
+    if config is not None:
+        try:
+            text = config.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the settings {config}: {error}") from error
+        document = _merged(document, _read(str(config), text))
+    document["preset"] = preset
+    return _validated(_merged(dataclasses.asdict(Build()), document))
+
+
+def check(build: Build) -> Build:
+    """Checks settings, those that flags gave among them; raises a UserError with all problems."""
+    build = _validated(dataclasses.asdict(build))
+    problems = []
+    unknown = [name for name in build.force if name not in STAGES]
+    for name in unknown:
+        problems.append(f"--force {name}: no such stage{_nearest(name, STAGES)}; there are {', '.join(STAGES)}")
+    data = build.data
+    room = data.max_length - data.max_query - 3
+    if data.stride > room:
+        problems.append(
+            f"--stride {data.stride}: at most {room} with --max-length {data.max_length} and "
+            f"--max-query {data.max_query}, or pieces fall between two windows"
+        )
+    if not build.export.precision or not build.export.target:
+        problems.append("--target and --precision need at least one value each")
+    for precision in build.export.precision:
+        if precision not in build.gates:
+            problems.append(f"gates.{precision}: no thresholds; set them in the preset or in --config")
+    if problems:
+        raise UserError("; ".join(problems))
+    return build
+
+
+def as_document(build: Build) -> dict[str, Any]:
+    """The settings as JSON can hold them; paths shortened to their last part."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(entry) for entry in value]
+        if isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute()):
+            return Path(value).name
+        return value
+
+    return {key: plain(value) for key, value in dataclasses.asdict(build).items()}
+
+
+def _validated(document: Mapping[str, Any]) -> Build:
+    try:
+        return pydantic.TypeAdapter(Build).validate_python(dict(document))
+    except pydantic.ValidationError as error:
+        raise UserError("; ".join(_problem(problem) for problem in error.errors())) from error
+
+
+def _problem(problem: Any) -> str:
+    """One line for one of pydantic's errors."""
+    place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    if problem["type"] == "unexpected_keyword_argument":
+        holder: Any = Build
+        for part in problem["loc"][:-1]:
+            fields = {f.name: f for f in dataclasses.fields(holder)} if dataclasses.is_dataclass(holder) else {}
+            holder = getattr(Build(), str(part), None) if part in fields else None
+        known = [f.name for f in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
+        return f"unknown setting {place}{_nearest(str(problem['loc'][-1]), known)}"
+    return f"{place}: {problem['msg'].lower()}, not {problem['input']!r}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """`, did you mean X?` where something known is close."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, mappings merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _read(name: str, text: str) -> dict[str, Any]:
+    """A YAML file's mapping; safe loading only, so a file cannot run code."""
+    try:
+        document = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{name} holds a {type(document).__name__}: expected settings by name")
+    return document

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one training loop: transformers' Trainer, fed a fixed order of examples and a loss.
+
+What the Trainer gives: mixed precision, gradient accumulation, schedules, many devices under
+`torchrun` or `accelerate launch`, checkpoints.  What is added here: an order of examples that depends
+on the seed alone, so that a resumed run sees what an undisturbed one sees; checkpoints that count
+only when whole; and the choice between fp32 and bf16 by timing both.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, IterableDataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from pipeline.artifacts import write_json
+from pipeline.config import Hardware, Optimization
+
+Batch = dict[str, Tensor]
+Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
+
+MARKER = "complete"  # a checkpoint without this file was cut off while it was written
+GROUPED_BATCHES = 50  # batches sorted by length together: enough to save padding, few enough to mix
+
+
+class Schedule(Dataset[tuple[int, Any]]):
+    """Every example of every epoch in the order of training; item i is (i, example).
+
+    Examples of like length share a batch, as in transformers' length grouping.  The order depends on
+    nothing but the arguments.
+
+    Args:
+        examples: what is trained on.
+        lengths: in tokens, one for each example.
+        batch_size: examples in a batch over all devices.
+        epochs: may be a fraction.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, examples: Sequence[Any], lengths: Sequence[int], batch_size: int, epochs: float, seed: int
+    ) -> None:
+        self.examples = examples
+        self.order = _grouped_order(np.asarray(lengths), batch_size, epochs, seed)
+
+    def __len__(self) -> int:
+        """Examples seen in training."""
+        return len(self.order)
+
+    def __getitem__(self, i: int) -> tuple[int, Any]:
+        """The i-th example of the training, with i, from which a collator can seed its masks."""
+        return i, self.examples[int(self.order[i])]
+
+
+def _grouped_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: int) -> np.ndarray:
+    """Indices of examples, int64 [round(epochs * N)], batches of like length, batches shuffled."""
+    rng = np.random.default_rng(seed)
+    total, count = round(epochs * len(lengths)), len(lengths)
+    flat = np.concatenate([rng.permutation(count) for _ in range(-(-total // count))])[:total]
+    ordered = []
+    span = batch_size * GROUPED_BATCHES
+    for begin in range(0, total, span):
+        chunk = flat[begin : begin + span]
+        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        whole = len(chunk) // batch_size * batch_size
+        batches = chunk[:whole].reshape(-1, batch_size)
+        ordered += [rng.permutation(batches).reshape(-1), chunk[whole:]]
+    return np.concatenate(ordered) if ordered else flat
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training run reports.
+
+    Attributes:
+        steps: optimizer steps.
+        examples: examples seen.
+        precision: `fp32`, `bf16` or `fp16`.
+        losses: mean of each part of the loss over the last logging interval.
+    """
+
+    steps: int
+    examples: int
+    precision: str
+    losses: dict[str, float]
+
+    def facts(self) -> dict[str, Any]:
+        """Flat scalars for the report."""
+        parts = {f"final_{name}": round(value, 4) for name, value in self.losses.items()}
+        return {"steps": self.steps, "examples": self.examples, "precision": self.precision, **parts}
+
+
+def fit(
+    model: nn.Module,
+    examples: Dataset[Any] | IterableDataset[Any],
+    collate: Callable[[list[Any]], Batch],
+    loss: Loss,
+    *,
+    settings: Optimization,
+    hardware: Hardware,
+    seed: int,
+    scratch: Path,
+    label: str,
+) -> Fit:
+    """Trains `model` in place; goes on from the last whole checkpoint in `scratch`.
+
+    Args:
+        model: whose parameters with `requires_grad` are trained.
+        examples: a :class:`Schedule`, or a stream, for which `settings.max_steps` is needed.
+        collate: makes a batch of a list of items.
+        loss: gives the parts of the loss by name; their sum is minimized.
+        settings: rates, batch size, epochs.
+        hardware: device and precision.
+        seed: of dropout.
+        scratch: folder for checkpoints; belongs to this run alone.
+        label: shown at the progress bar.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    _set_dropout(model, settings)
+    precision = _precision(model, examples, collate, loss, settings, hardware, scratch)
+    arguments = TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=1,  # the schedule holds all epochs
+        max_steps=settings.max_steps or -1,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup,  # below 1 a share of the steps, as transformers has it
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        adam_epsilon=settings.epsilon,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=hardware.device == "cpu",
+        seed=seed,
+        save_steps=settings.checkpoint_steps,
+        save_total_limit=None,  # LossTrainer keeps the newest whole one
+        logging_steps=settings.checkpoint_steps,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=not hardware.progress,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    trainer = LossTrainer(model, arguments, collate, examples, loss, label)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch))
+    model.eval()
+    return Fit(
+        steps=trainer.state.global_step,
+        examples=trainer.state.global_step * settings.batch_size * settings.accumulate,
+        precision=precision,
+        losses=trainer.last_parts(),
+    )
+
+
+def _set_dropout(model: nn.Module, settings: Optimization) -> None:
+    """Sets the dropout modules for this training; the saved configuration keeps the model's own."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            attention = name.endswith(("attention.self.dropout", "attention.dropout"))
+            share = settings.attention_dropout if attention else settings.dropout
+            if share is not None:
+                module.p = share
+
+
+class LossTrainer(Trainer):
+    """The Trainer with a loss of ours, a fixed order and checkpoints that are whole or not there."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        collate: Callable[[list[Any]], Batch],
+        examples: Any,
+        loss: Loss,
+        label: str,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=arguments,
+            data_collator=collate,
+            train_dataset=examples,
+            callbacks=[_Label(label)],
+        )
+        self.model_accepts_loss_kwargs = False  # the Trainer divides by the accumulated batches
+        self._loss = loss
+        self._sums: dict[str, float] = {}
+        self._count = 0
+        self._last: dict[str, float] = {}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """In order: the schedule is already shuffled.  A stream has no sampler."""
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return None if isinstance(dataset, IterableDataset) else SequentialSampler(dataset)
+
+    def compute_loss(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Tensor:
+        """Sums the parts, remembers each for the log."""
+        with self.compute_loss_context_manager():
+            parts = self._loss(model, inputs)
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+        self._count += 1
+        total = torch.stack(list(parts.values())).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(
+                f"the loss became {float(total)} at step {self.state.global_step}: lower the learning "
+                "rate or pass --hardware.precision fp32"
+            )
+        return total
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the parts of the loss to each line of the log."""
+        if "loss" in logs and self._count:
+            self._last = {name: value / self._count for name, value in self._sums.items()}
+            logs = {**logs, **self._last}
+            self._sums, self._count = {}, 0
+        super().log(logs, start_time)
+
+    def last_parts(self) -> dict[str, float]:
+        """The parts of the loss, averaged over the last interval."""
+        if self._count:
+            return {name: value / self._count for name, value in self._sums.items()}
+        return self._last
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Marks the checkpoint when it is whole, and only then drops the older ones."""
+        super()._save_checkpoint(model, trial)
+        if not self.is_world_process_zero():
+            return
+        folder = Path(self.args.output_dir)
+        newest = folder / f"checkpoint-{self.state.global_step}"
+        (newest / MARKER).touch()
+        for other in folder.glob("checkpoint-*"):
+            if other != newest:
+                shutil.rmtree(other)
+
+
+class _Label(TrainerCallback):
+    """Writes the stage's name before the Trainer's progress bar."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Finds the progress bar among the callbacks by its attribute."""
+        handler = kwargs.get("callback_handler")
+        for callback in getattr(handler, "callbacks", []):
+            bar = getattr(callback, "training_bar", None)
+            if bar is not None:
+                bar.set_description(self.label)
+
+
+def _last_checkpoint(scratch: Path) -> str | None:
+    """The newest whole checkpoint; half-written ones are removed."""
+    whole = []
+    for folder in scratch.glob("checkpoint-*"):
+        if (folder / MARKER).exists():
+            whole.append(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return str(max(whole, key=lambda f: int(f.name.split("-")[1]))) if whole else None
+
+
+def _precision(
+    model: nn.Module,
+    examples: Any,
+    collate: Callable[[list[Any]], Batch],
+    loss: Loss,
+    settings: Optimization,
+    hardware: Hardware,
+    scratch: Path,
+) -> str:
+    """The precision asked for, or the faster of fp32 and bf16 on this machine.
+
+    On CPUs neither always wins: it depends on the instruction set and on the sizes.  The choice is
+    kept in `scratch`, so that a resumed run goes on as it began.
+    """
+    if hardware.precision != "auto":
+        return hardware.precision
+    record = scratch / "precision.json"
+    if record.exists():
+        return str(json.loads(record.read_text())["precision"])
+    if torch.cuda.is_available() and hardware.device != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if not isinstance(examples, Schedule) or len(examples) < 4 * settings.batch_size:
+        return "fp32"  # too short a run to be worth timing
+    seconds = _time_precisions(model, examples, collate, loss, settings.batch_size)
+    chosen = min(seconds, key=lambda name: seconds[name])
+    write_json(record, {"precision": chosen, "seconds_per_step": seconds})
+    return chosen
+
+
+def _time_precisions(
+    model: nn.Module, examples: Schedule, collate: Callable[[list[Any]], Batch], loss: Loss, size: int
+) -> dict[str, float]:
+    """Seconds of a forward and backward pass in each precision: the best of three, in turn."""
+    trial = copy.deepcopy(model).cpu().train()
+    middle = len(examples) // 2
+    batches = [
+        collate([examples[i] for i in range(begin, begin + size)]) for begin in (0, middle - middle % size)
+    ]
+    seconds: dict[str, float] = {"fp32": float("inf"), "bf16": float("inf")}
+    with torch.random.fork_rng(devices=[]):
+        for attempt in range(3):
+            for name in seconds:
+                began = time.perf_counter()
+                for batch in batches:
+                    with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
+                        parts = loss(trial, batch)
+                    torch.stack(list(parts.values())).sum().backward()
+                    trial.zero_grad()
+                if attempt:  # the first round pays for allocations
+                    seconds[name] = min(seconds[name], time.perf_counter() - began)
+    return {name: round(value / len(batches), 4) for name, value in seconds.items()}
+
+
+def pad(rows: Sequence[np.ndarray], value: int) -> Tensor:
+    """Stacks rows of different length: int64 [B, longest], the rest filled with `value`."""
+    longest = max(len(row) for row in rows)
+    stacked = np.full((len(rows), longest), value, dtype=np.int64)
+    for i, row in enumerate(rows):
+        stacked[i, : len(row)] = row
+    return torch.from_numpy(stacked)
+
+
+def attention_mask(rows: Sequence[np.ndarray]) -> Tensor:
+    """int64 [B, longest]: 1 on tokens, 0 on padding."""
+    return pad([np.ones(len(row), dtype=np.int64) for row in rows], 0)
+
+
+def to_device(batch: Mapping[str, Tensor], model: nn.Module) -> Batch:
+    """The batch on the device of the model's parameters."""
+    device = next(model.parameters()).device
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device asked for, or for `auto` the best there is."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

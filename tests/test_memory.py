@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory probe against processes that allocate a known amount, fail, hang or chatter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.memory import Probe, peak_rss_bytes, probe, probe_median
+
+ROOT = Path(__file__).parents[1]
+FIGURES = '{"load_ms": 1, "first_ms": 2.5, "peak_rss_bytes": 200, "empty_rss_bytes": 100}'
+
+
+def _python(code: str) -> list[str]:
+    return [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
+
+
+def _allocating(loaded: int, first: int) -> list[str]:
+    return _python(
+        "from benchmarks.memory import run_probed\n"
+        # bytes of ones: pages of zeros would not be resident
+        f"run_probed(lambda: b'1' * {loaded}, lambda model: (model, b'1' * {first}))"
+    )
+
+
+def test_allocated_bytes_are_found() -> None:
+    result = probe(_allocating(60_000_000, 20_000_000))
+    # The rest is the interpreter's own: some pages for the call and the JSON module.
+    assert result.peak_rss_bytes - result.empty_rss_bytes == pytest.approx(80e6, abs=4e6)
+    assert result.load_ms > 0
+    assert result.first_ms > 0
+
+
+def test_a_large_parent_is_not_counted() -> None:
+    ballast = b"1" * 300_000_000
+    assert peak_rss_bytes() > len(ballast)
+    assert probe(_allocating(1_000_000, 0)).peak_rss_bytes < 150_000_000
+    del ballast
+
+
+def test_chatter_before_the_line_is_ignored() -> None:
+    code = f"print('INFO: loaded')\nprint('{{}}')\nprint('{FIGURES}')"
+    assert probe(_python(code)) == Probe(1, 2.5, 200, 100)
+
+
+def test_median_of_each_figure(tmp_path: Path) -> None:
+    code = (
+        f"import json, pathlib\nrun = pathlib.Path({str(tmp_path)!r})\n"
+        "n = len(list(run.iterdir())); (run / str(n)).touch()\n"
+        f"figures = json.loads('{FIGURES}')\n"
+        "figures['load_ms'] = [5, 1, 9][n]; figures['peak_rss_bytes'] = [100, 300, 200][n]\n"
+        "print(json.dumps(figures))"
+    )
+    assert probe_median(_python(code), 3) == Probe(5, 2.5, 200, 100)
+    with pytest.raises(ValueError, match="got 0 runs"):
+        probe_median(_python(code), 0)
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("", "printed ''"),
+        ("not json", "printed 'not json'"),
+        ("[1]", "one JSON object with load_ms"),
+        ('{"load_ms": 1}', "one JSON object with load_ms"),
+        (FIGURES.replace("2.5", "NaN"), "first_ms = nan"),
+        (FIGURES.replace("200", "-1"), "peak_rss_bytes = -1"),
+        (FIGURES.replace("200", '"200"'), "peak_rss_bytes = '200'"),
+    ],
+)
+def test_anything_else_than_the_line_is_refused(printed: str, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        probe(_python(f"print({printed!r})"))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failing_process_is_quoted_on_one_line() -> None:
+    with pytest.raises(ChildProcessError, match=r"ended with 1.*no such model") as caught:
+        probe([sys.executable, "-c", "raise SystemExit('no such\\nmodel')"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_cannot_start_is_named() -> None:
+    with pytest.raises(ChildProcessError, match="cannot start: /no/such/program"):
+        probe(["/no/such/program"])
+
+
+@pytest.mark.parametrize("parent", ["time.sleep(60)", "pass"])  # "pass": only the child hangs
+def test_a_hanging_process_is_ended_with_its_children(tmp_path: Path, parent: str) -> None:
+    pid = tmp_path / "pid"
+    code = (
+        "import subprocess, pathlib, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(child.pid))\n"
+        f"{parent}"
+    )
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="did not end within 3 s"):
+        probe(_python(code), timeout_s=3)
+    assert time.monotonic() - start < 20
+    assert not _runs(int(pid.read_text()))
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process still does anything; one that nobody has waited for yet does not."""
+    for _ in range(50):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One interface to every runtime: same answers, clear errors, and a probe that imports little."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from export_fixtures import (
+    KINDS,
+    POSITIONS,
+    VOCABULARY,
+    exported,
+    hugging_face_logits,
+    tiny_model,
+    window,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from converters import ConversionError
+from converters.runtimes import TfLitePredictor, TorchPredictor, main, open_predictor, probe
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictors_agree_with_transformers(kind: str) -> None:
+    model = tiny_model(kind)
+    tflite = open_predictor(exported(kind)["fp32"], threads=2)
+    reference = TorchPredictor(model, "teacher")
+    assert (tflite.name, reference.name) == ("student-fp32.tflite", "teacher")
+    assert tflite.max_length == reference.max_length == POSITIONS
+    for length, padding in ((384, 0), (20, 6), (POSITIONS, 0), (1, 0)):
+        inputs = window(length, padding)
+        expected = hugging_face_logits(model, inputs)[:, : length - padding]
+        for predictor in (tflite, reference):
+            start, end = predictor.logits(*inputs)
+            assert start.shape == end.shape == (length,)
+            assert start.dtype == end.dtype == np.float32
+            found = np.stack([start, end])
+            # float32 sums in another order; measured 1e-6
+            assert np.abs(found[:, : length - padding] - expected).max() < 1e-5
+            assert (found[:, length - padding :] < -5e3).all()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-per-tensor", "int4"])
+def test_every_precision_opens_with_its_longest_length(precision: str) -> None:
+    assert open_predictor(exported("bert")[precision]).max_length == POSITIONS
+
+
+def test_resizes_only_when_the_length_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = TfLitePredictor(exported("distilbert")["fp32"])
+    sizes = []
+    resize = predictor._interpreter.resize_tensor_input
+
+    def counted(index: int, size: list[int], strict: bool = False) -> None:
+        sizes.append(size[1])
+        resize(index, size, strict)
+
+    monkeypatch.setattr(predictor._interpreter, "resize_tensor_input", counted)
+    for length in (384, 384, 20, 20, 384):
+        predictor.logits(*window(length))
+    assert sizes == [20] * 3 + [384] * 3
+
+
+def test_results_belong_to_the_caller() -> None:
+    predictor = TfLitePredictor(exported("distilbert")["int8"])
+    first, _ = predictor.logits(*window(30, seed=1))
+    before = first.copy()
+    predictor.logits(*window(30, seed=2))
+    assert (first == before).all()
+
+
+def test_refuses_shapes_and_lengths_and_goes_on() -> None:
+    ids, mask, segment_ids = window(30)
+    expected = TorchPredictor(tiny_model("bert"), "").logits(ids, mask, segment_ids)
+    for predictor in (
+        TfLitePredictor(exported("bert")["fp32"]),
+        TorchPredictor(tiny_model("bert"), "teacher"),
+    ):
+        with pytest.raises(ConversionError, match=r"513 tokens .* 1 to 512"):
+            predictor.logits(*window(POSITIONS + 1))
+        with pytest.raises(ConversionError, match="0 tokens"):
+            predictor.logits(*window(0))
+        with pytest.raises(ConversionError, match=r"\(1, 30\).*\(1, 29\)"):
+            predictor.logits(ids, mask[:, :29], segment_ids)
+        with pytest.raises(ConversionError, match=r"\(1, S\)"):
+            predictor.logits(ids[0], mask[0], segment_ids[0])
+        assert np.abs(predictor.logits(ids, mask, segment_ids)[0] - expected[0]).max() < 1e-5
+
+
+def test_an_id_outside_the_vocabulary_is_an_error_not_an_answer() -> None:
+    predictor = TfLitePredictor(exported("distilbert")["int8"])
+    ids, mask, segment_ids = window(30)
+    with pytest.raises(ConversionError, match="vocabulary"):
+        predictor.logits(ids + VOCABULARY, mask, segment_ids)
+    assert np.isfinite(predictor.logits(ids, mask, segment_ids)[0]).all()
+
+
+def test_opens_a_hugging_face_folder(tmp_path: Path) -> None:
+    model = tiny_model("bert")
+    model.save_pretrained(tmp_path / "teacher")
+    threads = torch.get_num_threads()
+    predictor = open_predictor(tmp_path / "teacher", threads)
+    assert predictor.name == "teacher"
+    inputs = window(12)
+    expected = hugging_face_logits(model, inputs)
+    assert np.abs(np.stack(predictor.logits(*inputs)) - expected).max() < 1e-6
+    (tmp_path / "teacher" / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ConversionError, match="cannot load"):
+        open_predictor(tmp_path / "teacher")
+
+
+def test_refuses_files_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="does not exist"):
+        open_predictor(tmp_path / "none.tflite")
+    other = tmp_path / "model.bin"
+    other.write_bytes(exported("bert")["int8"].read_bytes())
+    with pytest.raises(ConversionError, match=r"expected a .tflite file"):
+        open_predictor(other)
+    with pytest.raises(ConversionError, match=r"expected a .tflite file"):
+        open_predictor(tmp_path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_refuses_damaged_files(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    whole = exported("distilbert")["int8"].read_bytes()
+    damaged = data.draw(
+        st.one_of(
+            st.integers(0, len(whole) - 1).map(lambda end: whole[:end]),
+            st.binary(max_size=300),
+            st.binary(max_size=300).map(lambda rest: whole[:8] + rest),
+        )
+    )
+    path = tmp_path_factory.mktemp("damaged") / "model.tflite"
+    path.write_bytes(damaged)
+    with pytest.raises(ConversionError) as caught:
+        open_predictor(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_probe(kind: str, tmp_path: Path) -> None:
+    path = exported("distilbert")["int8"]
+    if kind == "folder":
+        path = tmp_path
+        tiny_model("distilbert").save_pretrained(path)
+    found = probe(path, threads=1, lengths=[16, 384], repeat=2)
+    assert set(found) == {"load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes"}
+    assert 0 < found["first_ms"] < 60_000 and 0 < found["load_ms"] < 60_000
+    assert found["peak_rss_bytes"] >= found["empty_rss_bytes"] > 2**20
+
+
+def test_probe_in_its_own_process_is_small() -> None:
+    path = exported("distilbert")["int8"]
+    command = [sys.executable, "-m", "converters.runtimes", str(path)]
+    command += ["--threads", "2", "--length", "16", "--length", "32", "--repeat", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    # numpy and the runtime take 40 MB; PyTorch or the schema classes would show.
+    assert json.loads(line)["empty_rss_bytes"] < 70e6
+
+
+def test_probe_reports_errors_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, code in (([str(tmp_path / "a.tflite")], 1), (["x", "--repeat", "0"], 2)):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == code
+    assert "does not exist" in capsys.readouterr().err
