@@ -94,7 +94,7 @@ def measure(
         for call in range(warmup):
             subjects[name](queries[call % len(queries)])
 
-    shuffle = random.Random(seed).shuffle
+    shuffle = random.Random(seed).shuffle  # noqa: S311 - an order, no secret
     collects = gc.isenabled()
     gc.disable()  # Python's collector walks every live object: its pauses are not the model's
     try:

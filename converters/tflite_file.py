@@ -96,7 +96,7 @@ class FileSummary:
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
     """Aligns byte vectors as the schema demands; the Python classes forget to."""
 
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
         if elemSize == 1:
             alignment = max(alignment, WEIGHT_ALIGNMENT)
         return super().StartVector(elemSize, numElems, alignment)  # type: ignore[no-any-return]
@@ -156,7 +156,7 @@ def write(model: Any, path: str | Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(serialize(model))
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise ConversionError(f"cannot write {path}: {error.strerror}; free or fix it") from error
     finally:
@@ -275,14 +275,9 @@ def describe(path: str | Path) -> FileSummary:
     return FileSummary(
         bytes=Path(path).stat().st_size,
         operators=tuple(
-            sorted(
-                (
-                    OperatorUse(_code_name(code), max(code.version, 1), uses[index])
-                    for index, code in enumerate(model.operatorCodes)
-                    if uses[index] and not code.customCode
-                ),
-                key=lambda use: (use.name, use.version),
-            )
+            OperatorUse(_code_name(code), max(code.version, 1), uses[index])
+            for index, code in enumerate(model.operatorCodes)
+            if uses[index] and not code.customCode
         ),
         custom_operators=tuple(
             sorted(_code_name(code) for code in model.operatorCodes if code.customCode)

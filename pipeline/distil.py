@@ -42,8 +42,8 @@ class Masking:
 
     Args:
         tokenizer: gives the special tokens.
-        counts: int64 [vocabulary], how often each piece occurs in the corpus; rare pieces are chosen
-            more often (XLM's and DistilBERT's smoothing).
+        counts: int64 [vocabulary], how often each piece occurs in the corpus; rare pieces are
+            chosen more often (XLM's and DistilBERT's smoothing).
         share: of the tokens of a sample.
         smoothing: exponent; 0 chooses evenly.
         seed: of the choice.
@@ -114,7 +114,9 @@ def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def masked_accuracy(model: BertForMaskedLM, masking: Masking, samples: Sequence[np.ndarray]) -> float:
+def masked_accuracy(
+    model: BertForMaskedLM, masking: Masking, samples: Sequence[np.ndarray]
+) -> float:
     """Share of the masked tokens that the model names right, in 0..1."""
     right = total = 0
     model.eval()
@@ -142,7 +144,7 @@ def fit_mlm_head(
     seed: int,
     scratch: Path,
 ) -> dict[str, Any]:
-    """Fits the head of a teacher that came without one; its encoder and embeddings stay as they are.
+    """Fits the head of a teacher that came without one; encoder and embeddings stay as they are.
 
     Only the head's transform and bias are trained: its output matrix is the embedding table.
 
@@ -151,6 +153,10 @@ def fit_mlm_head(
         masking: for training and measurement alike.
         samples: int32 ids, to train on.
         held_out: to measure on, not trained on.
+        config: how the head is fitted.
+        hardware: see :func:`pipeline.training.fit`, like `seed` and `scratch`.
+        seed: of dropout and of the order.
+        scratch: for checkpoints.
 
     Returns:
         Facts, among them the masked accuracy before and after.
@@ -162,14 +168,13 @@ def fit_mlm_head(
     for parameter in trained:
         parameter.requires_grad_(True)
 
-    def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        bare = getattr(model, "module", model)  # a wrapper for many devices keeps it there
+    def loss(model: Any, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
-            hidden = bare.bert(
+            hidden = model.bert(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
             ).last_hidden_state  # [B, S, dim]
         rows, columns = masked_positions(batch["labels"])
-        logits = bare.cls(hidden[rows, columns])  # [chosen, vocabulary]
+        logits = model.cls(hidden[rows, columns])  # [chosen, vocabulary]
         return {"mlm": losses.masked_lm_loss(logits, batch["labels"][rows, columns])}
 
     optimization = config.optimization
@@ -214,13 +219,17 @@ def distil(
         layers: the teacher layer that each student layer started from.
         examples: of (place, ids).
         masking: makes the batches.
+        config: weights of the losses, and how the student is trained.
+        hardware: see :func:`pipeline.training.fit`, like `seed` and `scratch`.
+        seed: of dropout.
+        scratch: for checkpoints.
     """
     teacher.eval().requires_grad_(False)
     if not config.train_embeddings:
         student.distilbert.embeddings.requires_grad_(False)
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return triple_loss(getattr(model, "module", model), teacher, layers, batch, config)
+        return triple_loss(model, teacher, layers, batch, config)
 
     teacher.to(pick_device(hardware.device))
     result = fit(
@@ -244,7 +253,8 @@ def triple_loss(
     """The weighted parts of the triple loss for one batch; a part of weight 0 is not computed.
 
     Args:
-        student, teacher: models with MLM heads, on the batch's device.
+        student: a `DistilBertForMaskedLM` on the batch's device.
+        teacher: a `BertForMaskedLM` on the batch's device.
         layers: the teacher layer of each student layer.
         batch: from :class:`Masking`.
         config: weights, temperature, and the tokens that L_ce looks at.
@@ -263,7 +273,9 @@ def triple_loss(
         if config.alpha_ce:
             with torch.no_grad():
                 targets = teacher.cls(taught.last_hidden_state[looked_at])
-            parts["ce"] = config.alpha_ce * losses.distillation_loss(logits, targets, config.temperature)
+            parts["ce"] = config.alpha_ce * losses.distillation_loss(
+                logits, targets, config.temperature
+            )
         if config.alpha_mlm:
             labels = batch["labels"][looked_at]
             parts["mlm"] = config.alpha_mlm * losses.masked_lm_loss(logits, labels)

@@ -11,5 +11,5 @@ class UserError(Exception):
     """
 
 
-class GateFailure(Exception):
+class GateFailure(Exception):  # noqa: N818 - a verdict on the model, no error of the program
     """An exported file does not give the student's answers; the command exits with code 1."""

@@ -68,7 +68,8 @@ def best_span(
     earliest end wins, so that every implementation gives the same answer.
 
     Args:
-        start_logits, end_logits: float32 [S].
+        start_logits: float32 [S].
+        end_logits: float32 [S].
         window: says where the passage lies.
         limits: `n_best` and `max_answer`.
     """
@@ -204,10 +205,14 @@ def score(answers: Sequence[str], questions: QuestionSet) -> Scores:
     from torchmetrics.functional.text import squad
 
     predictions = [
-        {"prediction_text": text, "id": q.id} for text, q in zip(answers, questions.questions, strict=True)
+        {"prediction_text": text, "id": q.id}
+        for text, q in zip(answers, questions.questions, strict=True)
     ]
     targets = [
-        {"answers": {"answer_start": list(q.starts or (0,)), "text": list(q.answers or ("",))}, "id": q.id}
+        {
+            "answers": {"answer_start": list(q.starts or (0,)), "text": list(q.answers or ("",))},
+            "id": q.id,
+        }
         for q in questions.questions
     ]
     figures = squad(predictions, targets)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a phone needs beside the model: vocabulary, `model.json`, and golden cases to test itself with."""
+"""What a phone needs beside the model: vocabulary, `model.json`, golden cases to test itself."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline import __version__
 from pipeline.artifacts import sha256, write_json
 from pipeline.data.features import Limits
 from pipeline.data.squad import Question
+from pipeline.errors import UserError
 from pipeline.evaluate import Answerer, Logits
 
 MODEL_SCHEMA = 1
@@ -22,9 +24,21 @@ GOLDEN_SCHEMA = 1
 # Texts on which tokenizers differ: accents, combining marks, CJK, characters outside the BMP, zero
 # width, and a word longer than a tokenizer accepts.
 UNUSUAL = (
-    ("Wer wohnte in Köln?", "Zoë and naïve René moved from Köln to Malmo\u0308 in 1998, near the café."),
-    ("Which tower is in 東京?", "東京 has the Skytree, 634 m tall; \U0001f5fc is only its picture \U0001f468\u200d\U0001f469\u200d\U0001f467."),
-    ("What is hidden?", "A soft\u00adhyphen, a zero\u200bwidth space,\ta tab and " + "x" * 120 + " are hidden here."),
+    (
+        "Wer wohnte in Köln?",
+        "Zoë and naïve René moved from Köln to Malmo\u0308 in 1998, near the café.",
+    ),
+    (
+        "Which tower is in 東京?",
+        "東京 has the Skytree, 634 m tall; \U0001f5fc is only its picture "
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467.",
+    ),
+    (
+        "What is hidden?",
+        "A soft\u00adhyphen, a zero\u200bwidth space,\ta tab and "
+        + "x" * 120
+        + " are hidden here.",
+    ),
 )
 
 
@@ -48,6 +62,11 @@ def write_bundle(
         may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
     """
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if [place for _, place in vocabulary] != list(range(len(vocabulary))):
+        raise UserError(
+            f"the tokenizer's {len(vocabulary)} ids are not 0 to {len(vocabulary) - 1}: vocab.txt "
+            "has no place for gaps; fill them with unused pieces"
+        )
     vocab_file = folder / "vocab.txt"
     vocab_file.write_text("".join(f"{piece}\n" for piece, _ in vocabulary), encoding="utf-8")
     document = {
@@ -71,7 +90,8 @@ def write_bundle(
             "n_best": limits.n_best,
         },
         "may_abstain": may_abstain,
-        "tokenizer": _tokenizer(tokenizer) | {"file": vocab_file.name, "sha256": sha256(vocab_file)},
+        "tokenizer": _tokenizer(tokenizer)
+        | {"file": vocab_file.name, "sha256": sha256(vocab_file)},
         "golden": "golden.json",
     }
     write_json(folder / "model.json", document)
@@ -79,10 +99,14 @@ def write_bundle(
 
 def _tokenizer(tokenizer: Any) -> dict[str, Any]:
     """Everything that decides how WordPiece cuts a text."""
-    import json
-
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     normalizer, model = backend["normalizer"] or {}, backend["model"]
+    kinds = (normalizer.get("type"), (backend["pre_tokenizer"] or {}).get("type"), model["type"])
+    if kinds != ("BertNormalizer", "BertPreTokenizer", "WordPiece"):
+        raise UserError(
+            f"the tokenizer is made of {', '.join(map(str, kinds))}: an app needs BERT's own; take "
+            "a teacher that has it"
+        )
     lower = bool(normalizer.get("lowercase", True))
     strip = normalizer.get("strip_accents")
     return {
@@ -122,8 +146,11 @@ def write_golden(
     Args:
         folder: to write into.
         models: an opened predictor for each file name.
+        tokenizer: the student's.
+        limits: windows and answer lengths.
         questions: of the evaluation set, drawn from evenly.
         count: how many of them; unusual texts and one long passage come on top.
+        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
 
     Returns:
         The number of cases.
@@ -134,7 +161,8 @@ def write_golden(
     long_passage = "\n\n".join(distinct[: -(-5 * limits.max_length // 200)])
     cases = [*picked, *UNUSUAL, (picked[-1][0], long_passage), (picked[0][0], "")]
     answerers = {
-        name: Answerer(model, tokenizer, limits, may_abstain=may_abstain) for name, model in models.items()
+        name: Answerer(model, tokenizer, limits, may_abstain=may_abstain)
+        for name, model in models.items()
     }
     write_json(
         folder / "golden.json",
@@ -166,7 +194,8 @@ def _case(question: str, context: str, answerers: Mapping[str, Answerer]) -> dic
         "question": question,
         "context": context,
         "windows": [
-            {"ids": w.ids.tolist(), "first": w.first, "offsets": w.offsets.tolist()} for w in windows[:1]
+            {"ids": w.ids.tolist(), "first": w.first, "offsets": w.offsets.tolist()}
+            for w in windows[:1]
         ],
         "window_count": len(windows),
         "answers": results,

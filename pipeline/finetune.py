@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Question answering: the teacher's fine-tuning, and the student's with the second distillation step.
+"""Question answering: the teacher's fine-tuning, and the student's second distillation step.
 
 The second step (DistilBERT, arXiv 1910.01108, section 4.1): while it learns the gold answers, the
 student also learns from the start and end logits of a teacher already fine-tuned for the task.
@@ -7,11 +7,12 @@ student also learns from the start and end logits of a teacher already fine-tune
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -121,16 +122,16 @@ def student_loss(
     """The weighted parts of the student's loss for one batch of :class:`Collate`."""
     mask = batch["attention_mask"]
     matching = with_teacher and config.alpha_hidden > 0
-    out = model(
-        input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching
-    )
+    out = model(input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching)
     start, end = (losses.mask_padding(x, mask) for x in (out.start_logits, out.end_logits))
     gold = losses.span_loss(start, end, batch["start"], batch["end"])
     if not with_teacher:
         return {"squad": gold}
     parts = {"squad": config.alpha_squad * gold}
     if config.alpha_ce:
-        taught = tuple(losses.mask_padding(batch[n], mask) for n in ("teacher_start", "teacher_end"))
+        taught = tuple(
+            losses.mask_padding(batch[n], mask) for n in ("teacher_start", "teacher_end")
+        )
         parts["ce"] = config.alpha_ce * losses.span_distillation_loss(
             (start, end), (taught[0], taught[1]), config.temperature
         )
@@ -220,42 +221,47 @@ def record_outputs(
 
     Args:
         teacher: fine-tuned; run on the device it is on.
+        features: every training window, in the order that the outputs are asked for later.
+        pad_id: of the tokenizer.
         layers: teacher layers to keep, none if hidden states are not matched.
         folder: to fill with `index.json`, `logits.f16` [tokens, 2] and `hidden.f16`
             [tokens, layers, dim].
+        batch_size: windows in a batch.
     """
     teacher.eval()
     lengths = [f.length for f in features]
     dim = teacher.config.hidden_size
     begins = np.concatenate([[0], np.cumsum(lengths)])
     total = int(begins[-1])
-    logits = np.memmap(folder / "logits.f16", np.float16, "w+", shape=(total, 2))
-    hidden = (
-        np.memmap(folder / "hidden.f16", np.float16, "w+", shape=(total, len(layers), dim))
-        if layers
-        else None
-    )
-    for numbers in _by_length(lengths, batch_size):
-        batch = to_device(Collate(pad_id)([(0, (n, features[n])) for n in numbers]), teacher)
-        out = teacher(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            token_type_ids=batch["token_type_ids"],
-            output_hidden_states=bool(layers),
-        )
-        pairs = torch.stack([out.start_logits, out.end_logits], dim=-1).cpu().numpy()  # [B, S, 2]
-        kept = [out.hidden_states[layer + 1].cpu().numpy() for layer in layers]  # each [B, S, dim]
-        for row, number in enumerate(numbers):
-            span = slice(begins[number], begins[number + 1])
-            logits[span] = pairs[row, : lengths[number]]
+    # Written, not mapped: a full disk is an error then, where a map would end the process.
+    with contextlib.ExitStack() as files:
+        logits = files.enter_context((folder / "logits.f16").open("wb"))
+        hidden = files.enter_context((folder / "hidden.f16").open("wb")) if layers else None
+        for numbers in _by_length(lengths, batch_size):
+            batch = to_device(Collate(pad_id)([(0, (n, features[n])) for n in numbers]), teacher)
+            out = teacher(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                token_type_ids=batch["token_type_ids"],
+                output_hidden_states=bool(layers),
+            )
+            pairs = torch.stack([out.start_logits, out.end_logits], dim=-1)  # [B, S, 2]
+            _write_rows(logits, pairs, numbers, begins)
             if hidden is not None:
-                hidden[span] = np.stack([k[row, : lengths[number]] for k in kept], axis=1)
-    logits.flush()
-    if hidden is not None:
-        hidden.flush()
+                kept = torch.stack([out.hidden_states[layer + 1] for layer in layers], dim=2)
+                _write_rows(hidden, kept, numbers, begins)  # [B, S, layers, dim]
     index = {"lengths": lengths, "layers": len(layers), "dim": dim}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     return {"features": len(features), "tokens": total, "hidden_layers": len(layers)}
+
+
+def _write_rows(file: BinaryIO, values: Tensor, numbers: list[int], begins: np.ndarray) -> None:
+    """Writes values [B, S, ...] of some features, without padding, at their places in float16."""
+    halves = values.to(torch.float16).cpu().numpy()
+    for row, number in zip(halves, numbers, strict=True):
+        length = int(begins[number + 1] - begins[number])
+        file.seek(int(begins[number]) * row[0].nbytes)
+        file.write(row[:length].tobytes())
 
 
 def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

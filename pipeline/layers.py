@@ -18,8 +18,8 @@ def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int
 
     Returns:
         Ascending indices.  For a count K the rule is: layers spread evenly from the first to the
-        last, index round(i * (L - 1) / (K - 1)) with halves rounded down, and the last one alone for
-        K = 1.  For 12 to 6 that is 0, 2, 4, 7, 9, 11, the reference's own choice.
+        last, index round(i * (L - 1) / (K - 1)) with halves rounded down, and the last one alone
+        for K = 1.  For 12 to 6 that is 0, 2, 4, 7, 9, 11, the reference's own choice.
 
     Raises:
         UserError: for a count or an index the teacher does not have.
@@ -44,9 +44,10 @@ def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int
             return _spread(teacher_layers, count)
         wanted = numbers
     indices = tuple(wanted)
-    if not indices or list(indices) != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] <= last:
+    if not indices or list(indices) != sorted(set(indices)) or indices[0] < 0 or indices[-1] > last:
         raise UserError(
-            f"student layers {list(indices)} not possible: name ascending teacher layers from 0 to {last}"
+            f"student layers {list(indices)} not possible: name ascending teacher layers from 0 to "
+            f"{last}"
         )
     return indices
 

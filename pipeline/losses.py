@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The losses of DistilBERT (arXiv 1910.01108, sections 2 and 4.1), each a plain function of tensors.
+"""The losses of DistilBERT (arXiv 1910.01108, sections 2 and 4.1): plain functions of tensors.
 
 All of them return a scalar float32 tensor, averaged over what they look at; half-precision inputs
 are computed in float32, where exponentials and small differences survive.
@@ -7,7 +7,6 @@ are computed in float32, where exponentials and small differences survive.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -65,8 +64,10 @@ def span_loss(start: Tensor, end: Tensor, start_label: Tensor, end_label: Tensor
     """L_squad: mean of the two cross-entropies over the answer's first and last position.
 
     Args:
-        start, end: logits [B, S], padding already masked with a large negative number.
-        start_label, end_label: int64 [B].
+        start: logits [B, S], padding already masked with a large negative number.
+        end: likewise.
+        start_label: int64 [B].
+        end_label: int64 [B].
     """
     return (
         F.cross_entropy(start.float(), start_label) + F.cross_entropy(end.float(), end_label)
@@ -79,7 +80,8 @@ def span_distillation_loss(
     """L_ce of the second distillation step: over the positions of a window, start and end alike.
 
     Args:
-        student, teacher: (start, end) logits, each [B, S], padding masked in both.
+        student: (start, end) logits, each [B, S], padding masked.
+        teacher: likewise.
         temperature: T > 0.
     """
     return (

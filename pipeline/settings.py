@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import functools
+import reprlib
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -20,7 +22,10 @@ from pipeline import __version__
 from pipeline.config import Build
 from pipeline.errors import UserError
 
+PROGRAM = "python -m pipeline.build"
 GATES = "gates"  # the file of thresholds that lies under every preset; not a preset itself
+SHORT = reprlib.Repr()
+SHORT.maxstring = 80  # a whole file may have come where a number was expected
 STAGES = (
     "mlm-teacher",
     "teacher",
@@ -51,13 +56,17 @@ def parse(arguments: Sequence[str], description: str) -> Build:
     if "--version" in arguments:
         print(f"pipeline {__version__}")
         sys.exit(0)
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=Build.preset)
     first.add_argument("--config", type=Path)
     known, _ = first.parse_known_args(arguments)
     base = load(known.preset, known.config)
     build: Build = tyro.cli(
-        Build, prog="python -m pipeline.build", description=description, args=arguments, default=base
+        Build,
+        prog=PROGRAM,
+        description=description,
+        args=arguments,
+        default=base,
     )
     return check(build)
 
@@ -65,17 +74,24 @@ def parse(arguments: Sequence[str], description: str) -> Build:
 def load(preset: str, config: Path | None = None) -> Build:
     """The settings of a preset, with a YAML file over it."""
     if preset not in presets():
-        raise UserError(f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}")
+        raise UserError(
+            f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}"
+        )
     folder = resources.files("pipeline") / "presets"
     document: dict[str, Any] = {}
     for name in (GATES, preset):
-        document = _merged(document, _read(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8")))
+        document = _merged(
+            document, _read(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8"))
+        )
     if config is not None:
         try:
             text = config.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read the settings {config}: {error}") from error
-        document = _merged(document, _read(str(config), text))
+        own = _read(str(config), text)
+        for name in {"preset", "config"} & own.keys():
+            raise UserError(f"{config} sets {name}: that is for the command line; pass --{name}")
+        document = _merged(document, own)
     document["preset"] = preset
     return _validated(_merged(dataclasses.asdict(Build()), document))
 
@@ -86,7 +102,9 @@ def check(build: Build) -> Build:
     problems = []
     unknown = [name for name in build.force if name not in STAGES]
     for name in unknown:
-        problems.append(f"--force {name}: no such stage{_nearest(name, STAGES)}; there are {', '.join(STAGES)}")
+        problems.append(
+            f"--force {name}: no such stage{_nearest(name, STAGES)}; there are {', '.join(STAGES)}"
+        )
     data = build.data
     room = data.max_length - data.max_query - 3
     if data.stride > room:
@@ -98,7 +116,16 @@ def check(build: Build) -> Build:
         problems.append("--target and --precision need at least one value each")
     for precision in build.export.precision:
         if precision not in build.gates:
-            problems.append(f"gates.{precision}: no thresholds; set them in the preset or in --config")
+            problems.append(
+                f"gates.{precision}: no thresholds; set them in the preset or in --config"
+            )
+    first, second = build.distil, build.finetune
+    if first.enabled and not any(
+        (first.alpha_ce, first.alpha_mlm, first.alpha_cos, first.alpha_hidden)
+    ):
+        problems.append("distil: every alpha is 0; give one a weight or pass --distil.no-enabled")
+    if second.second_step and not any((second.alpha_ce, second.alpha_squad, second.alpha_hidden)):
+        problems.append("finetune: every alpha is 0; give one a weight")
     if problems:
         raise UserError("; ".join(problems))
     return build
@@ -121,22 +148,29 @@ def as_document(build: Build) -> dict[str, Any]:
 
 def _validated(document: Mapping[str, Any]) -> Build:
     try:
-        return pydantic.TypeAdapter(Build).validate_python(dict(document))
+        return _adapter().validate_python(dict(document))
     except pydantic.ValidationError as error:
-        raise UserError("; ".join(_problem(problem) for problem in error.errors())) from error
+        problems = "; ".join(_problem(problem) for problem in error.errors())
+        raise UserError(" ".join(problems.split())) from error
+
+
+@functools.cache
+def _adapter() -> pydantic.TypeAdapter[Build]:
+    return pydantic.TypeAdapter(Build)
 
 
 def _problem(problem: Any) -> str:
     """One line for one of pydantic's errors."""
     place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     if problem["type"] == "unexpected_keyword_argument":
-        holder: Any = Build
+        holder: Any = Build()
         for part in problem["loc"][:-1]:
-            fields = {f.name: f for f in dataclasses.fields(holder)} if dataclasses.is_dataclass(holder) else {}
-            holder = getattr(Build(), str(part), None) if part in fields else None
-        known = [f.name for f in dataclasses.fields(holder)] if dataclasses.is_dataclass(holder) else []
-        return f"unknown setting {place}{_nearest(str(problem['loc'][-1]), known)}"
-    return f"{place}: {problem['msg'].lower()}, not {problem['input']!r}"
+            holder = getattr(holder, str(part), None)
+        known = dataclasses.fields(holder) if dataclasses.is_dataclass(holder) else ()
+        return (
+            f"unknown setting {place}{_nearest(str(problem['loc'][-1]), [f.name for f in known])}"
+        )
+    return f"{place}: {problem['msg'].lower()}, not {SHORT.repr(problem['input'])}"
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -158,9 +192,11 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _read(name: str, text: str) -> dict[str, Any]:
     """A YAML file's mapping; safe loading only, so a file cannot run code."""
     try:
-        document = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a month 13
         raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise UserError(f"{name} holds a {type(document).__name__}: expected settings by name")
     return document

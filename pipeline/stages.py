@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from pipeline.teacher import Source
 
 Facts = Mapping[str, Any]
+STREAM_COUNTED = 2000  # samples of a stream that the frequencies of pieces are counted on
+METHOD = (
+    "single stream: one window at a time, subjects interleaved question by question in an order "
+    "shuffled by seed, all in one process; load, first run and memory in a process of its own, the "
+    "median of three"
+)
 HELD_OUT = 64  # samples kept apart to measure the MLM head on
 
 
@@ -40,17 +46,21 @@ def fit_mlm_head(
     """A teacher with an MLM head; the head is fitted where there is none, the encoder frozen."""
     from transformers import BertForMaskedLM
 
-    from pipeline import distil, teacher as teachers
+    from pipeline import distil
+    from pipeline import teacher as teachers
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).eval().to(device)
+    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).float().eval().to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not has_head:
         samples = _samples(build, corpus, tokenizer, build.mlm_head.max_samples)
         held_out, rest = samples[:HELD_OUT], samples[HELD_OUT:]
         if not rest:
-            raise UserError(f"too little text to fit an MLM head: {len(samples)} samples of {build.distil.length} pieces")
+            raise UserError(
+                f"too little text to fit an MLM head: {len(samples)} samples, at least "
+                f"{HELD_OUT + 1} are needed: add text with --distil.text"
+            )
         masking = _masking(build, tokenizer, samples)
         facts = distil.fit_mlm_head(
             model,
@@ -70,7 +80,8 @@ def finetune_teacher(
     folder: Path, scratch: Path, build: Build, source: Source, train: QuestionSet
 ) -> Facts:
     """The teacher with a question-answering head: its own, or fine-tuned on the questions."""
-    from pipeline import finetune, teacher as teachers
+    from pipeline import finetune
+    from pipeline import teacher as teachers
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(source.folder)
@@ -102,7 +113,9 @@ def distil(
     """The student of general distillation, with an MLM head."""
     from transformers import BertForMaskedLM, DistilBertForMaskedLM
 
-    from pipeline import distil as distillation, student as students, teacher as teachers
+    from pipeline import distil as distillation
+    from pipeline import student as students
+    from pipeline import teacher as teachers
     from pipeline.data import corpus as texts
     from pipeline.training import Schedule
 
@@ -121,13 +134,19 @@ def distil(
         samples = _samples(build, corpus, tokenizer, config.max_samples)
         optimization = config.optimization
         examples = Schedule(
-            samples, [len(s) for s in samples], optimization.batch_size, optimization.epochs, build.seed
+            samples,
+            [len(s) for s in samples],
+            optimization.batch_size,
+            optimization.epochs,
+            build.seed,
         )
         counted = samples
     else:
         source = config.text[0]
         examples = distillation.Stream(
-            lambda: texts.pack(tokenizer, texts.stream_hub(source, config.text_column), config.length)
+            lambda: texts.pack(
+                tokenizer, texts.stream_hub(source, config.text_column), config.length
+            )
         )
         counted = [ids for _, (_, ids) in zip(range(STREAM_COUNTED), examples, strict=False)]
     result = distillation.distil(
@@ -145,16 +164,14 @@ def distil(
     return result.facts()
 
 
-STREAM_COUNTED = 2000  # samples of a stream that the frequencies of pieces are counted on
-
-
 def record_teacher_outputs(
     folder: Path, build: Build, teacher: Path, train: QuestionSet, layers: Sequence[int]
 ) -> Facts:
     """The fine-tuned teacher's logits and hidden states for every training window."""
     from transformers import BertForQuestionAnswering
 
-    from pipeline import finetune, teacher as teachers
+    from pipeline import finetune
+    from pipeline import teacher as teachers
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -180,9 +197,15 @@ def finetune_student(
     layers: Sequence[int],
 ) -> Facts:
     """The student that is shipped, fine-tuned with or without the second distillation step."""
-    from transformers import BertForQuestionAnswering, DistilBertForMaskedLM, DistilBertForQuestionAnswering
+    from transformers import (
+        BertForQuestionAnswering,
+        DistilBertForMaskedLM,
+        DistilBertForQuestionAnswering,
+    )
 
-    from pipeline import finetune, student as students, teacher as teachers
+    from pipeline import finetune
+    from pipeline import student as students
+    from pipeline import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -192,12 +215,16 @@ def finetune_student(
     )
     state = taught if build.student.init == "teacher" else None
     if distilled is not None:
-        learned = DistilBertForMaskedLM.from_pretrained(distilled, use_safetensors=True).state_dict()
+        learned = DistilBertForMaskedLM.from_pretrained(
+            distilled, use_safetensors=True
+        ).state_dict()
         state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
         if build.student.init == "teacher":
             # The head that reads the teacher's last hidden states fits the student's, which were
             # made to resemble them.
-            state |= {name: tensor for name, tensor in taught.items() if name.startswith("qa_outputs.")}
+            state |= {
+                name: tensor for name, tensor in taught.items() if name.startswith("qa_outputs.")
+            }
     student = students.build_student(
         DistilBertForQuestionAnswering, model.config, state, layers, build.seed
     )
@@ -215,13 +242,16 @@ def finetune_student(
     return result.facts()
 
 
-def export_tflite(folder: Path, build: Build, student: Path, evaluation: QuestionSet, may_abstain: bool) -> Facts:
+def export_tflite(
+    folder: Path, build: Build, student: Path, evaluation: QuestionSet, may_abstain: bool
+) -> Facts:
     """The phone's folder: a file for each precision, vocabulary, model.json, golden cases."""
     from transformers import DistilBertForQuestionAnswering
 
     from converters.runtimes import open_predictor
     from converters.to_tflite import export_many
-    from pipeline import export, teacher as teachers
+    from pipeline import export
+    from pipeline import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
@@ -348,7 +378,14 @@ def benchmark(
         )
     found: dict[str, Any] = {}
     for name, path in subjects.items():
-        command = [sys.executable, "-m", "converters.runtimes", str(path), "--threads", str(settings.threads)]
+        command = [
+            sys.executable,
+            "-m",
+            "converters.runtimes",
+            str(path),
+            "--threads",
+            str(settings.threads),
+        ]
         command += ["--length", str(build.data.max_length)]
         found[name] = {
             "path": f"{path.parent.name}/{path.name}",
@@ -363,7 +400,10 @@ def benchmark(
     for faster in files:
         for mine, theirs in (("natural", "padded"), ("natural", "natural"), ("padded", "padded")):
             value, low, high = latency.ratio(
-                samples[f"{slower} {theirs}"], samples[f"{faster} {mine}"], build.seed, rounds=settings.rounds
+                samples[f"{slower} {theirs}"],
+                samples[f"{faster} {mine}"],
+                build.seed,
+                rounds=settings.rounds,
             )
             ratios.append(
                 {
@@ -379,11 +419,7 @@ def benchmark(
     write_json(
         folder / "latency.json",
         {
-            "method": (
-                "single stream: one window at a time, subjects interleaved question by question in an "
-                "order shuffled by seed, all in one process; load, first run and memory in a process "
-                "of their own, the median of three"
-            ),
+            "method": METHOD,
             "threads": settings.threads,
             "queries": len(queries),
             "rounds": settings.rounds,
@@ -393,7 +429,10 @@ def benchmark(
             "subjects": found,
             "ratios": ratios,
             "samples_ms": {
-                name: {kind: [round(s, 4) for s in samples[f"{name} {kind}"]] for kind in ("natural", "padded")}
+                name: {
+                    kind: [round(s, 4) for s in samples[f"{name} {kind}"]]
+                    for kind in ("natural", "padded")
+                }
                 for name in subjects
             },
         },

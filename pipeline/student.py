@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The student: the teacher with half its layers, as DistilBERT does it (arXiv 1910.01108, section 3).
+"""The student: the teacher with half its layers, as in DistilBERT (arXiv 1910.01108, section 3).
 
 It is transformers' own DistilBert class, so the saved folder opens anywhere with `AutoModel...`.
 """
@@ -70,8 +70,9 @@ def student_state(
     types = teacher.get(embeddings + "token_type_embeddings.weight")
     if fold_token_types and types is not None:
         positions = positions + types[0]
+    words = teacher[embeddings + "word_embeddings.weight"]
     state = {
-        "distilbert.embeddings.word_embeddings.weight": teacher[embeddings + "word_embeddings.weight"],
+        "distilbert.embeddings.word_embeddings.weight": words,
         "distilbert.embeddings.position_embeddings.weight": positions,
         "distilbert.embeddings.LayerNorm.weight": teacher[embeddings + "LayerNorm.weight"],
         "distilbert.embeddings.LayerNorm.bias": teacher[embeddings + "LayerNorm.bias"],
@@ -92,7 +93,7 @@ def student_state(
             if f"{bert}.{kind}" in teacher:
                 state[f"{distilbert}.{kind}"] = teacher[f"{bert}.{kind}"]
     if "cls.predictions.bias" in teacher:
-        state["vocab_projector.weight"] = state["distilbert.embeddings.word_embeddings.weight"]
+        state["vocab_projector.weight"] = words
         state["vocab_projector.bias"] = teacher["cls.predictions.bias"]
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 

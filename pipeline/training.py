@@ -2,9 +2,9 @@
 """The one training loop: transformers' Trainer, fed a fixed order of examples and a loss.
 
 What the Trainer gives: mixed precision, gradient accumulation, schedules, many devices under
-`torchrun` or `accelerate launch`, checkpoints.  What is added here: an order of examples that depends
-on the seed alone, so that a resumed run sees what an undisturbed one sees; checkpoints that count
-only when whole; and the choice between fp32 and bf16 by timing both.
+`torchrun` or `accelerate launch`, checkpoints.  What is added here: an order of examples that
+depends on the seed alone, so that a resumed run sees what an undisturbed one sees; checkpoints that
+count only when whole; and the choice between fp32 and bf16 by timing both.
 """
 
 from __future__ import annotations
@@ -22,23 +22,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
+from pipeline import ranks
 from pipeline.artifacts import write_json
 from pipeline.config import Hardware, Optimization
+from pipeline.errors import UserError
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 MARKER = "complete"  # a checkpoint without this file was cut off while it was written
+PART = "loss_"  # before the name of a part of the loss in the log
 GROUPED_BATCHES = 50  # batches sorted by length together: enough to save padding, few enough to mix
 
 
 class Schedule(Dataset[tuple[int, Any]]):
     """Every example of every epoch in the order of training; item i is (i, example).
 
-    Examples of like length share a batch, as in transformers' length grouping.  The order depends on
-    nothing but the arguments.
+    Examples of like length share a batch, as in transformers' length grouping.  The order depends
+    on nothing but the arguments.
 
     Args:
         examples: what is trained on.
@@ -49,7 +52,12 @@ class Schedule(Dataset[tuple[int, Any]]):
     """
 
     def __init__(
-        self, examples: Sequence[Any], lengths: Sequence[int], batch_size: int, epochs: float, seed: int
+        self,
+        examples: Sequence[Any],
+        lengths: Sequence[int],
+        batch_size: int,
+        epochs: float,
+        seed: int,
     ) -> None:
         self.examples = examples
         self.order = _grouped_order(np.asarray(lengths), batch_size, epochs, seed)
@@ -66,7 +74,7 @@ class Schedule(Dataset[tuple[int, Any]]):
 def _grouped_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: int) -> np.ndarray:
     """Indices of examples, int64 [round(epochs * N)], batches of like length, batches shuffled."""
     rng = np.random.default_rng(seed)
-    total, count = round(epochs * len(lengths)), len(lengths)
+    total, count = max(1, round(epochs * len(lengths))), len(lengths)
     flat = np.concatenate([rng.permutation(count) for _ in range(-(-total // count))])[:total]
     ordered = []
     span = batch_size * GROUPED_BATCHES
@@ -98,7 +106,12 @@ class Fit:
     def facts(self) -> dict[str, Any]:
         """Flat scalars for the report."""
         parts = {f"final_{name}": round(value, 4) for name, value in self.losses.items()}
-        return {"steps": self.steps, "examples": self.examples, "precision": self.precision, **parts}
+        return {
+            "steps": self.steps,
+            "examples": self.examples,
+            "precision": self.precision,
+            **parts,
+        }
 
 
 def fit(
@@ -128,7 +141,7 @@ def fit(
     """
     scratch.mkdir(parents=True, exist_ok=True)
     _set_dropout(model, settings)
-    precision = _precision(model, examples, collate, loss, settings, hardware, scratch)
+    precision = ranks.agree(_precision(model, examples, collate, loss, settings, hardware, scratch))
     arguments = TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=1,  # the schedule holds all epochs
@@ -145,7 +158,7 @@ def fit(
         max_grad_norm=settings.max_grad_norm,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=hardware.device == "cpu",
+        use_cpu=pick_device(hardware.device).type == "cpu",
         seed=seed,
         save_steps=settings.checkpoint_steps,
         save_total_limit=None,  # LossTrainer keeps the newest whole one
@@ -157,11 +170,14 @@ def fit(
         dataloader_pin_memory=torch.cuda.is_available(),
     )
     trainer = LossTrainer(model, arguments, collate, examples, loss, label)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch))
+    trainer.train(resume_from_checkpoint=ranks.agree(_last_checkpoint(scratch)))
     model.eval()
+    seen = trainer.state.global_step * settings.batch_size * settings.accumulate * ranks.WORLD
+    if settings.max_steps is None and isinstance(examples, Schedule):
+        seen = min(seen, len(examples))  # the last batch may be a part of one
     return Fit(
         steps=trainer.state.global_step,
-        examples=trainer.state.global_step * settings.batch_size * settings.accumulate,
+        examples=seen,
         precision=precision,
         losses=trainer.last_parts(),
     )
@@ -178,7 +194,7 @@ def _set_dropout(model: nn.Module, settings: Optimization) -> None:
 
 
 class LossTrainer(Trainer):
-    """The Trainer with a loss of ours, a fixed order and checkpoints that are whole or not there."""
+    """The Trainer with our loss, a fixed order and checkpoints that are whole or not there."""
 
     def __init__(
         self,
@@ -194,13 +210,15 @@ class LossTrainer(Trainer):
             args=arguments,
             data_collator=collate,
             train_dataset=examples,
-            callbacks=[_Label(label)],
         )
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)  # prints every line of the log
+        if not arguments.disable_tqdm:
+            self.add_callback(_Progress(label))
         self.model_accepts_loss_kwargs = False  # the Trainer divides by the accumulated batches
         self._loss = loss
         self._sums: dict[str, float] = {}
         self._count = 0
-        self._last: dict[str, float] = {}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """In order: the schedule is already shuffled.  A stream has no sampler."""
@@ -209,24 +227,45 @@ class LossTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Tensor:
         """Sums the parts, remembers each for the log."""
-        with self.compute_loss_context_manager():
-            parts = self._loss(model, inputs)
+        with self.accelerator.autocast():  # the Trainer's own covers no more than model.forward
+            parts = self._parts(model, inputs)
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
         self._count += 1
         total = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(
-                f"the loss became {float(total)} at step {self.state.global_step}: lower the learning "
-                "rate or pass --hardware.precision fp32"
+            raise UserError(
+                f"the loss became {float(total)} at step {self.state.global_step}: lower the "
+                "learning rate or pass --hardware.precision fp32"
             )
         return total
+
+    def _parts(self, model: nn.Module, inputs: Any) -> dict[str, Tensor]:
+        """The parts of the loss; among many devices by way of the wrapper's forward.
+
+        A wrapper adds up the gradients of what went through its own forward and of nothing else,
+        while a loss may call any part of the bare model.
+        """
+        bare: Any = self.accelerator.unwrap_model(model)
+        if bare is model or isinstance(model, nn.DataParallel):
+            return self._loss(bare, inputs)
+        forward = bare.forward
+
+        def redirected(batch: Batch) -> dict[str, Tensor]:
+            bare.forward = forward
+            return self._loss(bare, batch)
+
+        bare.forward = redirected
+        try:
+            parts: dict[str, Tensor] = model(inputs)
+            return parts
+        finally:
+            bare.forward = forward
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the parts of the loss to each line of the log."""
         if "loss" in logs and self._count:
-            self._last = {name: value / self._count for name, value in self._sums.items()}
-            logs = {**logs, **self._last}
+            logs = {**logs, **{PART + name: value for name, value in self.last_parts().items()}}
             self._sums, self._count = {}, 0
         super().log(logs, start_time)
 
@@ -234,7 +273,11 @@ class LossTrainer(Trainer):
         """The parts of the loss, averaged over the last interval."""
         if self._count:
             return {name: value / self._count for name, value in self._sums.items()}
-        return self._last
+        logged = [
+            entry for entry in self.state.log_history if "loss" in entry
+        ]  # also of a resumed run
+        last = logged[-1] if logged else {}
+        return {n.removeprefix(PART): value for n, value in last.items() if n.startswith(PART)}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Marks the checkpoint when it is whole, and only then drops the older ones."""
@@ -249,19 +292,23 @@ class LossTrainer(Trainer):
                 shutil.rmtree(other)
 
 
-class _Label(TrainerCallback):
-    """Writes the stage's name before the Trainer's progress bar."""
+class _Progress(ProgressCallback):
+    """The Trainer's progress bar with the stage's name before it and the loss behind it."""
 
     def __init__(self, label: str) -> None:
+        super().__init__()
         self.label = label
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Finds the progress bar among the callbacks by its attribute."""
-        handler = kwargs.get("callback_handler")
-        for callback in getattr(handler, "callbacks", []):
-            bar = getattr(callback, "training_bar", None)
-            if bar is not None:
-                bar.set_description(self.label)
+        """Names the bar."""
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description(self.label)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Shows the loss instead of printing the whole line."""
+        if self.training_bar is not None and "loss" in (logs or {}):
+            self.training_bar.set_postfix(loss=logs["loss"])
 
 
 def _last_checkpoint(scratch: Path) -> str | None:
@@ -270,7 +317,7 @@ def _last_checkpoint(scratch: Path) -> str | None:
     for folder in scratch.glob("checkpoint-*"):
         if (folder / MARKER).exists():
             whole.append(folder)
-        else:
+        elif ranks.FIRST:
             shutil.rmtree(folder, ignore_errors=True)
     return str(max(whole, key=lambda f: int(f.name.split("-")[1]))) if whole else None
 
@@ -289,15 +336,23 @@ def _precision(
     On CPUs neither always wins: it depends on the instruction set and on the sizes.  The choice is
     kept in `scratch`, so that a resumed run goes on as it began.
     """
+    device = pick_device(hardware.device)
+    if hardware.precision == "fp16" and device.type == "cpu":
+        raise UserError("--hardware.precision fp16 needs a GPU: take bf16 or fp32 on a CPU")
     if hardware.precision != "auto":
         return hardware.precision
     record = scratch / "precision.json"
     if record.exists():
         return str(json.loads(record.read_text())["precision"])
-    if torch.cuda.is_available() and hardware.device != "cpu":
+    if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if not isinstance(examples, Schedule) or len(examples) < 4 * settings.batch_size:
-        return "fp32"  # too short a run to be worth timing
+    if (
+        ranks.WORLD > 1
+        or device.type != "cpu"
+        or not isinstance(examples, Schedule)
+        or len(examples) < 4 * settings.batch_size
+    ):
+        return "fp32"  # nothing to choose from, or too short a run to be worth timing
     seconds = _time_precisions(model, examples, collate, loss, settings.batch_size)
     chosen = min(seconds, key=lambda name: seconds[name])
     write_json(record, {"precision": chosen, "seconds_per_step": seconds})
@@ -305,13 +360,18 @@ def _precision(
 
 
 def _time_precisions(
-    model: nn.Module, examples: Schedule, collate: Callable[[list[Any]], Batch], loss: Loss, size: int
+    model: nn.Module,
+    examples: Schedule,
+    collate: Callable[[list[Any]], Batch],
+    loss: Loss,
+    size: int,
 ) -> dict[str, float]:
     """Seconds of a forward and backward pass in each precision: the best of three, in turn."""
     trial = copy.deepcopy(model).cpu().train()
     middle = len(examples) // 2
     batches = [
-        collate([examples[i] for i in range(begin, begin + size)]) for begin in (0, middle - middle % size)
+        collate([examples[i] for i in range(begin, begin + size)])
+        for begin in (0, middle - middle % size)
     ]
     seconds: dict[str, float] = {"fp32": float("inf"), "bf16": float("inf")}
     with torch.random.fork_rng(devices=[]):
@@ -321,7 +381,7 @@ def _time_precisions(
                 for batch in batches:
                     with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
                         parts = loss(trial, batch)
-                    torch.stack(list(parts.values())).sum().backward()
+                    torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
                     trial.zero_grad()
                 if attempt:  # the first round pays for allocations
                     seconds[name] = min(seconds[name], time.perf_counter() - began)
@@ -349,9 +409,12 @@ def to_device(batch: Mapping[str, Tensor], model: nn.Module) -> Batch:
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device asked for, or for `auto` the best there is."""
-    if wanted != "auto":
+    """The device asked for, or for `auto` the best there is; a UserError where there is none."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(wanted, True):
+        raise UserError(f"--hardware.device {wanted}: PyTorch finds none here; take auto or cpu")
+    if wanted in ("cpu", "mps"):
         return torch.device(wanted)
-    if torch.cuda.is_available():
+    if there["cuda"]:
         return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.device("mps" if there["mps"] else "cpu")

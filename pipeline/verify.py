@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gates: an exported file must give the student's answers, or the build fails.
 
-Every file is run over the evaluation questions twice, each window at its own length and padded to the
-longest; its logits are compared with the student's on every token, and its answers are scored.
+Every file is run over the evaluation questions twice, each window at its own length and padded to
+the longest; its logits are compared with the student's on every token, and its answers are scored.
 """
 
 from __future__ import annotations
@@ -69,8 +69,18 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
     figures = [
         ("max_logit_error", "both", worst, gate.max_logit_error),
         ("mean_logit_error", "both", mean, gate.mean_logit_error),
-        ("changed_answers", "natural", _changed(answers, reference.scores.answers), gate.changed_answers),
-        ("padding_changes", "padded", _changed(answers, padded.scores.answers), gate.padding_changes),
+        (
+            "changed_answers",
+            "natural",
+            _changed(answers, reference.scores.answers),
+            gate.changed_answers,
+        ),
+        (
+            "padding_changes",
+            "padded",
+            _changed(answers, padded.scores.answers),
+            gate.padding_changes,
+        ),
         ("f1_drop", "natural", reference.scores.f1 - file.scores.f1, gate.f1_drop),
     ]
     checks = [
@@ -89,13 +99,15 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
 
 
 def _errors(logits: Sequence[Windows], reference: Sequence[Windows]) -> np.ndarray:
-    """Absolute differences over every token of every window, start and end alike; NaN becomes inf."""
+    """Absolute differences over every token of every window, start and end; NaN becomes inf."""
     differences = [
         np.abs(np.concatenate(mine) - np.concatenate(theirs))
         for question, expected in zip(logits, reference, strict=True)
         for mine, theirs in zip(question, expected, strict=True)
     ]
-    return np.nan_to_num(np.concatenate(differences), nan=np.inf, posinf=np.inf)
+    errors: np.ndarray = np.concatenate(differences)
+    errors[~np.isfinite(errors)] = np.inf
+    return errors
 
 
 def _changed(answers: Sequence[str], others: Sequence[str]) -> float:

@@ -58,7 +58,7 @@ def test_description_identifies_nobody() -> None:
     words = set(re.split(r"[^\w.-]+", text))
     assert not words & {socket.gethostname(), os.uname().nodename, getpass.getuser()}
     assert str(Path.home()) not in text
-    assert os.getcwd() not in text
+    assert str(Path.cwd()) not in text
 
 
 def test_what_the_system_does_not_tell_is_none(

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.data.squad import EMBEDDED, read_bytes
 from pipeline.errors import UserError
+from pipeline.hub import load_dataset
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,16 @@ def load_corpus(sources: Sequence[str], passages: Iterable[str] = ()) -> Corpus:
     paragraphs += [" ".join(passage.split()) for passage in passages]
     paragraphs = list(dict.fromkeys(paragraphs))
     if not paragraphs:
-        raise UserError(f"no text in {', '.join(sources) or 'the corpus'}: general distillation needs some")
+        raise UserError(
+            f"no text in {', '.join(sources) or 'the corpus'}: general distillation needs some"
+        )
     digest = hashlib.sha256("\n\n".join(paragraphs).encode()).hexdigest()
     names = [s if s == EMBEDDED else Path(s).name for s in sources]
     return Corpus(" + ".join(names), digest, tuple(paragraphs))
 
 
 def _help_text() -> str:
-    """The language reference that CPython carries for `help()`; it differs from version to version."""
+    """The language reference that CPython carries for `help()`; each version has its own."""
     from pydoc_data import topics
 
     return "\n\n".join(text for _, text in sorted(topics.topics.items()))
@@ -75,7 +78,7 @@ def _read_text(source: str) -> str:
 def _paragraphs(text: str) -> list[str]:
     """Blocks parted by empty lines, white space evened out, rules and frames left out."""
     blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
-    return [block for block in blocks if len(re.findall(r"[A-Za-z]{2,}", block)) >= 3]
+    return [block for block in blocks if len(re.findall(r"[^\W\d_]{2,}", block)) >= 3]
 
 
 def pack(tokenizer: Any, paragraphs: Iterable[str], length: int) -> Iterator[np.ndarray]:
@@ -104,17 +107,16 @@ def stream_hub(source: str, column: str = "text") -> Iterator[str]:
     Raises:
         UserError: if the data set cannot be reached or has no such column.
     """
-    try:
-        import datasets
-
-        for row in datasets.load_dataset(source, split="train", streaming=True):
-            yield from _paragraphs(row[column])
-    except ImportError as error:
-        raise UserError("hub data sets need the `hub` extra: pip install -e '.[hub]'") from error
-    except KeyError as error:
-        raise UserError(f"hub data set {source} has no column {error}: name it with --text-column") from error
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"cannot stream data set {source} ({reason}); use text files or `{EMBEDDED}` offline"
-        ) from error
+    for row in load_dataset(source, "train", streaming=True):
+        if column not in row:
+            raise UserError(
+                f"hub data set {source} has no column {column}, it has {', '.join(row)}: "
+                "name one with --distil.text-column"
+            )
+        text = row[column] or ""  # data sets gathered from the web have empty rows
+        if not isinstance(text, str):
+            raise UserError(
+                f"column {column} of hub data set {source} is no text but {type(text).__name__}: "
+                "name another with --distil.text-column"
+            )
+        yield from _paragraphs(text)

@@ -2,8 +2,8 @@
 """From a question and a passage to windows of word pieces, and from answers to their labels.
 
 A window is `[CLS] question [SEP] piece of the passage [SEP]`, as in BERT's SQuAD recipe (Devlin et
-al. 2019, section 4.2).  Training, evaluation, the golden cases and the Android app all cut a passage
-by the one rule in :func:`windows`.
+al. 2019, section 4.2).  Training, evaluation, the golden cases and the Android app all cut a
+passage by the one rule in :meth:`Windower.windows`.
 """
 
 from __future__ import annotations
@@ -74,12 +74,13 @@ class Windower:
     _pieces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Checks that windows overlap, so that no passage piece falls between two of them."""
+        """Checks that no passage piece can fall between two windows."""
         room = self.limits.max_length - self.limits.max_query - 3
         if not 0 < self.limits.stride <= room:
             raise UserError(
-                f"stride {self.limits.stride} with length {self.limits.max_length} and questions of "
-                f"up to {self.limits.max_query} leaves pieces in no window: allowed are 1 to {room}"
+                f"stride {self.limits.stride} with length {self.limits.max_length} and questions "
+                f"of up to {self.limits.max_query} leaves pieces in no window: "
+                f"allowed are 1 to {room}"
             )
 
     def pieces(self, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +90,7 @@ class Windower:
         return ids, np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
 
     def windows(self, question: str, context: str) -> list[Window]:
-        """All windows of a passage, in order; an empty passage gives one window without pieces."""
+        """The windows of a passage, in order; an empty one gives a window without pieces."""
         if context not in self._pieces:
             self._pieces[context] = self.pieces(context)
         context_ids, offsets = self._pieces[context]

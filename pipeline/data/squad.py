@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and checks question-answering data: SQuAD 1.1 and 2.0 files, hub data sets, the embedded set.
+"""Reads and checks question-answering data: SQuAD files, hub data sets, the embedded set.
 
 The file format is that of Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of
 Text" (2016) and of its version 2.0 (2018).  Offsets are counted in Unicode code points.
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import UserError
+from pipeline.hub import is_hub_id, load_dataset
 
 EMBEDDED = "embedded"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON joins the two halves of a whole pair
 Part = Literal["train", "dev"]
 
 
@@ -105,8 +108,7 @@ def load_questions(
     path = Path(source)
     if path.is_file():
         return parse_squad(read_bytes(path), path.name, bad_answers)
-    looks_like_hub_id = source.count("/") <= 1 and path.suffix == "" and not path.exists()
-    if looks_like_hub_id and not source.startswith((".", "~")):
+    if is_hub_id(source):
         return _from_hub(source, part, bad_answers)
     raise UserError(
         f"no data file {source}: name a SQuAD 1.1 or 2.0 JSON file, a hub data set such as "
@@ -119,7 +121,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check the path and its rights") from error
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; check the path and its rights"
+        ) from error
 
 
 def parse_squad(content: bytes, name: str, bad_answers: Literal["error", "skip"]) -> QuestionSet:
@@ -135,11 +139,17 @@ def parse_squad(content: bytes, name: str, bad_answers: Literal["error", "skip"]
     try:
         document = json.loads(content)
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nesting"
         raise UserError(
-            f"{name} is not valid JSON ({where}); it may be cut short: fetch or export it again"
+            f"{name} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{name} is not valid JSON (line {error.lineno}: {error.msg}); it may be cut short: "
+            "fetch or export it again"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
+        raise UserError(
+            f"{name} is no JSON that can be read ({error}): fetch or export it again"
         ) from error
     return _collect(
         name, hashlib.sha256(content).hexdigest(), _walk_squad(document, name), bad_answers
@@ -150,12 +160,19 @@ def _walk_squad(document: Any, name: str) -> Iterator[Question]:
     """Yields the questions of a parsed file, naming the place of anything out of form."""
 
     def get(holder: Any, key: str, kind: type, place: str) -> Any:
-        if not isinstance(holder, dict) or not isinstance(holder.get(key), kind):
+        value = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):  # to Python, True is an int
             raise UserError(
                 f"{name}: {place} has no `{key}` of type {kind.__name__}; expected SQuAD's form: "
-                "data[].paragraphs[].{context, qas[].{id, question, answers[].{text, answer_start}}}"
+                "data[].paragraphs[].{context, "
+                "qas[].{id, question, answers[].{text, answer_start}}}"
             )
-        return holder[key]
+        if isinstance(value, str) and LONE_SURROGATE.search(value):  # no tokenizer takes it
+            raise UserError(
+                f"{name}: `{key}` of {place} holds half of a surrogate pair, which is no "
+                "character: write the text again as UTF-8"
+            )
+        return value
 
     for i, article in enumerate(get(document, "data", list, "the file")):
         paragraphs = get(article, "paragraphs", list, f"data[{i}]")
@@ -179,35 +196,27 @@ def _walk_squad(document: Any, name: str) -> Iterator[Question]:
 
 def _from_hub(source: str, part: Part, bad_answers: Literal["error", "skip"]) -> QuestionSet:
     """Reads a hub data set with SQuAD's columns; offline it is found in the hub's local cache."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError("hub data sets need the `hub` extra: pip install -e '.[hub]'") from error
     split = {"train": "train", "dev": "validation"}[part]
+    rows = list(load_dataset(source, split))
     try:
-        table = datasets.load_dataset(source, split=split)
-        rows = [row for row in table]
-        questions = [
-            Question(
-                id=str(row["id"]),
-                title=str(row.get("title", "")),
-                context=row["context"],
-                text=row["question"],
-                answers=tuple(row["answers"]["text"]),
-                starts=tuple(int(s) for s in row["answers"]["answer_start"]),
-            )
-            for row in rows
-        ]
-    except KeyError as error:
-        raise UserError(f"hub data set {source} has no column {error}: it is not in SQuAD's form") from error
-    except Exception as error:  # the hub client raises many kinds; the user needs one line
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        articles = [_article(row) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"cannot load data set {source} ({reason}); connect to the hub once so that it is "
-            f"cached, or pass SQuAD files with --train-file and --eval-file"
+            f"hub data set {source} is not in SQuAD's form ({type(error).__name__}: {error}): its "
+            "columns must be id, title, context, question and answers with text and answer_start"
         ) from error
+    name = f"{source} {split}"
     digest = hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
-    return _collect(f"{source} {split}", digest, questions, bad_answers)
+    return _collect(name, digest, _walk_squad({"data": articles}, name), bad_answers)
+
+
+def _article(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A hub data set's row in the form of a file: an article of one question."""
+    pairs = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
+    answers = [{"text": text, "answer_start": start} for text, start in pairs]
+    qa = {"id": row["id"], "question": row["question"], "answers": answers}
+    paragraph = {"context": row["context"], "qas": [qa]}
+    return {"title": row.get("title", ""), "paragraphs": [paragraph]}
 
 
 def _collect(
@@ -217,7 +226,9 @@ def _collect(
     kept, wrong, seen = [], [], set()
     for question in questions:
         if question.id in seen:
-            raise UserError(f"{name}: the question id {question.id!r} is used twice; ids must differ")
+            raise UserError(
+                f"{name}: the question id {question.id!r} is used twice; ids must differ"
+            )
         seen.add(question.id)
         misplaced = [
             (answer, start)
@@ -232,9 +243,9 @@ def _collect(
         question, answer, start = wrong[0]
         found = question.context[max(start, 0) : max(start, 0) + max(len(answer), 1)]
         raise UserError(
-            f"{name}: {len(wrong)} of {len(seen)} questions have an answer not at its offset; first "
-            f"{question.id}: {answer!r} expected at {start}, the passage has {found!r} there; mend "
-            "the file or leave them out with --bad-answers skip"
+            f"{name}: {len(wrong)} of {len(seen)} questions have an answer not at its offset; "
+            f"first {question.id!r}: {answer[:80]!r} expected at {start}, the passage has "
+            f"{found[:80]!r} there; mend the file or leave them out with --bad-answers skip"
         )
     if not kept:
         raise UserError(f"{name} holds no usable question ({len(wrong)} left out)")

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Hugging Face hub where it can be reached, its local cache where it cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import UserError
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+TIMEOUT_S = 5.0  # the hub's own client would retry for the better part of a minute
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+HUB_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*(:[\w.-]+)?")
+FILE_TYPES = (".json", ".jsonl", ".txt", ".md", ".csv")
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether a name can be a hub id (`name`, `owner/name`, `owner/name:config`) and is no file."""
+    return (
+        HUB_ID.fullmatch(source) is not None
+        and not source.lower().endswith(FILE_TYPES)
+        and not Path(source).exists()
+    )
+
+
+def use_cache_when_offline() -> bool:
+    """Puts the hub's clients in offline mode if the hub does not answer; says whether it did.
+
+    Call it before `huggingface_hub` or `datasets` are imported: they read the mode once.  Behind a
+    proxy nothing is tried, since only the proxy knows.
+    """
+    if os.environ.get("HF_HUB_OFFLINE") or any(os.environ.get(name) for name in PROXIES):
+        return bool(os.environ.get("HF_HUB_OFFLINE"))
+    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT))
+    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    try:
+        with socket.create_connection((endpoint.hostname or "", port), timeout=TIMEOUT_S):
+            return False
+    except OSError:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        return True
+
+
+def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
+    """A hub data set's split; `source` is its id, or `id:configuration`.
+
+    Raises:
+        UserError: if `datasets` is not installed, or the set is neither reachable nor cached.
+    """
+    use_cache_when_offline()
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError("hub data sets need the `hub` extra: pip install -e '.[hub]'") from error
+    name, _, configuration = source.partition(":")
+    try:
+        return datasets.load_dataset(name, configuration or None, split=split, streaming=streaming)
+    except Exception as error:  # the client raises many kinds; the user needs one line
+        raise UserError(
+            f"cannot load data set {source} ({_first_line(error)}): connect to the hub once so "
+            "that it is cached, or name files of your own"
+        ) from error
+
+
+def snapshot(model: str) -> Path:
+    """The local snapshot of a hub model: configuration, tokenizer and safetensors alone.
+
+    Raises:
+        UserError: if there is no such model, or it is neither reachable nor cached.
+    """
+    use_cache_when_offline()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    patterns = ["config.json", "tokenizer*.json", "special_tokens_map.json", "vocab.txt"]
+    patterns += ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
+    try:
+        return Path(snapshot_download(model, allow_patterns=patterns))
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise UserError(
+            f"no model {model} on the hub: check the spelling, or name a local folder"
+        ) from error
+    except Exception as error:  # no network, no cache: many kinds, one remedy
+        raise UserError(
+            f"cannot load {model}: the hub cannot be reached and the model is not in its cache; "
+            "connect once, or pass a local folder with --teacher.model, or use --preset embedded"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

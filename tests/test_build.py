@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way at toy size: exact files, resuming, damage, gates that fail, bad input."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.build import main
+
+FILES = {
+    "teacher": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
+    "student": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
+    "tflite": {
+        "student-int8.tflite",
+        "student-fp32.tflite",
+        "vocab.txt",
+        "model.json",
+        "golden.json",
+    },
+}
+QUICK = (
+    *("--benchmark.queries", "4", "--hardware.no-progress", "--hardware.precision", "fp32"),
+    *("--max-length", "128", "--stride", "32", "--golden-cases", "3", "--distil.length", "64"),
+    *("--distil.max-samples", "48", "--mlm-head.max-samples", "128"),
+)
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    lines = (f"anna built the tower of rome in {1200 + i}.\n\n" for i in range(1200))
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def squad_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    contexts = [
+        f"In {1900 + i} emma built a bridge in oslo and boris wrote a poem." for i in range(6)
+    ]
+    paragraphs = [
+        {
+            "context": context,
+            "qas": [
+                {
+                    "id": f"{i}-{j}",
+                    "question": question,
+                    "answers": [{"text": text, "answer_start": context.index(text)}],
+                }
+                for j, (question, text) in enumerate(
+                    [("who built a bridge?", "emma"), ("where was it built?", "oslo")]
+                )
+            ],
+        }
+        for i, context in enumerate(contexts)
+    ]
+    path = tmp_path_factory.mktemp("squad") / "squad.json"
+    path.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]})
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def arguments(tiny_teacher: Path, squad_file: Path, text_file: Path) -> list[str]:
+    return [
+        *("--preset", "smoke", "--precision", "int8", "fp32", "--teacher.model", str(tiny_teacher)),
+        *("--train-file", str(squad_file), "--eval-file", str(squad_file)),
+        *("--distil.text", str(text_file), *QUICK),
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("build") / "tiny"
+    assert main([*arguments, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+def stamps(root: Path) -> dict[str, int]:
+    return {
+        str(p.relative_to(root)): p.stat().st_mtime_ns
+        for p in root.rglob("*")
+        if p.is_file() and p.name != ".lock"
+    }
+
+
+def resumed(report: Path) -> dict[str, bool]:
+    return {s["name"]: s["resumed"] for s in json.loads(report.read_text())["stages"]}
+
+
+def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
+    for folder, names in FILES.items():
+        assert {p.name for p in (built / folder).iterdir()} == names | {"manifest.json"}
+    report = json.loads((built / "report.json").read_text())
+    assert [m["name"] for m in report["models"]] == ["teacher", "student"]
+    assert [m["layers"] for m in report["models"]] == [3, 1]
+    assert [f["name"] for f in report["files"]] == ["student-int8", "student-fp32"]
+    assert all(f["gate"]["passed"] for f in report["files"])
+    assert set(report["latency"]["subjects"]) == {"teacher-fp32", "student-int8", "student-fp32"}
+    head = next(s["facts"] for s in report["stages"] if s["name"] == "mlm-teacher")
+    assert {"masked_accuracy_before", "masked_accuracy_after"} <= set(head)
+    assert {p.name for p in built.glob("report.*")} == {"report.json", "report.md", "report.html"}
+    assert not list((built / "scratch").iterdir()), "checkpoints are left behind"
+    text = (built / "report.json").read_text()
+    assert str(built) not in text.replace(report["command"], ""), (
+        "a path of this machine in the report"
+    )
+
+
+def test_saved_models_open_with_transformers(built: Path) -> None:
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    student = AutoModelForQuestionAnswering.from_pretrained(built / "student")
+    assert type(student).__name__ == "DistilBertForQuestionAnswering"
+    assert AutoTokenizer.from_pretrained(built / "student").is_fast
+    teacher = AutoModelForQuestionAnswering.from_pretrained(built / "teacher")
+    assert type(teacher).__name__ == "BertForQuestionAnswering"
+
+
+def test_second_run_changes_nothing_and_is_quick(built: Path, arguments: list[str]) -> None:
+    before = stamps(built)
+    began = time.monotonic()
+    assert main([*arguments, "--out", str(built)]) == 0
+    assert time.monotonic() - began < 10
+    assert stamps(built) == before
+
+
+@pytest.mark.parametrize("harm", ["tampered", "truncated", "deleted"])
+def test_a_damaged_file_is_noticed_and_built_again(
+    harm: str, copied: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copied / "tflite" / "student-int8.tflite"
+    whole = file.read_bytes()
+    if harm == "deleted":
+        file.unlink()
+    else:
+        cut = whole[: len(whole) // 2]
+        file.write_bytes(
+            cut
+            if harm == "truncated"
+            else cut + bytes([whole[len(cut)] ^ 1]) + whole[len(cut) + 1 :]
+        )
+    assert main([*arguments, "--out", str(copied)]) == 0
+    assert file.read_bytes() == whole
+    assert "tflite: student-int8.tflite" in capsys.readouterr().out
+    ran = [name for name, kept in resumed(copied / "report.json").items() if not kept]
+    assert ran == ["tflite"]
+
+
+def test_dry_run_tells_the_plan_and_touches_nothing(
+    built: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = stamps(built)
+    flags = ("--finetune.temperature", "3", "--out", str(built), "--dry-run")
+    assert main([*arguments, *flags]) == 0
+    plan = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert plan["teacher"] == "kept" and plan["distilled"] == "kept"
+    assert plan["student"] == "settings or inputs changed"
+    assert plan["tflite"] == "student runs again"
+    assert stamps(built) == before
+
+
+def test_a_broken_weight_fails_the_gate_and_the_report_says_so(
+    copied: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import converters.to_tflite as to_tflite
+
+    export_many = to_tflite.export_many
+
+    def sabotaged(model: Any, *args: Any, **kwargs: Any) -> Any:
+        model.distilbert.transformer.layer[0].ffn.lin1.weight.data[0] += 1.0
+        return export_many(model, *args, **kwargs)
+
+    monkeypatch.setattr(to_tflite, "export_many", sabotaged)
+    assert main([*arguments, "--out", str(copied), "--force", "tflite"]) == 1
+    said = capsys.readouterr()
+    assert "gate failed: " in said.err and "max_logit_error" in said.err
+    files = json.loads((copied / "report.json").read_text())["files"]
+    assert [f["gate"]["passed"] for f in files] == [False, False]
+    monkeypatch.undo()
+    assert main([*arguments, "--out", str(copied)]) == 1, "a failed gate stays failed until rebuilt"
+    assert main([*arguments, "--out", str(copied), "--force", "tflite"]) == 0
+
+
+def test_two_builds_in_one_folder(
+    built: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (built / ".lock").open("a+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert main([*arguments, "--out", str(built)]) == 2
+    assert "another build is running" in capsys.readouterr().err
+
+
+def no_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def pickle_only(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [(no_tokenizer, "has no tokenizer"), (pickle_only, "a pickle, which can run code")],
+)
+def test_unusable_teachers(
+    harm: Callable[[Path], None],
+    words: str,
+    tiny_teacher: Path,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path(shutil.copytree(tiny_teacher, tmp_path / "teacher"))
+    harm(folder)
+    flags = ["--teacher.model", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*arguments, *flags]) == 2
+    assert words in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--train-file", "no/such.json"], "no data file no/such.json"),
+        (["--student.layers", "0,7"], "from 0 to 2"),
+        (["--student.layers", "9"], "allowed are 1 to 3"),
+        (["--student.layers", "few"], "not understood"),
+        (["--teacher.model", "./nowhere"], "no teacher folder"),
+        (["--distil.text", "no/such.txt"], "no text file no/such.txt"),
+        (["--stride", "500"], "--stride 500: at most"),
+        (["--preset", "embeded"], "did you mean embedded?"),
+        (["--force", "studnt"], "did you mean student?"),
+        (["--config", "no/such.yaml"], "cannot read the settings"),
+        (["--out", "/proc/nowhere"], "choose another folder with --out"),
+    ],
+)
+def test_bad_flags_get_one_line_and_code_2(
+    flags: list[str],
+    words: str,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, "--out", str(tmp_path / "out"), *flags]) == 2
+    assert words in one_line(capsys)
+
+
+def test_the_paper_preset_says_what_is_missing_without_the_hub(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    assert main(["--preset", "distilbert-squad", "--out", str(tmp_path / "out")]) == 2
+    said = one_line(capsys)
+    assert "rajpurkar/squad" in said and "cached" in said
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ") and len(said.splitlines()) == 1, said
+    return said
