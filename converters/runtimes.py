@@ -115,7 +115,7 @@ class TfLitePredictor:
 
 
 class TorchPredictor:
-    """A Hugging Face question answering model in PyTorch on the CPU: the reference."""
+    """A Hugging Face question answering model in PyTorch, on its device: the reference."""
 
     def __init__(self, model: Any, name: str, threads: int | None = None) -> None:
         """Put `model` into eval mode; `threads` counts for PyTorch in the whole process."""
@@ -131,18 +131,19 @@ class TorchPredictor:
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """See `Predictor.logits`; padding gets the bias that exported graphs add themselves."""
         _checked_length(self, ids, mask, segment_ids)
-        tensor = self._torch.as_tensor
-        arguments = {
-            "input_ids": tensor(ids, dtype=self._torch.int64),
-            "attention_mask": tensor(mask, dtype=self._torch.int64),
-        }
+        arrays = {"input_ids": ids, "attention_mask": mask}
         if self._takes_segments:
-            arguments["token_type_ids"] = tensor(segment_ids, dtype=self._torch.int64)
+            arrays["token_type_ids"] = segment_ids
+        arguments = {
+            name: self._torch.as_tensor(array, dtype=self._torch.int64, device=self._model.device)
+            for name, array in arrays.items()
+        }
         with self._torch.inference_mode():
             output = self._model(**arguments)
         bias = (1 - np.asarray(mask[0], np.float32)) * np.float32(MASK_BIAS)  # (S,)
         start, end = (
-            logits[0].float().numpy() + bias for logits in (output.start_logits, output.end_logits)
+            logits[0].float().cpu().numpy() + bias
+            for logits in (output.start_logits, output.end_logits)
         )
         return start, end
 
@@ -160,7 +161,9 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
         from transformers import AutoModelForQuestionAnswering
 
         try:
-            model = AutoModelForQuestionAnswering.from_pretrained(path, local_files_only=True)
+            model = AutoModelForQuestionAnswering.from_pretrained(
+                path, local_files_only=True, use_safetensors=True
+            )
         except Exception as error:  # its errors have no common type
             raise ConversionError(f"cannot load {path}: {_one_line(error)}") from error
         return TorchPredictor(model, path.name, threads)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import __version__, ranks, settings, stages
+from pipeline import __version__, learning, ranks, settings, shipping
 from pipeline.artifacts import Artifact, Store, explain, fingerprints, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
@@ -26,6 +26,7 @@ from pipeline.data.squad import EMBEDDED, load_questions
 from pipeline.errors import GateFailure, UserError
 from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
+from pipeline.session import limits as window_limits
 from pipeline.teacher import Source, find_teacher
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # The teacher learns the task, unless it knows it.
     teacher = store.stage(
         "teacher",
-        lambda folder, scratch: stages.finetune_teacher(folder, scratch, config, source, train),
+        lambda folder, scratch: learning.finetune_teacher(folder, scratch, config, source, train),
         settings=common | windows | {"teacher": config.teacher.optimization},
         inputs={"came": came, "train": train.sha256, "count": str(len(train.questions))},
         everywhere=True,
@@ -87,7 +88,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         pretrained = first_step.teacher == "pretrained"
         speaker = store.stage(
             "mlm-teacher",
-            lambda folder, scratch: stages.fit_mlm_head(
+            lambda folder, scratch: learning.fit_mlm_head(
                 folder,
                 scratch,
                 config,
@@ -101,7 +102,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         )
         distilled = store.stage(
             "distilled",
-            lambda folder, scratch: stages.distil(
+            lambda folder, scratch: learning.distil(
                 folder, scratch, config, speaker.folder, corpus, layers
             ),
             settings=common
@@ -116,7 +117,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     if second_step.second_step:
         outputs = store.stage(
             "teacher-outputs",
-            lambda folder, _: stages.record_teacher_outputs(
+            lambda folder, _: learning.record_teacher_outputs(
                 folder, config, teacher.folder, train, layers
             ),
             settings=windows | {"layers": layers if second_step.alpha_hidden else ()},
@@ -124,7 +125,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         )
     student = store.stage(
         "student",
-        lambda folder, scratch: stages.finetune_student(
+        lambda folder, scratch: learning.finetune_student(
             folder,
             scratch,
             config,
@@ -143,11 +144,11 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
 
     # Files for the phone, each held against the student; and what they cost.
-    limits = stages.limits(config)
+    limits = window_limits(config)
     may_abstain = train.has_unanswerable
     tflite = store.stage(
         "tflite",
-        lambda folder, _: stages.export_tflite(
+        lambda folder, _: shipping.export_tflite(
             folder, config, student.folder, evaluation, may_abstain
         ),
         settings={"export": config.export, "limits": limits},
@@ -156,7 +157,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     baseline = store.stage(
         "baseline",
-        lambda folder, _: stages.export_baseline(folder, config, teacher.folder),
+        lambda folder, _: shipping.export_baseline(folder, config, teacher.folder),
         settings={"length": data.max_length},
         inputs={"teacher": teacher},
     )
@@ -166,7 +167,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     asked = {"eval": evaluation.sha256, "count": str(len(evaluation.questions))}
     verified = store.stage(
         "verify",
-        lambda folder, _: stages.verify(
+        lambda folder, _: shipping.verify(
             folder, config, teacher.folder, student.folder, files, evaluation, may_abstain
         ),
         settings={"gates": config.gates, "limits": limits},
@@ -178,7 +179,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         subjects |= {path.stem: path for path in files.values()}
         timed = store.stage(
             "benchmark",
-            lambda folder, _: stages.benchmark(
+            lambda folder, _: shipping.benchmark(
                 folder, config, student.folder, subjects, evaluation
             ),
             settings={"benchmark": config.benchmark, "limits": limits},

@@ -176,3 +176,39 @@ def tiny_squad(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny_export(
+    make_teacher: MakeTeacher, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A phone's folder: a 2-layer student as fp32 and int8 files with everything beside them.
+
+    Windows are 48 pieces long; answers vary from question to question.  Copy it to change it.
+    """
+    from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
+
+    from converters.runtimes import open_predictor
+    from converters.to_tflite import export_many
+    from pipeline.data.features import Limits
+    from pipeline.data.squad import Question
+    from pipeline.export import write_bundle, write_golden
+    from pipeline.student import build_student, student_state
+
+    teacher = BertForQuestionAnswering.from_pretrained(make_teacher(head="qa"))
+    state = student_state(teacher.state_dict(), (0, 2))
+    student = build_student(DistilBertForQuestionAnswering, teacher.config, state, (0, 2), seed=0)
+    student.eval()
+    folder = tmp_path_factory.mktemp("export") / "tflite"
+    limits = Limits(max_length=48, stride=16, max_query=12, max_answer=8)
+    files = export_many(student, folder, ("int8", "fp32"), length=limits.max_length)
+    write_bundle(folder, files, tokenizer, limits, max_positions=POSITIONS, may_abstain=False)
+    questions = [
+        Question(str(i), "", f"The {thing} of {place} is old.", f"Where is the {thing}?", (), ())
+        for i, (thing, place) in enumerate(zip(THINGS, PLACES, strict=True))
+    ]
+    models = {path.name: open_predictor(path) for path in files.values()}
+    write_golden(folder, models, tokenizer, limits, questions, 3, may_abstain=False)
+    student.save_pretrained(folder.parent / "student")
+    tokenizer.save_pretrained(folder.parent / "student")
+    return folder

@@ -83,7 +83,7 @@ def test_distillation_of_no_rows_is_zero_with_a_gradient() -> None:
     weight = torch.ones(2, requires_grad=True)
     loss = distillation_loss(weight * torch.zeros(0, 2), torch.zeros(0, 2), 2.0)
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert weight.grad is not None
     assert weight.grad.tolist() == [0.0, 0.0]
 
@@ -100,7 +100,7 @@ def test_masked_lm_without_a_masked_token_is_zero_with_a_gradient() -> None:
     student = random(3, 4, seed=3).requires_grad_()
     loss = masked_lm_loss(student, torch.full((3,), IGNORED))
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert student.grad is not None
     assert float(student.grad.abs().sum()) == 0.0
 

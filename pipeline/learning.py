@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages that train: what each loads, calls and saves.
+
+Each function fills a folder that :class:`pipeline.artifacts.Store` hands out, and returns facts for
+the report.  PyTorch is imported inside them, so that a build with nothing to do ends in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import Build
+from pipeline.data.squad import QuestionSet
+from pipeline.errors import UserError
+from pipeline.session import limits, prepare
+
+if TYPE_CHECKING:
+    from pipeline.data.corpus import Corpus
+    from pipeline.data.features import Feature
+    from pipeline.teacher import Source
+
+Facts = Mapping[str, Any]
+STREAM_COUNTED = 2000  # samples of a stream that the frequencies of pieces are counted on
+HELD_OUT = 64  # samples kept apart to measure the MLM head on
+
+
+def fit_mlm_head(
+    folder: Path, scratch: Path, build: Build, teacher: Path, corpus: Corpus | None, has_head: bool
+) -> Facts:
+    """A teacher with an MLM head; the head is fitted where there is none, the encoder frozen."""
+    from transformers import BertForMaskedLM
+
+    from pipeline import distil
+    from pipeline import teacher as teachers
+
+    device = prepare(build)
+    tokenizer = teachers.load_tokenizer(teacher)
+    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).float().eval().to(device)
+    facts: Facts = {"head": "the teacher's own"}
+    if not has_head:
+        samples = _samples(build, corpus, tokenizer, build.mlm_head.max_samples)
+        held_out, rest = samples[:HELD_OUT], samples[HELD_OUT:]
+        if not rest:
+            raise UserError(
+                f"too little text to fit an MLM head: {len(samples)} samples, at least "
+                f"{HELD_OUT + 1} are needed: add text with --distil.text"
+            )
+        masking = _masking(build, tokenizer, samples)
+        facts = distil.fit_mlm_head(
+            model,
+            masking,
+            rest,
+            held_out,
+            config=build.mlm_head,
+            hardware=build.hardware,
+            seed=build.seed,
+            scratch=scratch,
+        )
+    _save(model, tokenizer, folder)
+    return facts
+
+
+def finetune_teacher(
+    folder: Path, scratch: Path, build: Build, source: Source, train: QuestionSet
+) -> Facts:
+    """The teacher with a question-answering head: its own, or fine-tuned on the questions."""
+    from pipeline import finetune
+    from pipeline import teacher as teachers
+
+    device = prepare(build)
+    tokenizer = teachers.load_tokenizer(source.folder)
+    model = teachers.load_question_answering(source).to(device)
+    facts: Facts = {"head": "the teacher's own"}
+    if not source.has_qa_head:
+        features = _features(build, tokenizer, train)
+        facts = finetune.finetune_teacher(
+            model,
+            features,
+            tokenizer.pad_token_id,
+            optimization=build.teacher.optimization,
+            hardware=build.hardware,
+            seed=build.seed,
+            scratch=scratch,
+        ).facts()
+    _save(model, tokenizer, folder)
+    return facts
+
+
+def distil(
+    folder: Path,
+    scratch: Path,
+    build: Build,
+    teacher: Path,
+    corpus: Corpus | None,
+    layers: Sequence[int],
+) -> Facts:
+    """The student of general distillation, with an MLM head."""
+    from transformers import BertForMaskedLM, DistilBertForMaskedLM
+
+    from pipeline import distil as distillation
+    from pipeline import student as students
+    from pipeline import teacher as teachers
+    from pipeline.data import corpus as texts
+    from pipeline.training import Schedule
+
+    device = prepare(build)
+    config = build.distil
+    tokenizer = teachers.load_tokenizer(teacher)
+    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).eval().to(device)
+    state = None
+    if build.student.init == "teacher":
+        state = students.student_state(
+            model.state_dict(), layers, fold_token_types=build.student.fold_token_types
+        )
+    student = students.build_student(DistilBertForMaskedLM, model.config, state, layers, build.seed)
+    examples: Schedule | distillation.Stream
+    if corpus is not None:
+        samples = _samples(build, corpus, tokenizer, config.max_samples)
+        optimization = config.optimization
+        examples = Schedule(
+            samples,
+            [len(s) for s in samples],
+            optimization.batch_size,
+            optimization.epochs,
+            build.seed,
+        )
+        counted = samples
+    else:
+        source = config.text[0]
+        examples = distillation.Stream(
+            lambda: texts.pack(
+                tokenizer, texts.stream_hub(source, config.text_column), config.length
+            )
+        )
+        counted = [ids for _, (_, ids) in zip(range(STREAM_COUNTED), examples, strict=False)]
+    result = distillation.distil(
+        student,
+        model,
+        layers,
+        examples,
+        _masking(build, tokenizer, counted),
+        config=config,
+        hardware=build.hardware,
+        seed=build.seed,
+        scratch=scratch,
+    )
+    _save(student, tokenizer, folder)
+    return result.facts()
+
+
+def record_teacher_outputs(
+    folder: Path, build: Build, teacher: Path, train: QuestionSet, layers: Sequence[int]
+) -> Facts:
+    """The fine-tuned teacher's logits and hidden states for every training window."""
+    from transformers import BertForQuestionAnswering
+
+    from pipeline import finetune
+    from pipeline import teacher as teachers
+
+    device = prepare(build)
+    tokenizer = teachers.load_tokenizer(teacher)
+    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).to(device)
+    return finetune.record_outputs(
+        model,
+        _features(build, tokenizer, train),
+        tokenizer.pad_token_id,
+        layers if build.finetune.alpha_hidden else (),
+        folder,
+        build.finetune.optimization.batch_size,
+    )
+
+
+def finetune_student(
+    folder: Path,
+    scratch: Path,
+    build: Build,
+    teacher: Path,
+    distilled: Path | None,
+    outputs: Path | None,
+    train: QuestionSet,
+    layers: Sequence[int],
+) -> Facts:
+    """The student that is shipped, fine-tuned with or without the second distillation step."""
+    from transformers import (
+        BertForQuestionAnswering,
+        DistilBertForMaskedLM,
+        DistilBertForQuestionAnswering,
+    )
+
+    from pipeline import finetune
+    from pipeline import student as students
+    from pipeline import teacher as teachers
+
+    prepare(build)
+    tokenizer = teachers.load_tokenizer(teacher)
+    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True)
+    taught = students.student_state(
+        model.state_dict(), layers, fold_token_types=build.student.fold_token_types
+    )
+    state = taught if build.student.init == "teacher" else None
+    if distilled is not None:
+        learned = DistilBertForMaskedLM.from_pretrained(
+            distilled, use_safetensors=True
+        ).state_dict()
+        state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
+        if build.student.init == "teacher":
+            # The head that reads the teacher's last hidden states fits the student's, which were
+            # made to resemble them.
+            state |= {
+                name: tensor for name, tensor in taught.items() if name.startswith("qa_outputs.")
+            }
+    student = students.build_student(
+        DistilBertForQuestionAnswering, model.config, state, layers, build.seed
+    )
+    result = finetune.finetune_student(
+        student,
+        _features(build, tokenizer, train),
+        tokenizer.pad_token_id,
+        outputs=finetune.TeacherOutputs(outputs) if outputs else None,
+        config=build.finetune,
+        hardware=build.hardware,
+        seed=build.seed,
+        scratch=scratch,
+    )
+    _save(student, tokenizer, folder)
+    return result.facts()
+
+
+def _features(build: Build, tokenizer: Any, train: QuestionSet) -> list[Feature]:
+    from pipeline.data.features import Windower, training_features
+
+    return training_features(Windower(tokenizer, limits(build)), train.questions)
+
+
+def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:
+    """Samples of the corpus in a shuffled order, so that the first few are no one chapter."""
+    import numpy as np
+
+    from pipeline.data.corpus import pack
+
+    assert corpus is not None
+    samples = list(pack(tokenizer, corpus.paragraphs, build.distil.length))
+    order = np.random.default_rng(build.seed).permutation(len(samples))
+    return [samples[i] for i in order[:most]]
+
+
+def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
+    from pipeline.distil import Masking, count_pieces
+
+    return Masking(
+        tokenizer,
+        count_pieces(samples, len(tokenizer)),
+        share=build.distil.mask_share,
+        smoothing=build.distil.mask_smoothing,
+        seed=build.seed,
+    )
+
+
+def _save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Writes a Hugging Face folder: float32 safetensors, configuration, tokenizer."""
+    model.to("cpu").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages that make files and measure them: what each loads, calls and saves.
+
+As in `learning.py`, each function fills a folder and returns facts for the report.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Build
+from pipeline.data.squad import QuestionSet
+from pipeline.session import Bar, limits, prepare, progress
+
+Facts = Mapping[str, Any]
+METHOD = (
+    "single stream: one window at a time, subjects interleaved question by question in an order "
+    "shuffled by seed, all in one process; load, first run and memory in a process of its own, the "
+    "median of three"
+)
+
+
+def export_tflite(
+    folder: Path, build: Build, student: Path, evaluation: QuestionSet, may_abstain: bool
+) -> Facts:
+    """The phone's folder: a file for each precision, vocabulary, model.json, golden cases."""
+    from transformers import DistilBertForQuestionAnswering
+
+    from converters.runtimes import open_predictor
+    from converters.to_tflite import export_many
+    from pipeline import export
+    from pipeline import teacher as teachers
+
+    prepare(build)
+    tokenizer = teachers.load_tokenizer(student)
+    model = DistilBertForQuestionAnswering.from_pretrained(student, use_safetensors=True).eval()
+    files = export_many(
+        model, folder, build.export.precision, stem="student", length=build.data.max_length
+    )
+    export.write_bundle(
+        folder,
+        files,
+        tokenizer,
+        limits(build),
+        max_positions=model.config.max_position_embeddings,
+        may_abstain=may_abstain,
+    )
+    cases = export.write_golden(
+        folder,
+        {path.name: open_predictor(path) for path in files.values()},
+        tokenizer,
+        limits(build),
+        evaluation.questions,
+        build.export.golden_cases,
+        may_abstain=may_abstain,
+    )
+    return {"files": len(files), "golden_cases": cases}
+
+
+def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
+    """The teacher in the same format, so that the report compares like with like."""
+    from transformers import BertForQuestionAnswering
+
+    from converters.to_tflite import export_tflite
+
+    prepare(build)
+    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).eval()
+    path = export_tflite(
+        model, folder / "teacher-fp32.tflite", precision="fp32", length=build.data.max_length
+    )
+    return {"bytes": path.stat().st_size}
+
+
+def verify(
+    folder: Path,
+    build: Build,
+    teacher: Path,
+    student: Path,
+    files: Mapping[str, Path],
+    evaluation: QuestionSet,
+    may_abstain: bool,
+) -> Facts:
+    """Scores teacher, student and every file; holds each file against the student."""
+    from converters.runtimes import open_predictor
+    from pipeline import teacher as teachers
+    from pipeline.artifacts import sha256, write_json
+    from pipeline.evaluate import Answerer
+    from pipeline.verify import compare, run
+
+    prepare(build)
+    tokenizer = teachers.load_tokenizer(student)
+
+    def ask(model: Any, label: str, pad_to: int | None = None) -> Any:
+        answerer = Answerer(model, tokenizer, limits(build), pad_to=pad_to, may_abstain=may_abstain)
+        return run(answerer, evaluation, lambda asked: progress(build, asked, f"scoring {label}"))
+
+    reference = ask(_torch_predictor(build, student), "student")
+    taught = ask(_torch_predictor(build, teacher), "teacher")
+    entries = []
+    for precision, path in files.items():
+        model = open_predictor(path, build.benchmark.threads)
+        natural = ask(model, path.name)
+        padded = ask(model, f"{path.name}, padded", pad_to=build.data.max_length)
+        entries.append(
+            {
+                "name": path.stem,
+                "path": f"{path.parent.name}/{path.name}",
+                "target": path.parent.name,
+                "precision": precision,
+                "bytes": path.stat().st_size,
+                "sha256": sha256(path),
+                **natural.scores.facts(),
+                "gate": compare(natural, padded, reference, build.gates[precision]),  # type: ignore[index]
+            }
+        )
+    models = [
+        _describe(teacher, "teacher") | taught.scores.facts(),
+        _describe(student, "student") | reference.scores.facts(),
+    ]
+    write_json(folder / "verify.json", {"models": models, "files": entries})
+    return {"passed": all(entry["gate"]["passed"] for entry in entries)}
+
+
+def benchmark(
+    folder: Path,
+    build: Build,
+    student: Path,
+    subjects: Mapping[str, Path],
+    evaluation: QuestionSet,
+) -> Facts:
+    """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
+    from benchmarks import latency, memory
+    from converters.runtimes import open_predictor
+    from pipeline import teacher as teachers
+    from pipeline.artifacts import write_json
+    from pipeline.evaluate import Answerer
+
+    settings = build.benchmark
+    tokenizer = teachers.load_tokenizer(student)
+    step = max(1, len(evaluation.questions) // settings.queries)
+    questions = evaluation.questions[::step][: settings.queries]
+    windower = Answerer(None, tokenizer, limits(build)).windower  # type: ignore[arg-type]
+    queries = [w for q in questions for w in windower.windows(q.text, q.context)[:1]]
+    runners: dict[str, Answerer] = {}
+    for name, path in subjects.items():
+        for kind, pad_to in (("natural", None), ("padded", build.data.max_length)):
+            model = open_predictor(path, settings.threads)
+            runners[f"{name} {kind}"] = Answerer(model, tokenizer, limits(build), pad_to=pad_to)
+    with Bar(build, "timing") as bar:
+        samples = latency.measure(
+            {name: runner.window_logits for name, runner in runners.items()},
+            queries,
+            rounds=settings.rounds,
+            seed=build.seed,
+            progress=bar,
+        )
+    found: dict[str, Any] = {}
+    for name, path in subjects.items():
+        command = [
+            sys.executable,
+            "-m",
+            "converters.runtimes",
+            str(path),
+            "--threads",
+            str(settings.threads),
+        ]
+        command += ["--length", str(build.data.max_length)]
+        found[name] = {
+            "path": f"{path.parent.name}/{path.name}",
+            **{
+                kind: asdict(latency.summarize(samples[f"{name} {kind}"], rounds=settings.rounds))
+                for kind in ("natural", "padded")
+            },
+            **asdict(memory.probe_median(command, runs=3)),
+        }
+    slower, *files = subjects
+    ratios = []
+    for faster in files:
+        for mine, theirs in (("natural", "padded"), ("natural", "natural"), ("padded", "padded")):
+            value, low, high = latency.ratio(
+                samples[f"{slower} {theirs}"],
+                samples[f"{faster} {mine}"],
+                build.seed,
+                rounds=settings.rounds,
+            )
+            ratios.append(
+                {
+                    "faster": faster,
+                    "slower": slower,
+                    "faster_lengths": mine,
+                    "slower_lengths": theirs,
+                    "ratio": value,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    write_json(
+        folder / "latency.json",
+        {
+            "method": METHOD,
+            "threads": settings.threads,
+            "queries": len(queries),
+            "rounds": settings.rounds,
+            "padded_length": build.data.max_length,
+            "mean_tokens": sum(len(w.ids) for w in queries) / len(queries),
+            "busy": latency.busy(samples, rounds=settings.rounds),
+            "subjects": found,
+            "ratios": ratios,
+            "samples_ms": {
+                name: {
+                    kind: [round(s, 4) for s in samples[f"{name} {kind}"]]
+                    for kind in ("natural", "padded")
+                }
+                for name in subjects
+            },
+        },
+    )
+    return {"queries": len(queries)}
+
+
+def _torch_predictor(build: Build, folder: Path) -> Any:
+    """A model of the build in PyTorch, on the build's device."""
+    from transformers import AutoModelForQuestionAnswering
+
+    from converters.runtimes import TorchPredictor
+
+    model = AutoModelForQuestionAnswering.from_pretrained(folder, use_safetensors=True)
+    return TorchPredictor(model.to(prepare(build)), folder.name)
+
+
+def _describe(folder: Path, name: str) -> dict[str, Any]:
+    """Size of a saved model, for the report."""
+    from transformers import AutoModelForQuestionAnswering
+
+    model = AutoModelForQuestionAnswering.from_pretrained(folder, use_safetensors=True)
+    config = model.config
+    weights = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
+    return {
+        "name": name,
+        "layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters_embedding": sum(
+            p.numel() for n, p in model.named_parameters() if "_embeddings." in n
+        ),
+        "bytes": weights,
+    }
