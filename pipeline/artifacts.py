@@ -27,6 +27,7 @@ from pipeline import ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
+NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
 
 
@@ -292,6 +293,11 @@ def locked(root: Path) -> Iterator[None]:
         except OSError as error:
             raise UserError(explain(error, root)) from error
         yield
+
+
+def disk_full(root: Path) -> bool:
+    """Whether so little is left on the disk of a build folder that no model file fits."""
+    return root.exists() and shutil.disk_usage(root).free < NO_ROOM
 
 
 def explain(error: OSError, root: Path) -> str:

@@ -57,16 +57,19 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
     from converters.runtimes import open_predictor
+    from pipeline.teacher import TOKENIZER
 
+    if threads < 1:
+        raise UserError(f"--threads {threads}: at least 1")
+    if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
+        raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     try:
         model = open_predictor(file, threads)
     except ConversionError as error:
         raise UserError(str(error)) from error
     if file.is_dir():
-        from pipeline.teacher import TOKENIZER, load_tokenizer
+        from pipeline.teacher import load_tokenizer
 
-        if not any((file / name).is_file() for name in TOKENIZER):
-            raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
         limits = Limits()
         return Answerer(
             model, load_tokenizer(file), limits, pad_to=limits.max_length if padded else None

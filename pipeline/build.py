@@ -11,15 +11,18 @@ that is interrupted goes on where it was.
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters import ConversionError
 from pipeline import __version__, learning, ranks, settings, shipping
-from pipeline.artifacts import Artifact, Store, explain, fingerprints, locked
+from pipeline.artifacts import Artifact, Store, disk_full, explain, fingerprints, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.data.squad import EMBEDDED, load_questions
@@ -305,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with locked(out):
                 build(config, command, console)
         return 0
-    except UserError as error:
+    except (UserError, ConversionError) as error:
         complaints.print(f"error: {error}", markup=False)
         return 2
     except GateFailure as error:
@@ -313,6 +316,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         complaints.print(f"error: {explain(error, out)}", markup=False)
+        return 2
+    except FloatingPointError as error:
+        complaints.print(f"error: {error}", markup=False)
+        return 1
+    except Exception:
+        if not disk_full(out):  # libraries report a full disk in words of their own
+            raise
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        complaints.print(f"error: {explain(full, out)}", markup=False)
         return 2
     except KeyboardInterrupt:
         complaints.print("stopped; the same command goes on from here")

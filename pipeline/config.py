@@ -192,7 +192,7 @@ class Finetune(Strict):
     train_embeddings: bool = True
     """Train the embedding tables too."""
     cache_gigabytes: Weight = 20.0
-    """The teacher's outputs are kept on disk up to this size; beyond it they are computed anew."""
+    """The most disk that the teacher's outputs may take; a build that needs more is refused."""
     optimization: Optimization = field(default_factory=Optimization)
     """How the student is trained."""
 

@@ -208,6 +208,11 @@ class TeacherOutputs:
         return batch
 
 
+def outputs_bytes(features: Sequence[Feature], layers: int, dim: int) -> int:
+    """Disk space of what :func:`record_outputs` writes: two logits and the states of each token."""
+    return 2 * sum(f.length for f in features) * (2 + layers * dim)
+
+
 @torch.no_grad()
 def record_outputs(
     teacher: BertForQuestionAnswering,

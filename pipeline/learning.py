@@ -162,11 +162,20 @@ def record_teacher_outputs(
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
     model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).to(device)
+    features = _features(build, tokenizer, train)
+    kept = layers if build.finetune.alpha_hidden else ()
+    size = finetune.outputs_bytes(features, len(kept), model.config.hidden_size) / 1e9
+    if size > build.finetune.cache_gigabytes:
+        raise UserError(
+            f"the teacher's outputs for {len(features)} windows take {size:.1f} GB, the limit "
+            f"is {build.finetune.cache_gigabytes:g}: raise --finetune.cache-gigabytes, or leave "
+            "out the hidden states with --finetune.alpha-hidden 0"
+        )
     return finetune.record_outputs(
         model,
-        _features(build, tokenizer, train),
+        features,
         tokenizer.pad_token_id,
-        layers if build.finetune.alpha_hidden else (),
+        kept,
         folder,
         build.finetune.optimization.batch_size,
     )

@@ -30,7 +30,9 @@ def export_tflite(
     """The phone's folder: a file for each precision, vocabulary, model.json, golden cases."""
     from transformers import DistilBertForQuestionAnswering
 
+    from converters import ConversionError
     from converters.runtimes import open_predictor
+    from converters.tflite_file import check_portable
     from converters.to_tflite import export_many
     from pipeline import export
     from pipeline import teacher as teachers
@@ -41,6 +43,11 @@ def export_tflite(
     files = export_many(
         model, folder, build.export.precision, stem="student", length=build.data.max_length
     )
+    problems = [problem for path in files.values() for problem in check_portable(path)]
+    if problems:
+        raise ConversionError(
+            f"the converter made a file that not every runtime reads: {problems[0]}"
+        )
     export.write_bundle(
         folder,
         files,

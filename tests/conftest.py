@@ -212,3 +212,39 @@ def tiny_export(
     student.save_pretrained(folder.parent / "student")
     tokenizer.save_pretrained(folder.parent / "student")
     return folder
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    lines = (f"anna built the tower of rome in {1200 + i}.\n\n" for i in range(1200))
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def squad_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    contexts = [
+        f"In {1900 + i} emma built a bridge in oslo and boris wrote a poem." for i in range(6)
+    ]
+    paragraphs = [
+        {
+            "context": context,
+            "qas": [
+                {
+                    "id": f"{i}-{j}",
+                    "question": question,
+                    "answers": [{"text": text, "answer_start": context.index(text)}],
+                }
+                for j, (question, text) in enumerate(
+                    [("who built a bridge?", "emma"), ("where was it built?", "oslo")]
+                )
+            ],
+        }
+        for i, context in enumerate(contexts)
+    ]
+    path = tmp_path_factory.mktemp("squad") / "squad.json"
+    path.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]})
+    )
+    return path

@@ -6,8 +6,9 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,42 +32,6 @@ QUICK = (
     *("--max-length", "128", "--stride", "32", "--golden-cases", "3", "--distil.length", "64"),
     *("--distil.max-samples", "48", "--mlm-head.max-samples", "128"),
 )
-
-
-@pytest.fixture(scope="module")
-def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("text") / "text.txt"
-    lines = (f"anna built the tower of rome in {1200 + i}.\n\n" for i in range(1200))
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def squad_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    contexts = [
-        f"In {1900 + i} emma built a bridge in oslo and boris wrote a poem." for i in range(6)
-    ]
-    paragraphs = [
-        {
-            "context": context,
-            "qas": [
-                {
-                    "id": f"{i}-{j}",
-                    "question": question,
-                    "answers": [{"text": text, "answer_start": context.index(text)}],
-                }
-                for j, (question, text) in enumerate(
-                    [("who built a bridge?", "emma"), ("where was it built?", "oslo")]
-                )
-            ],
-        }
-        for i, context in enumerate(contexts)
-    ]
-    path = tmp_path_factory.mktemp("squad") / "squad.json"
-    path.write_text(
-        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]})
-    )
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +235,29 @@ def test_the_paper_preset_says_what_is_missing_without_the_hub(
     assert main(["--preset", "distilbert-squad", "--out", str(tmp_path / "out")]) == 2
     said = one_line(capsys)
     assert "rajpurkar/squad" in said and "cached" in said
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    mounted = subprocess.run(["mount", *options], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a small tmpfs cannot be mounted here: needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_gets_one_line_and_nothing_half_written(
+    small_disk: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(5_800_000))
+    assert main([*arguments, "--out", str(small_disk / "out")]) == 2
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and "is full" in said[0] and "--out" in said[0]
+    assert not (small_disk / "out" / "teacher").exists()
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:

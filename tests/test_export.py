@@ -206,6 +206,9 @@ def test_golden_ids_are_those_of_transformers(golden: dict[str, Any], tokenizer:
         if len(tokenizer.tokenize(case["question"])) > 12:
             continue  # transformers cuts the passage instead of the question
         window = case["windows"][0]
+        if not case["context"]:  # transformers takes the question alone then
+            assert window["ids"] == [*encoding["input_ids"], tokenizer.sep_token_id]
+            continue
         assert window["ids"] == encoding["input_ids"]
         offsets = encoding["offset_mapping"][window["first"] : -1]
         assert [tuple(pair) for pair in window["offsets"]] == offsets

@@ -15,7 +15,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipeline.artifacts import damage, read_manifest, sha256
-from tests.test_build import squad_file, text_file  # noqa: F401 - fixtures
 
 KILLS = 20
 SEED = 20  # of the moments; the time a stage takes differs from run to run anyway
@@ -58,8 +57,8 @@ def command(teacher: Path, squad: Path, text: Path, out: Path) -> list[str]:
 @pytest.mark.long
 def test_twenty_kills(
     tiny_teacher: Path,
-    squad_file: Path,  # noqa: F811
-    text_file: Path,  # noqa: F811
+    squad_file: Path,
+    text_file: Path,
     tmp_path: Path,
 ) -> None:
     """fp32 on a CPU is deterministic, so every tensor and every exported file must be equal.

@@ -80,8 +80,7 @@ def test_figures_by_hand() -> None:
 def test_each_limit_alone_shuts_the_gate(name: str) -> None:
     file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
     padded = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "b"))
-    values = figures(compare(file, padded, REFERENCE, gate()))
-    exact = {n: value for n, value in values.items()}
+    exact = figures(compare(file, padded, REFERENCE, gate()))
     assert compare(file, padded, REFERENCE, gate(**exact))["passed"], "a limit itself is allowed"
     report = compare(file, padded, REFERENCE, gate(**exact | {name: exact[name] - 0.001}))
     assert failed(report) == {name} and not report["passed"]
