@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 import errno
 import json
+import logging
 import os
 import shlex
 import sys
@@ -70,6 +71,11 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     source = find_teacher(config.teacher.model)
     layers = choose_layers(source.layers, config.student.layers)
+    for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
+        if length > source.positions:
+            raise UserError(
+                f"{flag} {length}: {source.name} takes at most {source.positions} word pieces"
+            )
     corpus = _corpus(config, train.passages)
     text = {"corpus": corpus.sha256 if corpus else first_step.text[0], "length": first_step.length}
     windows = {"max_length": data.max_length, "stride": data.stride, "max_query": data.max_query}
@@ -292,6 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
     from rich.console import Console
 
+    # Lines about their own insides that libraries print when they are imported.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console, complaints = (
         Console(soft_wrap=True, highlight=False),

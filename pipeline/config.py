@@ -117,7 +117,9 @@ class MlmHead(Strict):
     """The masked-language-model head fitted to a teacher that has none, its encoder frozen."""
 
     optimization: Optimization = field(
-        default_factory=lambda: Optimization(epochs=1.0, batch_size=32, learning_rate=1e-3)
+        default_factory=lambda: Optimization(
+            epochs=1.0, batch_size=32, learning_rate=1e-3, dropout=0.0, attention_dropout=0.0
+        )
     )
     """How the head is fitted."""
     max_samples: Count | None = None

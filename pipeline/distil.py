@@ -53,7 +53,7 @@ class Masking:
         self, tokenizer: Any, counts: np.ndarray, *, share: float, smoothing: float, seed: int
     ) -> None:
         self.mask_id, self.pad_id = tokenizer.mask_token_id, tokenizer.pad_token_id
-        self.vocabulary = len(counts)
+        self.vocabulary, self.counts = len(counts), counts
         self.share, self.seed = share, seed
         self.weights = np.maximum(counts, 1.0) ** -smoothing
         self.weights[list(tokenizer.all_special_ids)] = 0.0
@@ -71,6 +71,11 @@ class Masking:
             "labels": pad(labels, losses.IGNORED),
             "attention_mask": attention_mask(rows),
         }
+
+    def log_frequencies(self) -> np.ndarray:
+        """Logarithm of how often each piece is chosen, float32 [vocabulary]; 0.1 for one unseen."""
+        chosen = np.maximum(self.counts, 0.1) * np.maximum(self.weights, 1e-3)
+        return np.log(chosen / chosen.sum()).astype(np.float32)
 
     def _mask(self, place: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.seed, place))
@@ -146,7 +151,9 @@ def fit_mlm_head(
 ) -> dict[str, Any]:
     """Fits the head of a teacher that came without one; encoder and embeddings stay as they are.
 
-    Only the head's transform and bias are trained: its output matrix is the embedding table.
+    Only the head's transform and bias are trained: its output matrix is the embedding table.  They
+    start from what needs no learning: the transform passes hidden states through, and the bias is
+    the logarithm of how often each piece is masked.
 
     Args:
         teacher: changed in place.
@@ -165,6 +172,9 @@ def fit_mlm_head(
     teacher.requires_grad_(False)
     head = teacher.cls.predictions
     trained = [*head.transform.parameters(), head.bias]
+    with torch.no_grad():
+        torch.nn.init.eye_(head.transform.dense.weight)
+        head.bias.copy_(torch.from_numpy(masking.log_frequencies()))
     for parameter in trained:
         parameter.requires_grad_(True)
 

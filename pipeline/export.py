@@ -90,15 +90,19 @@ def write_bundle(
             "n_best": limits.n_best,
         },
         "may_abstain": may_abstain,
-        "tokenizer": _tokenizer(tokenizer)
+        "tokenizer": describe_tokenizer(tokenizer)
         | {"file": vocab_file.name, "sha256": sha256(vocab_file)},
         "golden": "golden.json",
     }
     write_json(folder / "model.json", document)
 
 
-def _tokenizer(tokenizer: Any) -> dict[str, Any]:
-    """Everything that decides how WordPiece cuts a text."""
+def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
+    """Everything that decides how WordPiece cuts a text.
+
+    Raises:
+        UserError: if the tokenizer is not BERT's own, which an app could not follow.
+    """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     normalizer, model = backend["normalizer"] or {}, backend["model"]
     kinds = (normalizer.get("type"), (backend["pre_tokenizer"] or {}).get("type"), model["type"])

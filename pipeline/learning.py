@@ -68,9 +68,11 @@ def finetune_teacher(
     """The teacher with a question-answering head: its own, or fine-tuned on the questions."""
     from pipeline import finetune
     from pipeline import teacher as teachers
+    from pipeline.export import describe_tokenizer
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(source.folder)
+    describe_tokenizer(tokenizer)  # one that no app can follow is refused before hours of training
     model = teachers.load_question_answering(source).to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not source.has_qa_head:

@@ -33,11 +33,13 @@ class Source:
         has_mlm_head: whether its weights hold a masked-language-model head.
         has_qa_head: whether they hold a question-answering head.
         layers: how many the encoder has.
+        positions: the longest input it takes, in word pieces.
     """
 
     name: str
     folder: Path
     layers: int
+    positions: int
     has_mlm_head: bool
     has_qa_head: bool
 
@@ -92,11 +94,9 @@ def _inspect(name: str, folder: Path) -> Source:
             f"teacher {name} has {what}: provide model.safetensors "
             "(model.save_pretrained(folder) of transformers writes it)"
         )
-    layers = config.get("num_hidden_layers")
-    if type(layers) is not int or layers < 1:
-        raise UserError(
-            f"teacher {name}: config.json has num_hidden_layers {layers!r}, expected 1 or more"
-        )
+    layers, positions = (
+        _count(name, config, key) for key in ("num_hidden_layers", "max_position_embeddings")
+    )
     names = _tensor_names(name, weights[0])
     for layer in range(layers):  # transformers would fill a missing one with random weights
         tensor = f"encoder.layer.{layer}.attention.self.query.weight"
@@ -109,9 +109,18 @@ def _inspect(name: str, folder: Path) -> Source:
         name=name,
         folder=folder,
         layers=layers,
+        positions=positions,
         has_mlm_head=any(n.startswith("cls.predictions.transform") for n in names),
         has_qa_head="qa_outputs.weight" in names,
     )
+
+
+def _count(name: str, config: dict[str, Any], key: str) -> int:
+    """A whole number of config.json that must be 1 or more."""
+    value = config.get(key)
+    if type(value) is not int or value < 1:
+        raise UserError(f"teacher {name}: config.json has {key} {value!r}, expected 1 or more")
+    return value
 
 
 def _tensor_names(name: str, weights: Path) -> set[str]:

@@ -234,8 +234,8 @@ class LossTrainer(Trainer):
         self._count += 1
         total = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(total):
-            raise UserError(
-                f"the loss became {float(total)} at step {self.state.global_step}: lower the "
+            raise FloatingPointError(
+                f"the loss became {total.item()} at step {self.state.global_step}: lower the "
                 "learning rate or pass --hardware.precision fp32"
             )
         return total

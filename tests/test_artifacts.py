@@ -425,6 +425,11 @@ def test_full_disk_keeps_what_is_finished_and_goes_on_when_there_is_room(small_d
     assert stage(root, big, "student", inputs={"teacher": first}).resumed
 
 
+def test_full_disk_is_seen_whatever_a_library_calls_it(small_disk: Path, tmp_path: Path) -> None:
+    assert artifacts.disk_full(small_disk), "one megabyte is no room for a model"
+    assert not artifacts.disk_full(tmp_path / "not-there")
+
+
 def test_explain_works_before_any_folder_exists(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device")
     assert "full" in explain(error, tmp_path / "not" / "there" / "yet")

@@ -210,6 +210,7 @@ def test_unusable_teachers(
         (["--student.layers", "few"], "not understood"),
         (["--teacher.model", "./nowhere"], "no teacher folder"),
         (["--distil.text", "no/such.txt"], "no text file no/such.txt"),
+        (["--max-length", "600"], "takes at most 512"),
         (["--stride", "500"], "--stride 500: at most"),
         (["--preset", "embeded"], "did you mean embedded?"),
         (["--force", "studnt"], "did you mean student?"),

@@ -124,7 +124,7 @@ def test_accents_go_with_the_case_unless_told_otherwise(
     make_teacher: MakeTeacher, cased: bool, strip: bool | None
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_teacher(cased=cased), strip_accents=strip)
-    described = export._tokenizer(tokenizer)
+    described = export.describe_tokenizer(tokenizer)
     pieces = tokenizer.tokenize("É")
     assert described["lower_case"] is not cased
     assert described["strip_accents"] is (not cased if strip is None else strip)

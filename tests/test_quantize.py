@@ -58,6 +58,8 @@ def scales(model: Any, tensor: Any, shape: tuple[int, int]) -> NDArray[np.float3
 def test_stored_weights_are_the_models(precision: str, name: str) -> None:
     module = tiny_model("distilbert").get_submodule(WEIGHTS[name])
     original = module.weight.detach().numpy()
+    if name.endswith("embeddings"):  # columns are divided by powers of two, undone in the graph
+        original = original / 2.0 ** np.ceil(np.log2(np.abs(original).max(0)))
     model = tflite_file.read(exported("distilbert")[precision])
     tensor, values = stored(model, name)
     if precision == "fp32":

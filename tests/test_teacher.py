@@ -56,7 +56,7 @@ def test_a_local_folder_is_inspected(
     make_teacher: MakeTeacher, head: str | None, mlm: bool, qa: bool
 ) -> None:
     path = make_teacher(layers=2, head=head)
-    assert find_teacher(str(path)) == Source("tiny-bert", path, 2, mlm, qa)
+    assert find_teacher(str(path)) == Source("tiny-bert", path, 2, 512, mlm, qa)
 
 
 def test_folders_may_be_relative_or_in_the_home_folder(
@@ -111,7 +111,7 @@ def hub(tiny_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_hub_id_is_found_in_the_cache_offline(hub: Path) -> None:
     found = find_teacher("acme/tiny-bert")
-    assert found == Source("acme/tiny-bert", found.folder, 3, False, False)
+    assert found == Source("acme/tiny-bert", found.folder, 3, 512, False, False)
     assert found.folder.samefile(hub)
     assert load_question_answering(found).config.num_hidden_layers == 3
     assert load_tokenizer(found.folder).cls_token_id == 2
