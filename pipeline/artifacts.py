@@ -27,6 +27,7 @@ from pipeline import ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
+CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
 
@@ -98,7 +99,8 @@ class Store:
         reason = ranks.agree(self._why(name, target, key) if ranks.FIRST else None)
         if self.dry_run:
             waits = [n for n in inputs if n in self._stale]
-            reason = reason or (f"{waits[0]} runs again" if waits else None)
+            if waits and reason in (None, CHANGED):  # its key holds what is not made yet
+                reason = f"{waits[0]} runs again"
             self.plan.append((name, reason or "kept"))
             if reason:
                 self._stale.add(name)
@@ -157,7 +159,7 @@ class Store:
         except UserError:
             return "its manifest is missing or damaged"
         if manifest["key"] != key:
-            return "settings or inputs changed"
+            return CHANGED
         problem = damage(target, manifest["files"])
         return f"{problem}; made again" if problem else None
 

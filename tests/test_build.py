@@ -150,7 +150,7 @@ def test_a_broken_weight_fails_the_gate_and_the_report_says_so(
     export_many = to_tflite.export_many
 
     def sabotaged(model: Any, *args: Any, **kwargs: Any) -> Any:
-        model.distilbert.transformer.layer[0].ffn.lin1.weight.data[0] += 1.0
+        model.qa_outputs.weight.data[0, 0] += 10.0
         return export_many(model, *args, **kwargs)
 
     monkeypatch.setattr(to_tflite, "export_many", sabotaged)
