@@ -75,7 +75,8 @@ class Masking:
     def log_frequencies(self) -> np.ndarray:
         """Logarithm of how often each piece is chosen, float32 [vocabulary]; 0.1 for one unseen."""
         chosen = np.maximum(self.counts, 0.1) * np.maximum(self.weights, 1e-3)
-        return np.log(chosen / chosen.sum()).astype(np.float32)
+        logarithms: np.ndarray = np.log(chosen / chosen.sum()).astype(np.float32)
+        return logarithms
 
     def _mask(self, place: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.seed, place))
