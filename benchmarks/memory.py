@@ -2,7 +2,8 @@
 """Cold start and memory of a subject, in a process of its own.
 
 A process that has imported a training framework says nothing about the memory an app needs, so
-each subject is loaded in a fresh one: `probe` starts it, `run_probed` is what it calls.
+each subject is loaded in a fresh one, which measures itself and prints a line of JSON with the
+fields of :class:`Probe` last (`python -m converters.runtimes FILE` does).
 """
 
 from __future__ import annotations
@@ -11,18 +12,11 @@ import contextlib
 import json
 import math
 import os
-import resource
 import signal
 import statistics
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 # Enough of a failed process's last words to see its reason, on one line.
 ERROR_CHARACTERS = 300
@@ -52,7 +46,7 @@ def probe(command: Sequence[str], timeout_s: float = 300) -> Probe:
     Raises:
         ChildProcessError: it could not be started or ended with an error.
         TimeoutError: it did not end in time.
-        ValueError: what it printed last is not a line as `run_probed` prints it.
+        ValueError: what it printed last is not a line with the fields of `Probe`.
     """
     shown = " ".join(" ".join(command).split())  # one line, whatever the arguments hold
     try:
@@ -100,42 +94,6 @@ def probe_median(command: Sequence[str], runs: int, timeout_s: float = 300) -> P
         peak_rss_bytes=round(statistics.median(one.peak_rss_bytes for one in probes)),
         empty_rss_bytes=round(statistics.median(one.empty_rss_bytes for one in probes)),
     )
-
-
-def run_probed(load: Callable[[], T], answer_first: Callable[[T], object]) -> None:
-    """Be the probed process: load, answer one query, print the line that `probe` reads.
-
-    Call it with the runtime library imported and nothing loaded yet.
-    """
-    empty = rss_bytes()
-    start = time.perf_counter_ns()
-    model = load()
-    loaded = time.perf_counter_ns()
-    answer_first(model)
-    answered = time.perf_counter_ns()
-    result = Probe((loaded - start) / 1e6, (answered - loaded) / 1e6, peak_rss_bytes(), empty)
-    print(json.dumps(asdict(result)), flush=True)
-
-
-def rss_bytes() -> int:
-    """Resident memory of this process now (on macOS: its peak so far), in bytes."""
-    return _proc_status("VmRSS") if sys.platform == "linux" else peak_rss_bytes()
-
-
-def peak_rss_bytes() -> int:
-    """The most resident memory this process has held, in bytes."""
-    if sys.platform == "linux":
-        # Not getrusage: Linux hands a parent's peak down through exec, so that a probe started by
-        # a process of 2 GB would report 2 GB.
-        return _proc_status("VmHWM")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
-
-
-def _proc_status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").split("\n"):
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024  # the kernel's "kB" are KiB
-    raise OSError(f"/proc/self/status has no {field}: memory cannot be measured on this kernel")
 
 
 def _parse(out: str, shown: str) -> Probe:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where stages keep what they made: keyed by settings and inputs, whole or not there, checked.
 
-A stage's folder holds its files and `manifest.json`: the key, the facts for the report, the size
-and sha256 of each file.  A stage writes into a folder aside, which is renamed when it is whole; a
-process killed at any moment leaves either the old folder or the new one.  Training stages also have
-a scratch folder for their checkpoints, which outlives the process and goes when the stage is whole.
+A stage's folder holds its files and `manifest.json`: the key, the facts for the report, the size,
+sha256 and time of change of each file.  What users take away is hashed again by every build; of
+what lies below `stages/`, only files whose time of change is not the manifest's.  A stage writes
+into a folder aside, which is renamed when it is whole; a process killed at any moment leaves either
+the old folder or the new one.  Training stages also have a scratch folder for their checkpoints,
+which outlives the process and goes when the stage is whole.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pipeline import ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
+INNER = "stages"  # the folder of what is not an end result
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
@@ -94,7 +97,7 @@ class Store:
             everywhere: training stages run on every rank of a distributed build; of the others the
                 first rank takes care, and the rest wait.
         """
-        target = self.root / (folder or f"stages/{name}")
+        target = self.root / (folder or f"{INNER}/{name}")
         key = _key(name, settings, inputs)
         reason = ranks.agree(self._why(name, target, key) if ranks.FIRST else None)
         if self.dry_run:
@@ -136,6 +139,7 @@ class Store:
             "seconds": round(time.monotonic() - began, 1),
             "facts": facts,
             "files": fingerprints(aside),
+            "changed_ns": _changed(aside),
         }
         write_json(aside / MANIFEST, manifest)
         _swap(aside, target)
@@ -160,7 +164,8 @@ class Store:
             return "its manifest is missing or damaged"
         if manifest["key"] != key:
             return CHANGED
-        problem = damage(target, manifest["files"])
+        trusted = manifest.get("changed_ns", {}) if target.parent.name == INNER else {}
+        problem = damage(target, manifest["files"], trusted)
         return f"{problem}; made again" if problem else None
 
 
@@ -234,15 +239,33 @@ def fingerprints(folder: Path, only: Sequence[str] = ("*",)) -> dict[str, dict[s
     }
 
 
-def damage(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Says which file of an artifact is missing, cut short or altered; None where all are whole."""
+def _changed(folder: Path) -> dict[str, int]:
+    """When each file below a folder was last changed, nanoseconds since 1970."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def damage(
+    folder: Path, files: Mapping[str, Mapping[str, Any]], trusted: Mapping[str, int] | None = None
+) -> str | None:
+    """Says which file of an artifact is missing, cut short or altered; None where all are whole.
+
+    Args:
+        folder: of the artifact.
+        files: bytes and sha256 of each, from its manifest.
+        trusted: times of change, nanoseconds, of files that are not hashed while they have them.
+    """
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != expected["bytes"]:
             return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-        if sha256(path) != expected["sha256"]:
+        unchanged = path.stat().st_mtime_ns == (trusted or {}).get(name)
+        if not unchanged and sha256(path) != expected["sha256"]:
             return f"{name} was altered"
     return None
 

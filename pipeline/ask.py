@@ -120,13 +120,16 @@ def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
         raise UserError(
             f"{vocabulary} is not the vocabulary that model.json names: build the file again"
         )
-    return BertTokenizerFast(
+    tokenizer = BertTokenizerFast(
         vocab=str(vocabulary),
         do_lower_case=description["lower_case"],
         strip_accents=description["strip_accents"],
         tokenize_chinese_chars=description["split_cjk"],
         **{f"{name}_token": entry["piece"] for name, entry in _special(description).items()},
     )
+    longest = description["max_word_characters"]
+    tokenizer.backend_tokenizer.model.max_input_chars_per_word = longest
+    return tokenizer
 
 
 def _special(description: dict[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 f"{flag} {length}: {source.name} takes at most {source.positions} word pieces"
             )
     corpus = _corpus(config, train.passages)
-    text = {"corpus": corpus.sha256 if corpus else first_step.text[0], "length": first_step.length}
+    text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
     windows = {"max_length": data.max_length, "stride": data.stride, "max_query": data.max_query}
     came = _fingerprint(source)
 
@@ -92,32 +92,35 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
 
     # The student learns the teacher's language: general distillation with the triple loss.
-    distilled = None
+    speaker = distilled = None
     if first_step.enabled:
         pretrained = first_step.teacher == "pretrained"
-        speaker = store.stage(
-            "mlm-teacher",
-            lambda folder, scratch: learning.fit_mlm_head(
-                folder,
-                scratch,
-                config,
-                source.folder if pretrained else teacher.folder,
-                corpus,
-                has_head=pretrained and source.has_mlm_head,
-            ),
-            settings=common | text | {"mlm_head": config.mlm_head},
-            inputs={"teacher": came if pretrained else teacher},
-            everywhere=True,
-        )
+        read_from = source.folder if pretrained else teacher.folder
+        if first_step.names_tokens:
+            speaker = store.stage(
+                "mlm-teacher",
+                lambda folder, scratch: learning.fit_mlm_head(
+                    folder,
+                    scratch,
+                    config,
+                    read_from,
+                    corpus,
+                    has_head=pretrained and source.has_mlm_head,
+                ),
+                settings=common | text | {"mlm_head": config.mlm_head},
+                inputs={"teacher": came if pretrained else teacher},
+                everywhere=True,
+            )
+            read_from = speaker.folder
         distilled = store.stage(
             "distilled",
             lambda folder, scratch: learning.distil(
-                folder, scratch, config, speaker.folder, corpus, layers
+                folder, scratch, config, read_from, corpus, layers
             ),
             settings=common
             | text
             | {"distil": first_step, "student": config.student, "layers": layers},
-            inputs={"mlm-teacher": speaker},
+            inputs={"teacher": speaker or (came if pretrained else teacher)},
             everywhere=True,
         )
 
@@ -195,11 +198,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={"tflite": tflite, "baseline": baseline, **asked},
         )
 
-    made = [
-        a for a in (teacher, distilled, outputs, student, tflite, baseline, verified, timed) if a
-    ]
-    if first_step.enabled:
-        made.insert(1, speaker)
+    learned = (teacher, speaker, distilled, outputs, student)
+    made = [a for a in (*learned, tflite, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}")
@@ -279,7 +279,11 @@ def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:
 def _corpus_facts(corpus: Corpus | None, distilled: Artifact | None) -> dict[str, Any] | None:
     if corpus is None or distilled is None:
         return None
-    return {"name": corpus.name, "sha256": corpus.sha256, "samples": distilled.facts["examples"]}
+    return {
+        "name": corpus.name,
+        "sha256": distilled.facts["text_sha256"],
+        "samples": distilled.facts["examples"],
+    }
 
 
 def _fingerprint(source: Source) -> str:

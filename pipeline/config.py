@@ -176,6 +176,11 @@ class Distil(Strict):
     )
     """How the student is trained."""
 
+    @property
+    def names_tokens(self) -> bool:
+        """Whether the loss looks at the vocabulary's logits, so that an MLM head is needed."""
+        return bool(self.alpha_ce or self.alpha_mlm)
+
 
 @dataclass(frozen=True)
 class Finetune(Strict):

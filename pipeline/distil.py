@@ -44,7 +44,7 @@ class Masking:
         tokenizer: gives the special tokens.
         counts: int64 [vocabulary], how often each piece occurs in the corpus; rare pieces are
             chosen more often (XLM's and DistilBERT's smoothing).
-        share: of the tokens of a sample.
+        share: of the tokens of a sample, at least one; 0 leaves all as they are.
         smoothing: exponent; 0 chooses evenly.
         seed: of the choice.
     """
@@ -81,7 +81,9 @@ class Masking:
     def _mask(self, place: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.seed, place))
         weights = self.weights[ids]
-        count = min(int(np.count_nonzero(weights)), max(1, round(self.share * len(ids))))
+        count = 0
+        if self.share:
+            count = min(int(np.count_nonzero(weights)), max(1, round(self.share * len(ids))))
         masked, labels = ids.copy(), np.full_like(ids, losses.IGNORED)
         if count:
             chosen = rng.choice(len(ids), size=count, replace=False, p=weights / weights.sum())
@@ -278,7 +280,7 @@ def triple_loss(
     chosen = batch["labels"] != losses.IGNORED  # [B, S]
     parts: dict[str, Tensor] = {}
 
-    if config.alpha_ce or config.alpha_mlm:
+    if config.names_tokens:
         looked_at = tokens if config.alpha_ce and config.ce_on == "all" else chosen
         logits = mlm_logits(student, learned.last_hidden_state[looked_at])  # [N, vocabulary]
         if config.alpha_ce:

@@ -8,14 +8,14 @@ passage, the end not before the start, no longer than the limit (Devlin et al. 2
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.data.features import Limits, Window, Windower
-from pipeline.data.squad import Question, QuestionSet
+from pipeline.data.squad import QuestionSet
 
 
 class Logits(Protocol):
@@ -181,23 +181,6 @@ class Scores:
     def facts(self) -> dict[str, float]:
         """Rounded for the report."""
         return {"exact_match": round(self.exact_match, 2), "f1": round(self.f1, 2)}
-
-
-def evaluate(
-    answer: Callable[[str, str], str],
-    questions: QuestionSet,
-    progress: Callable[[Sequence[Question]], Any] | None = None,
-) -> Scores:
-    """Scores anything that maps (question, context) to an answer.
-
-    Args:
-        answer: gives the answer's text, empty for "no answer".
-        questions: to ask.
-        progress: wraps the questions, to show how far it is.
-    """
-    asked = questions.questions
-    answers = [answer(q.text, q.context) for q in (progress(asked) if progress else asked)]
-    return score(answers, questions)
 
 
 def score(answers: Sequence[str], questions: QuestionSet) -> Scores:

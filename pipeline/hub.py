@@ -30,22 +30,21 @@ def is_hub_id(source: str) -> bool:
     )
 
 
-def use_cache_when_offline() -> bool:
-    """Puts the hub's clients in offline mode if the hub does not answer; says whether it did.
+def use_cache_when_offline() -> None:
+    """Puts the hub's clients in offline mode if the hub does not answer.
 
     Call it before `huggingface_hub` or `datasets` are imported: they read the mode once.  Behind a
     proxy nothing is tried, since only the proxy knows.
     """
     if os.environ.get("HF_HUB_OFFLINE") or any(os.environ.get(name) for name in PROXIES):
-        return bool(os.environ.get("HF_HUB_OFFLINE"))
+        return
     endpoint = urlsplit(os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT))
     port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
     try:
         with socket.create_connection((endpoint.hostname or "", port), timeout=TIMEOUT_S):
-            return False
+            pass
     except OSError:
         os.environ["HF_HUB_OFFLINE"] = "1"
-        return True
 
 
 def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:

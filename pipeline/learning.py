@@ -7,7 +7,8 @@ the report.  PyTorch is imported inside them, so that a build with nothing to do
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from pipeline.teacher import Source
 
 Facts = Mapping[str, Any]
-STREAM_COUNTED = 2000  # samples of a stream that the frequencies of pieces are counted on
+STREAM_COUNTED = (
+    2000  # samples of a stream that stand for all of it: to count pieces, to fit a head
+)
 HELD_OUT = 64  # samples kept apart to measure the MLM head on
 
 
@@ -104,7 +107,6 @@ def distil(
     from pipeline import distil as distillation
     from pipeline import student as students
     from pipeline import teacher as teachers
-    from pipeline.data import corpus as texts
     from pipeline.training import Schedule
 
     device = prepare(build)
@@ -117,9 +119,11 @@ def distil(
             model.state_dict(), layers, fold_token_types=build.student.fold_token_types
         )
     student = students.build_student(DistilBertForMaskedLM, model.config, state, layers, build.seed)
+    samples = _samples(build, corpus, tokenizer, config.max_samples)
     examples: Schedule | distillation.Stream
-    if corpus is not None:
-        samples = _samples(build, corpus, tokenizer, config.max_samples)
+    if corpus is None:
+        examples = distillation.Stream(lambda: _stream(build, tokenizer))
+    else:
         optimization = config.optimization
         examples = Schedule(
             samples,
@@ -128,28 +132,19 @@ def distil(
             optimization.epochs,
             build.seed,
         )
-        counted = samples
-    else:
-        source = config.text[0]
-        examples = distillation.Stream(
-            lambda: texts.pack(
-                tokenizer, texts.stream_hub(source, config.text_column), config.length
-            )
-        )
-        counted = [ids for _, (_, ids) in zip(range(STREAM_COUNTED), examples, strict=False)]
     result = distillation.distil(
         student,
         model,
         layers,
         examples,
-        _masking(build, tokenizer, counted),
+        _masking(build, tokenizer, samples),
         config=config,
         hardware=build.hardware,
         seed=build.seed,
         scratch=scratch,
     )
     _save(student, tokenizer, folder)
-    return result.facts()
+    return result.facts() | {"text_sha256": corpus.sha256 if corpus else None}
 
 
 def record_teacher_outputs(
@@ -246,15 +241,27 @@ def _features(build: Build, tokenizer: Any, train: QuestionSet) -> list[Feature]
 
 
 def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:
-    """Samples of the corpus in a shuffled order, so that the first few are no one chapter."""
+    """Samples of the text in a shuffled order, so that the first few are no one chapter.
+
+    Of a stream, its first samples.
+    """
     import numpy as np
 
     from pipeline.data.corpus import pack
 
-    assert corpus is not None
+    if corpus is None:
+        return list(itertools.islice(_stream(build, tokenizer), most or STREAM_COUNTED))
     samples = list(pack(tokenizer, corpus.paragraphs, build.distil.length))
     order = np.random.default_rng(build.seed).permutation(len(samples))
     return [samples[i] for i in order[:most]]
+
+
+def _stream(build: Build, tokenizer: Any) -> Iterator[Any]:
+    """Samples of a hub data set, one after the other."""
+    from pipeline.data.corpus import pack, stream_hub
+
+    config = build.distil
+    return pack(tokenizer, stream_hub(config.text[0], config.text_column), config.length)
 
 
 def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:

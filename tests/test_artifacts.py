@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,27 @@ def test_later_stage_follows_the_content_of_the_earlier_one(tmp_path: Path) -> N
     assert later.calls == 1, "made again with the same result: the student still fits"
     build("two", force=("teacher",))
     assert later.calls == 2, "a teacher made again with another result needs another student"
+
+
+def test_only_what_users_take_away_is_hashed_by_every_build(tmp_path: Path) -> None:
+    for folder, trusted in (("teacher", False), (None, True)):
+        make = Maker()
+        artifact = stage(tmp_path, make, folder=folder)
+        file = artifact.folder / "deep" / "weights.bin"
+        stamp = file.stat().st_mtime_ns
+        file.write_text("MODEL")
+        os.utime(file, ns=(stamp, stamp))
+        assert stage(tmp_path, make, folder=folder).resumed is trusted
+        os.utime(file, ns=(stamp, stamp + 1))
+        stage(tmp_path, make, folder=folder)
+        assert make.calls == 2 and file.read_text() == "model", folder
+
+
+def test_a_copied_artifact_is_hashed_and_kept(tmp_path: Path) -> None:
+    make = Maker()
+    stage(tmp_path / "a", make)
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
+    assert stage(tmp_path / "b", make).resumed and make.calls == 1
 
 
 def alter(path: Path) -> None:

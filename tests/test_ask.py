@@ -271,6 +271,10 @@ def tokenizer_pairs(
         for options in ({}, {"strip_accents": False}, {"strip_accents": True}):
             original = AutoTokenizer.from_pretrained(make_teacher(cased=cased), **options)
             pairs.append((original, rebuilt(original, tmp_path_factory.mktemp("vocab"))))
+    short = AutoTokenizer.from_pretrained(make_teacher())
+    short.backend_tokenizer.model.max_input_chars_per_word = 5
+    assert short.tokenize("planner") == ["[UNK]"]
+    pairs.append((short, rebuilt(short, tmp_path_factory.mktemp("vocab"))))
     plain = AutoTokenizer.from_pretrained(make_teacher(), tokenize_chinese_chars=False)
     pairs.append((plain, rebuilt(plain, tmp_path_factory.mktemp("vocab"))))
     return pairs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.data.features import Limits, Window
 from pipeline.data.squad import Question, QuestionSet
-from pipeline.evaluate import Answerer, Scores, Span, best_span, evaluate, score
+from pipeline.evaluate import Answerer, Scores, Span, best_span, score
 
 MANY = 1000  # so many starts and ends are considered that none is left out
 
@@ -252,28 +252,6 @@ def test_unanswerable_questions_want_the_empty_answer() -> None:
 def test_as_many_answers_as_questions_are_needed() -> None:
     with pytest.raises(ValueError, match="argument"):
         score(["Anna"], asked(("Anna",), ("Rome",)))
-
-
-def test_evaluate_asks_every_question_in_order_through_the_progress_bar() -> None:
-    questions = asked(("Anna",), ("Rome",), ("Oslo",))
-    heard: list[tuple[str, str]] = []
-    watched: list[str] = []
-
-    def answer(question: str, context: str) -> str:
-        heard.append((question, context))
-        return context if question != "1?" else "Paris"
-
-    def progress(items: Any) -> Any:
-        for item in items:
-            watched.append(item.id)
-            yield item
-
-    found = evaluate(answer, questions, progress)
-    assert heard == [("0?", "Anna"), ("1?", "Rome"), ("2?", "Oslo")]
-    assert watched == ["q0", "q1", "q2"]
-    assert found.answers == ("Anna", "Paris", "Oslo")
-    assert found.exact_match == pytest.approx(200 / 3)
-    assert evaluate(answer, questions) == found
 
 
 def test_facts_are_rounded() -> None:

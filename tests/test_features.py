@@ -238,6 +238,16 @@ def test_an_answer_of_white_space_has_no_place(tokenizer: Any) -> None:
     assert locate(window, 5, 6) == (0, 0)
 
 
+def test_white_space_around_an_answer_is_left_out(tokenizer: Any) -> None:
+    # Before the passage's first piece and after its last one, too.
+    for answer, pieces in (("  anna ", (0, 0)), (" rome  ", (2, 2)), ("  anna of rome  ", (0, 2))):
+        context = "  anna of rome  "
+        question = Question("q", "", context, "who?", (answer,), (context.index(answer),))
+        (feature,) = training_features(Windower(tokenizer, Limits()), [question])
+        first = feature.window.first
+        assert (feature.start - first, feature.end - first) == pieces
+
+
 def test_the_first_of_several_answers_counts(tokenizer: Any) -> None:
     question = Question("q", "", "anna of rome", "who?", ("rome", "anna"), (8, 0))
     (feature,) = training_features(Windower(tokenizer, Limits()), [question])

@@ -170,6 +170,22 @@ def test_probe_in_its_own_process_is_small() -> None:
     assert json.loads(line)["empty_rss_bytes"] < 70e6
 
 
+def test_memory_of_a_process_is_its_own_and_exact() -> None:
+    """A parent's peak is not handed down, and bytes that are touched are counted."""
+    ballast = b"1" * 300_000_000
+    code = (
+        "from converters.runtimes import _memory; before = _memory('VmRSS')\n"
+        "held = b'1' * 80_000_000; print(before, _memory('VmHWM'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    before, peak = map(int, done.stdout.split())
+    assert before < 150e6 < len(ballast)
+    # The rest is a few pages of the interpreter's own.
+    assert peak - before == pytest.approx(80e6, abs=4e6)
+
+
 def test_probe_reports_errors_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import json
 import re
+import sys
+import sysconfig
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 import numpy as np
@@ -19,49 +26,80 @@ from pipeline.hub import load_dataset
 
 @dataclass(frozen=True)
 class Corpus:
-    """Plain text cut into paragraphs.
+    """Plain text, cut into paragraphs when they are first asked for.
 
     Attributes:
         name: for the report.
-        sha256: of the paragraphs.
-        paragraphs: in reading order.
+        key: stands for the text in the keys of stages: known at once, where reading takes seconds.
+        texts: in reading order, paragraphs parted by empty lines; None stands for `python_text()`.
     """
 
     name: str
-    sha256: str
-    paragraphs: tuple[str, ...]
+    key: str
+    texts: tuple[str | None, ...]
+
+    @cached_property
+    def paragraphs(self) -> tuple[str, ...]:
+        """In reading order, each once, white space evened out."""
+        texts = (python_text() if text is None else text for text in self.texts)
+        return tuple(dict.fromkeys(block for text in texts for block in _paragraphs(text)))
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest over the paragraphs."""
+        return hashlib.sha256("\n\n".join(self.paragraphs).encode()).hexdigest()
 
 
 def load_corpus(sources: Sequence[str], passages: Iterable[str] = ()) -> Corpus:
     """Reads text held in memory: `embedded` and text files.
 
     Args:
-        sources: each `embedded` (the language reference that Python carries, `pydoc_data.topics`)
-            or the path of a UTF-8 text file, whose paragraphs are parted by empty lines.
+        sources: each `embedded` (see :func:`python_text`) or the path of a UTF-8 text file, whose
+            paragraphs are parted by empty lines.
         passages: more paragraphs, such as the passages of the questions.
 
     Raises:
         UserError: if a file is missing, unreadable or not UTF-8, or if there is no text at all.
     """
-    paragraphs: list[str] = []
-    for source in sources:
-        paragraphs += _paragraphs(_help_text() if source == EMBEDDED else _read_text(source))
-    paragraphs += [" ".join(passage.split()) for passage in passages]
-    paragraphs = list(dict.fromkeys(paragraphs))
-    if not paragraphs:
+    texts = [None if source == EMBEDDED else _read_text(source) for source in sources]
+    passages = "\n\n".join(" ".join(passage.split()) for passage in passages)
+    if passages:
+        texts.append(passages)
+    if not any(text is None or _paragraphs(text) for text in texts):
         raise UserError(
             f"no text in {', '.join(sources) or 'the corpus'}: general distillation needs some"
         )
-    digest = hashlib.sha256("\n\n".join(paragraphs).encode()).hexdigest()
-    names = [s if s == EMBEDDED else Path(s).name for s in sources]
-    return Corpus(" + ".join(names), digest, tuple(paragraphs))
+    names = [source if source == EMBEDDED else Path(source).name for source in sources]
+    keyed = json.dumps([f"Python {python_version()}" if text is None else text for text in texts])
+    return Corpus(" + ".join(names), hashlib.sha256(keyed.encode()).hexdigest(), tuple(texts))
 
 
-def _help_text() -> str:
-    """The language reference that CPython carries for `help()`; each version has its own."""
+def python_text() -> str:
+    """The English that CPython carries: its language reference and its library's docstrings.
+
+    Each version of Python has its own.  Nothing is imported: the sources are parsed.
+    """
     from pydoc_data import topics
 
-    return "\n\n".join(text for _, text in sorted(topics.topics.items()))
+    texts = [text for _, text in sorted(topics.topics.items())]
+    library = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(library.rglob("*.py")):
+        package, *inner = path.relative_to(library).with_suffix("").parts
+        if package in sys.stdlib_module_names and not any("test" in part for part in inner):
+            texts += _docstrings(path.read_bytes())
+    return "\n\n".join(texts)
+
+
+def _docstrings(source: bytes) -> Iterator[str]:
+    """Docstrings of a module, its classes and functions; none where the source does not parse."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
 
 
 def _read_text(source: str) -> str:

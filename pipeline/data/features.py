@@ -159,8 +159,9 @@ def training_features(windower: Windower, questions: Sequence[Question]) -> list
         for window in windower.windows(question.text, question.context):
             start = end = 0
             if question.answers:
-                begin = question.starts[0]
-                start, end = locate(window, begin, begin + len(question.answers[0]))
+                answer = question.answers[0]
+                stop = question.starts[0] + len(answer.rstrip())  # white space has no pieces
+                start, end = locate(window, stop - len(answer.strip()), stop)
                 answered += start > 0
             features.append(Feature(window, start, end))
     if not answered:
