@@ -5,9 +5,10 @@
     python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
     python docs/make_results.py write
 
-The figures are kept in docs/results.json.  `run` builds the four variants (with and without general distillation, with and without the second
-distillation step) for each seed in one folder a seed, so that they share a teacher; what is built
-already is kept.  `write` makes the page from the figures alone.
+The figures are kept in docs/results.json.  `run` builds the four variants (with and without general
+distillation, with and without the second distillation step) for each seed in one folder a seed, so
+that they share a teacher; what is built already is kept.  `write` makes the page from the figures
+alone.
 """
 
 from __future__ import annotations
@@ -206,15 +207,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run", help="build, record, write")
+    runner = commands.add_parser(
+        "run", help="build, record, write", epilog="What follows -- goes to pipeline.build."
+    )
     runner.add_argument("name", help="of the experiment")
     runner.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     runner.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    runner.add_argument("flags", nargs="*", help="for pipeline.build, after --")
     commands.add_parser("write", help="write the page from the recorded figures")
-    options = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options = parser.parse_args(sys.argv[1:end])
     if options.command == "run":
-        run(options.name, options.seeds, options.variants, options.flags)
+        run(options.name, options.seeds, options.variants, sys.argv[end + 1 :])
     write()
 
 

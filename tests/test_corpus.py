@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,25 @@ def test_the_embedded_corpus_is_prose_of_some_size() -> None:
     assert sum(len(p.split()) for p in found.paragraphs) > 50_000
     assert len(set(found.paragraphs)) == len(found.paragraphs)
     assert all(p == " ".join(p.split()) for p in found.paragraphs)
-    assert found.sha256 == load_corpus(["embedded"]).sha256
+    text = "\n".join(found.paragraphs)
+    assert "The following identifiers are used as reserved words" in text, "no language reference"
+    assert textwrap.wrap.__doc__ and textwrap.wrap.__doc__.split(".")[0] in text, "no docstrings"
+
+
+def test_the_key_is_known_before_the_embedded_text_is_read(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "python_text", lambda: pytest.fail("read too early"))
+    key = load_corpus(["embedded"]).key
+    assert key == load_corpus(["embedded"]).key
+    others = {load_corpus([str(text_file)]).key, load_corpus(["embedded"], ["Anna."]).key, key}
+    assert len(others) == 3
+
+
+def test_docstrings_of_any_source_are_found_or_left_out() -> None:
+    source = b'"""Module."""\nclass A:\n  """Class."""\n  async def f(self):\n    "Method.\\d"\n'
+    assert [d for d in corpus._docstrings(source) if d] == ["Module.", "Class.", "Method.\\d"]
+    assert list(corpus._docstrings(b"def (")) == list(corpus._docstrings(b"a\0")) == []
 
 
 def test_text_that_is_not_in_latin_letters_is_kept(tmp_path: Path) -> None:
