@@ -132,11 +132,12 @@ class Store:
         aside.mkdir(parents=True)
         began = time.monotonic()
         facts = dict(make(aside, scratch))
+        seconds = round(time.monotonic() - began, 1)
         manifest = {
             "format": FORMAT,
             "stage": name,
             "key": key,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": seconds,
             "facts": facts,
             "files": fingerprints(aside),
             "changed_ns": _changed(aside),
@@ -144,6 +145,8 @@ class Store:
         write_json(aside / MANIFEST, manifest)
         _swap(aside, target)
         shutil.rmtree(scratch, ignore_errors=True)
+        told = [f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items()]
+        self.say(f"{name}: {', '.join([f'{seconds:.0f} s', *told])}")
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""
