@@ -167,7 +167,7 @@ class Store:
             return "its manifest is missing or damaged"
         if manifest["key"] != key:
             return CHANGED
-        trusted = manifest.get("changed_ns", {}) if target.parent.name == INNER else {}
+        trusted = manifest["changed_ns"] if target.parent.name == INNER else {}
         problem = damage(target, manifest["files"], trusted)
         return f"{problem}; made again" if problem else None
 
@@ -279,7 +279,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         entries = [(f["bytes"], f["sha256"]) for f in manifest["files"].values()]
         whole = all(isinstance(size, int) and isinstance(digest, str) for size, digest in entries)
-        if manifest["format"] != FORMAT or not whole or not isinstance(manifest["facts"], dict):
+        whole = whole and all(isinstance(manifest[key], dict) for key in ("facts", "changed_ns"))
+        if manifest["format"] != FORMAT or not whole:
             raise ValueError("another format")
         return {**manifest, "key": str(manifest["key"]), "seconds": float(manifest["seconds"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -120,7 +120,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             settings=common
             | text
             | {"distil": first_step, "student": config.student, "layers": layers},
-            inputs={"teacher": speaker or (came if pretrained else teacher)},
+            inputs=_present(speaker) or {"teacher": came if pretrained else teacher},
             everywhere=True,
         )
 

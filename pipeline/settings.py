@@ -124,6 +124,12 @@ def check(build: Build) -> Build:
         (first.alpha_ce, first.alpha_mlm, first.alpha_cos, first.alpha_hidden)
     ):
         problems.append("distil: every alpha is 0; give one a weight or pass --distil.no-enabled")
+    looks_at_masks = first.alpha_mlm or (first.alpha_ce and first.ce_on == "masked")
+    if first.enabled and looks_at_masks and not first.mask_share:
+        problems.append(
+            "--distil.mask-share 0 leaves nothing for L_mlm, or for L_ce on masked tokens: give a "
+            "share such as 0.15, or those losses the weight 0"
+        )
     if second.second_step and not any((second.alpha_ce, second.alpha_squad, second.alpha_hidden)):
         problems.append("finetune: every alpha is 0; give one a weight")
     if problems:

@@ -205,6 +205,12 @@ def test_flags_are_checked_like_the_file_and_together() -> None:
     assert parse("--max-length", "100", "--stride", "33").data.stride == 33
 
 
+def test_losses_on_masked_tokens_need_some() -> None:
+    masked = ("--distil.mask-share", "0", "--distil.alpha-mlm")
+    assert "--distil.mask-share 0 leaves nothing" in refused(*masked, "2")
+    assert not parse(*masked, "0", "--distil.alpha-ce", "0").distil.mask_share
+
+
 def test_training_on_nothing_is_refused() -> None:
     nothing = [
         part for name in ("ce", "mlm", "cos", "hidden") for part in (f"--distil.alpha-{name}", "0")
