@@ -160,7 +160,7 @@ def restated(
     with torch.no_grad():
         mine = student(**inputs, output_hidden_states=True)
         theirs = teacher(**inputs, output_hidden_states=True)
-    divergence, cosine, squares, sizes = [], [], [[], []], [[], []]  # type: ignore[var-annotated]
+    divergence, cosine, squares, targets = [], [], [[], []], [[], []]  # type: ignore[var-annotated]
     prediction = []
     for row, column in batch["attention_mask"].nonzero().tolist():
         label = int(batch["labels"][row, column])
@@ -178,14 +178,14 @@ def restated(
             a = mine.hidden_states[i + 1][row, column].double()
             b = theirs.hidden_states[layer + 1][row, column].double()
             squares[i].append(((a - b) ** 2).mean())
-            sizes[i].append((b**2).mean())
+            targets[i].append(b)
     mean = {
         "ce": torch.stack(divergence).mean(),
         "mlm": torch.stack(prediction).mean(),
         "cos": torch.stack(cosine).mean(),
         "hidden": sum(
-            torch.stack(square).mean() / torch.stack(size).mean()
-            for square, size in zip(squares, sizes, strict=True)
+            torch.stack(square).mean() / torch.stack(target).var(0, correction=0).mean()
+            for square, target in zip(squares, targets, strict=True)
         )
         / 2,
     }

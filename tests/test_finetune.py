@@ -124,10 +124,10 @@ def test_divergence_from_the_teacher_by_hand() -> None:
 
 def test_hidden_state_loss_by_hand() -> None:
     # Two layers, two tokens, two dimensions; the third token is padding.
-    # Layer 1: difference (1, 0), (0, 0): mean square 1/4; the teacher's mean square 4/4 = 1.
+    # Layer 1: difference (1, 0), (0, 0): mean square 1/4; the teacher's mean is (2, 2), variance 1.
     # Layer 2: equal.  Mean over the layers 1/8, weight 2: 1/4.
-    learned = torch.tensor([[[2.0, 1.0], [1.0, 1.0], [9.0, 9.0]]])
-    taught = torch.tensor([[[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]])
+    learned = torch.tensor([[[2.0, 1.0], [3.0, 3.0], [9.0, 9.0]]])
+    taught = torch.tensor([[[1.0, 1.0], [3.0, 3.0], [0.0, 0.0]]])
     model = Fixed([[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], (torch.zeros(1), learned, learned))
     same = learned * torch.tensor([1.0, 1.0, 0.0])[:, None]
     batch = hand_batch(

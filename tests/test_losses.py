@@ -116,11 +116,15 @@ def test_cosine_by_hand() -> None:
 def test_hidden_states_by_hand() -> None:
     teacher = logits([2.0, 0.0], [0.0, 2.0])
     assert float(hidden_state_loss(teacher, teacher)) == 0.0
-    assert float(hidden_state_loss(torch.zeros(2, 2), teacher)) == pytest.approx(1.0, **EXACT)
-    # One of four values is off by 1: 1/4 over the teacher's mean square, 2
+    # The mean over the tokens is (1, 1), and every value is 1 away from it: variance 1.
+    assert float(hidden_state_loss(torch.ones(2, 2), teacher)) == pytest.approx(1.0, **EXACT)
+    # One of four values is off by 1
     student = logits([1.0, 0.0], [0.0, 2.0])
-    assert float(hidden_state_loss(student, teacher)) == pytest.approx(0.125, **EXACT)
-    assert float(hidden_state_loss(100 * student, 100 * teacher)) == pytest.approx(0.125, **EXACT)
+    assert float(hidden_state_loss(student, teacher)) == pytest.approx(0.25, **EXACT)
+    # What all tokens share does not count, nor does the size.
+    for shift, scale in ((0.0, 100.0), (7.0, 1.0)):
+        moved = hidden_state_loss(scale * student + shift, scale * teacher + shift)
+        assert float(moved) == pytest.approx(0.25, **EXACT)
 
 
 def test_hidden_states_of_a_silent_teacher_give_a_finite_loss() -> None:
