@@ -133,14 +133,15 @@ class Store:
         began = time.monotonic()
         facts = dict(make(aside, scratch))
         seconds = round(time.monotonic() - began, 1)
+        files = fingerprints(aside)
         manifest = {
             "format": FORMAT,
             "stage": name,
             "key": key,
             "seconds": seconds,
             "facts": facts,
-            "files": fingerprints(aside),
-            "changed_ns": _changed(aside),
+            "files": files,
+            "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
         }
         write_json(aside / MANIFEST, manifest)
         _swap(aside, target)
@@ -239,15 +240,6 @@ def fingerprints(folder: Path, only: Sequence[str] = ("*",)) -> dict[str, dict[s
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted({found for pattern in only for found in folder.rglob(pattern)})
         if path.is_file() and path.name != MANIFEST
-    }
-
-
-def _changed(folder: Path) -> dict[str, int]:
-    """When each file below a folder was last changed, nanoseconds since 1970."""
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
     }
 
 

@@ -95,7 +95,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     speaker = distilled = None
     if first_step.enabled:
         pretrained = first_step.teacher == "pretrained"
-        read_from = source.folder if pretrained else teacher.folder
+        origin = source.folder if pretrained else teacher.folder
+        taught_by: dict[str, Artifact | str] = {"teacher": came if pretrained else teacher}
         if first_step.names_tokens:
             speaker = store.stage(
                 "mlm-teacher",
@@ -103,24 +104,23 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                     folder,
                     scratch,
                     config,
-                    read_from,
+                    origin,
                     corpus,
                     has_head=pretrained and source.has_mlm_head,
                 ),
                 settings=common | text | {"mlm_head": config.mlm_head},
-                inputs={"teacher": came if pretrained else teacher},
+                inputs=taught_by,
                 everywhere=True,
             )
-            read_from = speaker.folder
         distilled = store.stage(
             "distilled",
             lambda folder, scratch: learning.distil(
-                folder, scratch, config, read_from, corpus, layers
+                folder, scratch, config, speaker.folder if speaker else origin, corpus, layers
             ),
             settings=common
             | text
             | {"distil": first_step, "student": config.student, "layers": layers},
-            inputs=_present(speaker) or {"teacher": came if pretrained else teacher},
+            inputs=_present(speaker) or taught_by,
             everywhere=True,
         )
 
