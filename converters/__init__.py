@@ -2,7 +2,9 @@
 """A trained student (or its teacher) to files that phones run; what every such file has in common.
 
 One graph, called by name: three int32 inputs of shape (1, S) and two float32 outputs of the same
-shape. S may be any length up to the number of positions that the model was trained with.
+shape. S may be any length up to the number of positions that the model was trained with; or, in a
+file made for accelerators that want fixed shapes, one of a few lengths with a graph each. An .onnx
+file also takes B rows at once, (B, S).
 """
 
 from __future__ import annotations
@@ -15,6 +17,14 @@ OUTPUTS = ("start_logits", "end_logits")
 # of it is 0 and that no padding is ever among the best, small enough for fp16 (largest 65,504);
 # minus infinity would turn into NaN there.
 MASK_BIAS = -1e4
+
+# Metadata of an .onnx file that says the largest S; a .tflite file's position table says it.
+MAX_LENGTH_KEY = "max_length"
+
+
+def signature_of(length: int) -> str:
+    """The name of the graph that takes exactly `length` tokens, where a file has several."""
+    return f"length_{length}"
 
 
 class ConversionError(Exception):

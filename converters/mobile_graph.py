@@ -8,50 +8,17 @@ free of constants that fix the sequence length S:
 - batch 1, hidden states of rank 2 and attention of rank 3: no reshape holds S twice;
 - position ids come from a running sum over the input: a range would be folded into a constant;
 - the start and the end logits have a linear layer each: no slice of a joint result.
-
-Architectures: Devlin et al. 2019 (BERT) and Sanh et al. 2019 (DistilBERT), both post-norm.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from converters import MASK_BIAS, ConversionError
-
-# 1e-12, which BERT and DistilBERT use, is 0 in fp16: a constant row would divide by zero. This is
-# the smallest value that survives there, far below the variances that occur (about 1).
-SMALLEST_EPS = 1e-7
-
-
-def _gelu_tanh(hidden: Tensor) -> Tensor:
-    return functional.gelu(hidden, approximate="tanh")
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": _gelu_tanh,
-    "gelu_pytorch_tanh": _gelu_tanh,
-    "relu": functional.relu,
-    "silu": functional.silu,
-}
-
-# Where the two architectures keep the same parts: our name -> (DistilBERT's path, BERT's path).
-_LAYER_PARTS = {
-    "query": ("attention.q_lin", "attention.self.query"),
-    "key": ("attention.k_lin", "attention.self.key"),
-    "value": ("attention.v_lin", "attention.self.value"),
-    "merge": ("attention.out_lin", "attention.output.dense"),
-    "attention_norm": ("sa_layer_norm", "attention.output.LayerNorm"),
-    "expand": ("ffn.lin1", "intermediate.dense"),
-    "contract": ("ffn.lin2", "output.dense"),
-    "output_norm": ("output_layer_norm", "output.LayerNorm"),
-}
+from converters import MASK_BIAS
+from converters.architecture import ACTIVATIONS, take_apart
 
 
 class _Table(nn.Module):
@@ -75,41 +42,38 @@ class _Table(nn.Module):
         return rows * self.scale
 
 
-class _LayerNorm(nn.Module):
+class LayerNorm(nn.Module):
     """Layer normalization over the last dimension (Ba et al. 2016), without a single reshape."""
 
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()
         self.weight, self.bias = norm.weight, norm.bias
-        self.eps = max(norm.eps, SMALLEST_EPS)
+        self.eps = norm.eps
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Normalize each row of `hidden` (S, D)."""
         centered = hidden - hidden.mean(-1, keepdim=True)  # (S, D)
         variance = (centered * centered).mean(-1, keepdim=True)  # (S, 1)
         return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
-class _EncoderLayer(nn.Module):
+class EncoderLayer(nn.Module):
     """One Transformer encoder layer (Vaswani et al. 2017, section 3.1) on (S, D) hidden states."""
 
     query: nn.Linear
     key: nn.Linear
     value: nn.Linear
     merge: nn.Linear
-    attention_norm: _LayerNorm
+    attention_norm: nn.Module
     expand: nn.Linear
     contract: nn.Linear
-    output_norm: _LayerNorm
+    output_norm: nn.Module
 
     def __init__(self, parts: dict[str, nn.Module], heads: int, activation: str) -> None:
         super().__init__()
         for name, part in parts.items():
-            setattr(self, name, _LayerNorm(part) if isinstance(part, nn.LayerNorm) else part)
+            setattr(self, name, part)
         self.heads, self.activation = heads, ACTIVATIONS[activation]
-        # 1/sqrt(head size) goes into the weights: one operator less, and smaller scores in fp16.
-        scale = (self.query.out_features // heads) ** -0.5
-        self.query.weight.mul_(scale)
-        self.query.bias.mul_(scale)
 
     def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
         """Apply the layer to `hidden` (S, D), with `bias` (1, 1, S) added to the scores."""
@@ -135,58 +99,35 @@ class MobileQuestionAnswering(nn.Module):
 
     Attributes:
         max_length: the largest S, which is the number of rows of the position table.
+        norm_type, layer_type: what a normalization and a layer become; a target may have its own.
 
     Raises:
         ConversionError: an architecture, activation or head that is not supported.
     """
 
+    norm_type: type[nn.Module] = LayerNorm
+    layer_type: type[EncoderLayer] = EncoderLayer
     segment_embeddings: _Table | None
 
     def __init__(self, model: Any) -> None:
         """Copy the weights of `model`, and refuse what the graph cannot express."""
         super().__init__()
-        config: Any = getattr(model, "config", None)
-        kind = getattr(config, "model_type", type(model).__name__)
-        if kind not in ("distilbert", "bert") or not hasattr(model, "qa_outputs"):
-            raise ConversionError(
-                f"cannot export {type(model).__name__} ({kind}): pass a "
-                "DistilBertForQuestionAnswering or a BertForQuestionAnswering"
-            )
-        is_bert = kind == "bert"
-        activation = config.hidden_act if is_bert else config.activation
-        if activation not in ACTIVATIONS:
-            raise ConversionError(
-                f"activation {activation!r} has no mobile form: "
-                f"train with one of {', '.join(sorted(ACTIVATIONS))}"
-            )
-        if model.qa_outputs.out_features != 2:
-            raise ConversionError(
-                f"the answer head has {model.qa_outputs.out_features} outputs: a span needs "
-                "exactly 2, start and end; set num_labels=2 and train again"
-            )
-        if getattr(config, "position_embedding_type", "absolute") != "absolute":
-            raise ConversionError(
-                f"position embeddings of type {config.position_embedding_type!r} cannot be "
-                "exported: train with 'absolute'"
-            )
-
-        source = copy.deepcopy(model).to("cpu", torch.float32).requires_grad_(False)
-        body = source.bert if is_bert else source.distilbert
-        self.word_embeddings = _Table(body.embeddings.word_embeddings)
-        self.position_embeddings = _Table(body.embeddings.position_embeddings)
+        parts = take_apart(model)
+        self.word_embeddings = _Table(parts.words)
+        self.position_embeddings = _Table(parts.positions)
         # A student has no segments; the graph keeps the input, which runtimes count on.
-        self.segment_embeddings = _Table(body.embeddings.token_type_embeddings) if is_bert else None
-        self.embedding_norm = _LayerNorm(body.embeddings.LayerNorm)
+        self.segment_embeddings = _Table(parts.segments) if parts.segments is not None else None
+        self.embedding_norm = self.norm_type(parts.embedding_norm)
         self.layers = nn.ModuleList(
-            _EncoderLayer(
-                {name: layer.get_submodule(path[is_bert]) for name, path in _LAYER_PARTS.items()},
-                config.num_attention_heads,
-                activation,
+            self.layer_type(
+                {name: self._restated(part) for name, part in layer.items()},
+                parts.heads,
+                parts.activation,
             )
-            for layer in (body.encoder.layer if is_bert else body.transformer.layer)
+            for layer in parts.layers
         )
-        self.start, self.end = (_one_output(source.qa_outputs, row) for row in (0, 1))
-        self.max_length = int(config.max_position_embeddings)
+        self.start, self.end = (_one_output(parts.answer_head, row) for row in (0, 1))
+        self.max_length = parts.max_length
         self.eval()
 
     def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,18 +142,25 @@ class MobileQuestionAnswering(nn.Module):
             start_logits and end_logits, float32 (1, S); `MASK_BIAS` is added to padding.
         """
         bias = (1.0 - mask.to(self.start.weight.dtype)) * MASK_BIAS  # (1, S)
-        # Every id is >= 0, but the converter cannot know: the sum stays in the graph.
-        positions = torch.cumsum((ids >= 0).to(torch.int32), dim=1, dtype=torch.int32) - 1
-        hidden = self.word_embeddings(ids.reshape(-1))  # (1, S) -> (S, D)
-        hidden = hidden + self.position_embeddings(positions.reshape(-1))  # (1, S) -> (S, D)
-        if self.segment_embeddings is not None:
-            hidden = hidden + self.segment_embeddings(segment_ids.reshape(-1))  # (1, S) -> (S, D)
-        hidden = self.embedding_norm(hidden)
+        hidden = self.embedding_norm(self.embed(ids, segment_ids))  # (S, D)
         for layer in self.layers:
             hidden = layer(hidden, bias.reshape(1, 1, -1))  # (1, S) -> (1, 1, S)
         start_logits = self.start(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
         end_logits = self.end(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
         return start_logits, end_logits
+
+    def embed(self, ids: Tensor, segment_ids: Tensor) -> Tensor:
+        """Sum of the embeddings of int32 `ids` and `segment_ids` (1, S): float (S, D)."""
+        # Every id is >= 0, but the converter cannot know: the sum stays in the graph.
+        positions = torch.cumsum((ids >= 0).to(torch.int32), dim=1, dtype=torch.int32) - 1
+        hidden: Tensor = self.word_embeddings(ids.reshape(-1))  # (1, S) -> (S, D)
+        hidden = hidden + self.position_embeddings(positions.reshape(-1))  # (1, S) -> (S, D)
+        if self.segment_embeddings is not None:
+            hidden = hidden + self.segment_embeddings(segment_ids.reshape(-1))  # (1, S) -> (S, D)
+        return hidden
+
+    def _restated(self, part: nn.Module) -> nn.Module:
+        return self.norm_type(part) if isinstance(part, nn.LayerNorm) else part
 
 
 def _one_output(head: nn.Linear, row: int) -> nn.Linear:

@@ -8,9 +8,11 @@ normalization stay float32.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from converters import ConversionError
+from converters.tflite_channels import scale_outputs
 
 
 class _Layers(NamedTuple):
@@ -40,12 +42,10 @@ PRECISIONS = {
 }
 
 
-def check_precision(precision: str) -> None:
-    """Refuse an unknown precision with a `ConversionError`."""
-    if precision not in PRECISIONS:
-        raise ConversionError(
-            f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}"
-        )
+def check_precision(precision: str, offered: Collection[str] = tuple(PRECISIONS)) -> None:
+    """Refuse a precision that is not `offered` with a `ConversionError`."""
+    if precision not in offered:
+        raise ConversionError(f"unknown precision {precision!r}: choose from {', '.join(offered)}")
 
 
 def quantize(float_model: bytes, precision: str) -> bytes:
@@ -66,6 +66,8 @@ def quantize(float_model: bytes, precision: str) -> bytes:
         return float_model
     from ai_edge_quantizer import qtyping, quantizer  # late: fp32 does not need these seconds
 
+    if precision == "int8-per-tensor":
+        float_model = scale_outputs(float_model)
     worker = quantizer.Quantizer(float_model)
     linear = qtyping.TFLOperationName.FULLY_CONNECTED
     lookup = qtyping.TFLOperationName.EMBEDDING_LOOKUP

@@ -7,7 +7,6 @@ the schema's mutable object tree (`ModelT`); `read` and `write` convert between 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, signature_of, whole_file
 
 FILE_IDENTIFIER = b"TFL3"
 
@@ -80,21 +80,45 @@ class FileSummary:
         operators: builtin operators, by name and version.
         custom_operators: names of custom and flex operators, which a plain runtime lacks.
         signatures: name -> (names of inputs, names of outputs).
+        lengths: name of a signature -> the S that it takes; None where any will do.
         inputs: tensors of the first graph, in its order; `outputs` likewise.
-        weights: constants; two that share a buffer are stored once.
+        weights: constants of all graphs; those that share a buffer are stored once.
     """
 
     bytes: int
     operators: tuple[OperatorUse, ...]
     custom_operators: tuple[str, ...]
     signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    lengths: dict[str, int | None]
     inputs: tuple[TensorSummary, ...]
     outputs: tuple[TensorSummary, ...]
     weights: tuple[WeightSummary, ...]
 
 
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns byte vectors as the schema demands; the Python classes forget to."""
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """Aligns byte vectors as the schema demands, and writes what is equal once.
+
+    The Python classes do neither. Scales, zero points, shapes and names repeat from layer to layer
+    and from signature to signature; a table may point at what another one points at.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._places: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802
+        if x.itemsize == 1:  # a weight: buffers are shared already, and a key would be a copy
+            return int(super().CreateNumpyVector(x))
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._places:
+            self._places[key] = super().CreateNumpyVector(x)
+        return self._places[key]
+
+    def CreateString(self, s: bytes, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        key = ("", s)
+        if key not in self._places:
+            self._places[key] = super().CreateString(s, encoding, errors)
+        return self._places[key]
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
         if elemSize == 1:
@@ -144,24 +168,14 @@ def serialize(model: Any) -> bytes:
     """Turn a `ModelT` into the bytes of a file: every weight inside, aligned and stored once."""
     _share_equal_buffers(model)
     size = sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
-    builder = _AlignedBuilder(size + 2**16)  # room for the rest, so that it need not grow
+    builder = _Builder(size + 2**16)  # room for the rest, so that it need not grow
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
 def write(model: Any, path: str | Path) -> Path:
     """Write a `ModelT` to `path`, whole or not at all, and return the path."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(serialize(model))
-        temporary.replace(path)
-    except OSError as error:
-        raise ConversionError(f"cannot write {path}: {error.strerror}; free or fix it") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return whole_file.write(serialize(model), path)
 
 
 def _share_equal_buffers(model: Any) -> None:
@@ -183,88 +197,23 @@ def _share_equal_buffers(model: Any) -> None:
     model.buffers = kept
 
 
-def name_interface(model: Any) -> None:
-    """Give the only signature, its tensors and the embedding tables the names of this package.
+def round_inputs_as_litert(model: Any) -> None:
+    """Have int8 layers with one scale round their inputs as LiteRT does, in every runtime.
 
-    Inputs must already carry their names in the signature; outputs are named in the order of
-    their present names, which for a traced tuple (output_0, output_1) is the order of the tuple.
-    """
-    graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    signature.signatureKey = SIGNATURE.encode()
-    signature.inputs.sort(key=lambda entry: INPUTS.index(entry.name.decode()))
-    signature.outputs.sort(key=lambda entry: entry.name)
-    for names, entries in ((INPUTS, signature.inputs), (OUTPUTS, signature.outputs)):
-        for name, entry in zip(names, entries, strict=True):
-            entry.name = graph.tensors[entry.tensorIndex].name = name.encode()
-    graph.inputs = [entry.tensorIndex for entry in signature.inputs]
-    graph.outputs = [entry.tensorIndex for entry in signature.outputs]
-
-    producers = {out: op for op in graph.operators for out in op.outputs}
-    for index, table in _lookups(model):
-        while index in producers and _operator(model, producers[index]) != "CUMSUM":
-            index = producers[index].inputs[0]
-        source = graph.tensors[index].name.decode()
-        names_by_source = {INPUTS[0]: WORD_TABLE, INPUTS[2]: SEGMENT_TABLE}
-        table.name = names_by_source.get(source, POSITION_TABLE).encode()
-
-
-def make_resizable(model: Any, traced_length: int, default_length: int) -> None:
-    """Let every sequence dimension of a graph traced at `traced_length` follow the input.
-
-    A RESHAPE constant gets -1 in place of the sequence dimension, inputs and outputs get a shape
-    signature, and the shapes in the file become those at `default_length`.
+    LiteRT's kernels spread the 256 levels from a token's lowest value to its highest; TensorFlow
+    Lite's own, which such layers meet in old runtimes, from minus to plus its largest, unless told
+    so. Logits of TensorFlow 2.16.2 then differ by rounding noise where it was up to 0.5.
 
     Args:
-        model: the `ModelT` to change; no dimension of its own may be a multiple of
-            `traced_length`, so that every multiple is known to be a sequence dimension.
-        traced_length: S while tracing.
-        default_length: S that a runtime starts with.
-
-    Raises:
-        ConversionError: something other than a RESHAPE fixes the length, or one reshape holds it
-            twice.
+        model: a `ModelT`; changed in place. The flag counts from TensorFlow Lite 2.3 on.
     """
-    graph = model.subgraphs[0]
-    operands = [
-        (index, place == 1 and _operator(model, op) == "RESHAPE")
-        for op in graph.operators
-        for place, index in enumerate(op.inputs)
-    ]
-    shapes = {index for index, is_shape in operands if is_shape}
-    shapes -= {index for index, is_shape in operands if not is_shape}
-    for index, tensor in enumerate(graph.tensors):
-        name, data = tensor.name.decode(), model.buffers[tensor.buffer].data
-        dims = _dims(tensor.shape)
-        if data is None:
-            tensor.shape = [
-                dim // traced_length * default_length if dim % traced_length == 0 else dim
-                for dim in dims
-            ]
-            if index in (*graph.inputs, *graph.outputs):
-                tensor.shapeSignature = [-1 if dim % traced_length == 0 else dim for dim in dims]
-            continue
-        if any(dim % traced_length == 0 for dim in dims):
-            raise ConversionError(
-                f"constant {name} {dims} was folded at length {traced_length}: compute it in the "
-                "graph from the input"
-            )
-        if tensor.type != schema.TensorType.INT32:
-            continue
-        values = data.view(np.int32)
-        hits = np.flatnonzero((values != 0) & (values % traced_length == 0))
-        if len(hits) == 0:
-            continue
-        if len(hits) > 1 or index not in shapes:
-            raise ConversionError(
-                f"constant {name} = {values.tolist()} fixes the length {traced_length}: only a "
-                "reshape may, once; keep attention at rank 3 and avoid slices"
-            )
-        resizable = values.copy()
-        resizable[hits] = -1
-        model.buffers[tensor.buffer].data = resizable.view(np.uint8)
-    for operator, dims in _reshapes(model):
-        if operator.builtinOptions is not None:
-            operator.builtinOptions.newShape = dims.copy()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            if operator_name(model, operator) != "FULLY_CONNECTED":
+                continue
+            weight = graph.tensors[operator.inputs[1]]
+            if weight.type == schema.TensorType.INT8 and scales(weight) == 1:
+                operator.builtinOptions.asymmetricQuantizeInputs = True
 
 
 def describe(path: str | Path) -> FileSummary:
@@ -275,12 +224,12 @@ def describe(path: str | Path) -> FileSummary:
     return FileSummary(
         bytes=Path(path).stat().st_size,
         operators=tuple(
-            OperatorUse(_code_name(code), max(code.version, 1), uses[index])
+            OperatorUse(code_name(code), max(code.version, 1), uses[index])
             for index, code in enumerate(model.operatorCodes)
             if uses[index] and not code.customCode
         ),
         custom_operators=tuple(
-            sorted(_code_name(code) for code in model.operatorCodes if code.customCode)
+            sorted(code_name(code) for code in model.operatorCodes if code.customCode)
         ),
         signatures={
             signature.signatureKey.decode(): (
@@ -289,78 +238,126 @@ def describe(path: str | Path) -> FileSummary:
             )
             for signature in model.signatureDefs or []
         },
+        lengths={
+            signature.signatureKey.decode(): _length(model.subgraphs[signature.subgraphIndex])
+            for signature in model.signatureDefs or []
+        },
         inputs=tuple(_summary(graph.tensors[index]) for index in graph.inputs),
         outputs=tuple(_summary(graph.tensors[index]) for index in graph.outputs),
         weights=tuple(
-            WeightSummary(
-                name=tensor.name.decode(),
-                dtype=_TYPE_NAMES[tensor.type],
-                shape=_dims(tensor.shape),
-                bytes=len(model.buffers[tensor.buffer].data),
-                scales=_scales(tensor),
-                buffer=tensor.buffer,
+            dict.fromkeys(
+                WeightSummary(
+                    name=tensor.name.decode(),
+                    dtype=_TYPE_NAMES[tensor.type],
+                    shape=dims(tensor.shape),
+                    bytes=len(model.buffers[tensor.buffer].data),
+                    scales=scales(tensor),
+                    buffer=tensor.buffer,
+                )
+                for each in model.subgraphs
+                for tensor in each.tensors
+                if model.buffers[tensor.buffer].data is not None
             )
-            for each in model.subgraphs
-            for tensor in each.tensors
-            if model.buffers[tensor.buffer].data is not None
         ),
     )
 
 
 def check_portable(path: str | Path) -> list[str]:
-    """Say what would keep a file from running right, at any length, in plain runtimes.
+    """Say what would keep a file from running right in plain runtimes.
+
+    A file has one of two forms: the signature `SIGNATURE` that runs at any length; or one for each
+    of a few lengths, named by `signature_of`, on weights that they share.
 
     Returns:
         One line for each problem; empty when there is none. See `parse` for errors.
     """
-    return list(_problems(Path(path)))
+    return list(dict.fromkeys(_problems(Path(path))))  # a weight may be in every graph
 
 
 def _problems(path: Path) -> Iterator[str]:
     model, summary = read(path), describe(path)
-    graph, data = model.subgraphs[0], path.read_bytes()
-
     for name in summary.custom_operators:
         yield f"operator {name} is not builtin: a plain runtime lacks it"
-    if len(model.subgraphs) != 1:
+    yield from _signature_problems(model, summary)
+    for graph in model.subgraphs:
+        yield from _table_problems(model, graph)
+    yield from _buffer_problems(model, path.read_bytes())
+
+
+def _signature_problems(model: Any, summary: FileSummary) -> Iterator[str]:
+    """What differs from the form that the names of the signatures announce."""
+    others = (length for name, length in summary.lengths.items() if name != SIGNATURE)
+    fixed = sorted(filter(None, others), reverse=True)
+    lengths: list[int | None] = [*fixed] or [None]  # of each graph
+    expected = {SIGNATURE: lengths[0]} | {signature_of(length): length for length in fixed}
+    if summary.signatures != dict.fromkeys(expected, (INPUTS, OUTPUTS)):
+        yield (
+            f"signatures are {summary.signatures}, not {', '.join(map(repr, expected))}: "
+            f"{INPUTS} -> {OUTPUTS}"
+        )
+    elif fixed and summary.lengths != expected:
+        yield f"signatures take the lengths {summary.lengths}, not {expected}"
+    if len(model.subgraphs) != len(lengths):
         yield f"{len(model.subgraphs)} graphs: some runtimes run only the first"
-    if summary.signatures != {SIGNATURE: (INPUTS, OUTPUTS)}:
-        yield f"signatures are {summary.signatures}, not {SIGNATURE!r}: {INPUTS} -> {OUTPUTS}"
-    for side, expected, dtype in (
-        (summary.inputs, INPUTS, "int32"),
-        (summary.outputs, OUTPUTS, "float32"),
+    for graph, length in zip(model.subgraphs, lengths, strict=False):
+        yield from _interface_problems(graph, length)
+        for operator, shape in reshapes(model, graph):
+            result = graph.tensors[operator.outputs[0]]
+            where = f"reshape to {shape.tolist()} at {result.name.decode()}"
+            if length is None and -1 not in shape:
+                yield f"{where} fixes the sequence length"
+            if length is not None and dims(shape) != dims(result.shape):
+                yield f"{where} should say {list(dims(result.shape))}: the length is fixed"
+
+
+def _interface_problems(graph: Any, length: int | None) -> Iterator[str]:
+    """Inputs and outputs of a graph that are not those of this package; None takes any length."""
+    resizing = (1, -1) if length is None else ()
+    for indices, names, dtype in (
+        (graph.inputs, INPUTS, "int32"),
+        (graph.outputs, OUTPUTS, "float32"),
     ):
-        if (names := tuple(tensor.name for tensor in side)) != expected:
-            yield f"tensors are named {names}, not {expected}"
-        for tensor in side:
+        tensors = [_summary(graph.tensors[index]) for index in indices]
+        if (found := tuple(tensor.name for tensor in tensors)) != names:
+            yield f"tensors are named {found}, not {names}"
+        for tensor in tensors:
             if tensor.dtype != dtype:
                 yield f"{tensor.name} is {tensor.dtype}, not {dtype}"
-            if tensor.shape_signature != (1, -1):
-                yield f"{tensor.name} has shape signature {tensor.shape_signature}, not (1, -1)"
+            if length is not None and tensor.shape != (1, length):
+                yield f"{tensor.name} has shape {tensor.shape}, not {(1, length)}"
+            if tensor.shape_signature != resizing:
+                yield f"{tensor.name} has shape signature {tensor.shape_signature}, not {resizing}"
 
-    for operator, dims in _reshapes(model):
-        if -1 not in dims:
-            name = graph.tensors[operator.outputs[0]].name.decode()
-            yield f"reshape to {dims.tolist()} at {name} fixes the sequence length"
 
-    quantized = any(weight.dtype in ("int8", "int4", "float16") for weight in summary.weights)
-    for _, table in _lookups(model):
+def _table_problems(model: Any, graph: Any) -> Iterator[str]:
+    """Embedding tables that take too much room, or that some runtimes misread."""
+    small = (schema.TensorType.INT8, schema.TensorType.INT4, schema.TensorType.FLOAT16)
+    quantized = any(
+        tensor.type in small and model.buffers[tensor.buffer].data is not None
+        for tensor in graph.tensors
+    )
+    for _, table in lookups(model, graph):
+        name = table.name.decode()
         if quantized and table.type == schema.TensorType.FLOAT32:
-            yield f"embedding table {table.name.decode()} is still float32 in a quantized file"
-        if (count := _scales(table)) > 1:
-            name = table.name.decode()
+            yield f"embedding table {name} is still float32 in a quantized file"
+        if (count := scales(table)) > 1:
             yield f"embedding table {name} has {count} scales: older runtimes read it as zeros"
 
-    first_with: dict[bytes, str] = {}
-    owners = {tensor.buffer: tensor.name.decode() for tensor in graph.tensors}
+
+def _buffer_problems(model: Any, data: bytes) -> Iterator[str]:
+    """Weights of the file `data` that are stored twice, or where some runtimes miss them."""
+    first_with: dict[bytes, int] = {}
+    owners = {
+        tensor.buffer: tensor.name.decode() for graph in model.subgraphs for tensor in graph.tensors
+    }
     address = np.frombuffer(data, np.uint8).ctypes.data
     packed = schema.Model.GetRootAs(data, 0)
     for index, buffer in enumerate(model.buffers):
         if buffer.data is None or index not in owners or len(buffer.data) < SMALLEST_WEIGHT_BYTES:
             continue
-        twin = first_with.setdefault(bytes(buffer.data), owners[index])
-        if twin != owners[index]:
-            yield f"weight {owners[index]} is stored again: it equals {twin}"
+        twin = first_with.setdefault(bytes(buffer.data), index)
+        if twin != index:
+            yield f"weight {owners[index]} is stored again: it equals {owners[twin]}"
         if packed.Buffers(index).Offset() > 1:
             yield f"weight {owners[index]} lies behind the flatbuffer: older runtimes lose it"
         else:
@@ -369,22 +366,20 @@ def _problems(path: Path) -> Iterator[str]:
                 yield f"weight {owners[index]} is not aligned to {WEIGHT_ALIGNMENT} bytes"
 
 
-def _reshapes(model: Any) -> Iterator[tuple[Any, Any]]:
-    """Every RESHAPE of the first graph to a constant shape, with that shape, int32 (rank,)."""
-    graph = model.subgraphs[0]
+def reshapes(model: Any, graph: Any) -> Iterator[tuple[Any, NDArray[np.int32]]]:
+    """Every RESHAPE of a graph to a constant shape, with that shape, int32 (rank,)."""
     for operator in graph.operators:
-        if _operator(model, operator) == "RESHAPE" and len(operator.inputs) > 1:
+        if operator_name(model, operator) == "RESHAPE" and len(operator.inputs) > 1:
             data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
             if data is not None:
                 yield operator, data.view(np.int32)
 
 
-def _lookups(model: Any) -> Iterator[tuple[int, Any]]:
-    """Every table lookup of the first graph: its tensor of ids, and its table as it is stored."""
-    graph = model.subgraphs[0]
+def lookups(model: Any, graph: Any) -> Iterator[tuple[int, Any]]:
+    """Every table lookup of a graph: its tensor of ids, and its table as it is stored."""
     producers = {out: op for op in graph.operators for out in op.outputs}
     for operator in graph.operators:
-        name = _operator(model, operator)
+        name = operator_name(model, operator)
         if name in ("EMBEDDING_LOOKUP", "GATHER"):
             first, second = operator.inputs[:2]
             ids, table = (first, second) if name == "EMBEDDING_LOOKUP" else (second, first)
@@ -393,11 +388,12 @@ def _lookups(model: Any) -> Iterator[tuple[int, Any]]:
             yield ids, graph.tensors[table]
 
 
-def _operator(model: Any, operator: Any) -> str:
-    return _code_name(model.operatorCodes[operator.opcodeIndex])
+def operator_name(model: Any, operator: Any) -> str:
+    """The name of what an operator of a graph does."""
+    return code_name(model.operatorCodes[operator.opcodeIndex])
 
 
-def _code_name(code: Any) -> str:
+def code_name(code: Any) -> str:
     """The name of an operator; the older of two fields holds codes below 127 only."""
     if code.customCode:
         return str(code.customCode.decode())
@@ -409,15 +405,26 @@ def _summary(tensor: Any) -> TensorSummary:
     return TensorSummary(
         tensor.name.decode(),
         _TYPE_NAMES[tensor.type],
-        _dims(tensor.shape),
-        _dims(tensor.shapeSignature),
+        dims(tensor.shape),
+        dims(tensor.shapeSignature),
     )
 
 
-def _dims(shape: Any) -> tuple[int, ...]:
+def _length(graph: Any) -> int | None:
+    """The S that a graph's first input (1, S) takes; None where any will do."""
+    if len(graph.inputs) == 0:
+        return None
+    first = graph.tensors[graph.inputs[0]]
+    shape = dims(first.shapeSignature) or dims(first.shape)
+    return shape[1] if len(shape) == 2 and shape[1] > 0 else None
+
+
+def dims(shape: Any) -> tuple[int, ...]:
+    """A shape as the file stores it, or the lack of one, as plain integers."""
     return () if shape is None else tuple(int(dim) for dim in shape)
 
 
-def _scales(tensor: Any) -> int:
+def scales(tensor: Any) -> int:
+    """How many scales a tensor of a `ModelT` is stored with; 0 for a float one."""
     scale = None if tensor.quantization is None else tensor.quantization.scale
     return 0 if scale is None else len(scale)

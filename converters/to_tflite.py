@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A question answering model to one .tflite file that runs at every length, in any precision."""
+"""A question answering model to one .tflite file, for every length or a few, in any precision.
+
+    export_tflite(model, "student-int8.tflite")
+    export_tflite(model, "student-fp16.tflite", precision="fp16", static_lengths=(64, 128, 384))
+
+The first file resizes, which suits CPUs; the second has fixed shapes, for GPU and NPU delegates.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import tempfile
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from converters import INPUTS, SIGNATURE, ConversionError, tflite_file
+from converters import INPUTS, SIGNATURE, ConversionError, tflite_file, tflite_signatures
 from converters.mobile_graph import MobileQuestionAnswering
 from converters.quantize import check_precision, quantize
+from converters.quiet import quiet
 
 
 def export_tflite(
-    model: nn.Module, path: str | Path, *, precision: str = "int8", length: int = 384
+    model: nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "int8",
+    length: int = 384,
+    static_lengths: Iterable[int] | None = None,
 ) -> Path:
     """Convert a Hugging Face question answering model to one .tflite file.
 
@@ -29,6 +36,11 @@ def export_tflite(
         path: the file to write; its folder is made.
         precision: a key of `converters.quantize.PRECISIONS`.
         length: the sequence length that a runtime starts with; it can resize to any other.
+        static_lengths: makes a file of fixed shapes instead, which GPU and NPU delegates want: a
+            signature `length_64` and so on for each, on shared weights; `length` plays no part.
+            The longest is the first graph and also answers to the name of the only signature of a
+            file that resizes. On a CPU such a file takes more memory: XNNPACK packs the weights
+            for each signature.
 
     Returns:
         The path of the file.
@@ -37,7 +49,8 @@ def export_tflite(
         ConversionError: the model, the precision or the length is not supported.
     """
     check_precision(precision)
-    return _write(_float_graph(model, length), precision, Path(path))
+    lengths = None if static_lengths is None else sorted(set(static_lengths))
+    return _write(_float_graph(model, length, lengths), precision, Path(path), lengths)
 
 
 def export_many(
@@ -47,6 +60,7 @@ def export_many(
     *,
     stem: str = "student",
     length: int = 384,
+    static_lengths: Iterable[int] | None = None,
 ) -> dict[str, Path]:
     """Convert a model once and write `{stem}-{precision}.tflite` for each precision.
 
@@ -58,31 +72,43 @@ def export_many(
     precisions = list(dict.fromkeys(precisions))
     for precision in precisions:
         check_precision(precision)
-    float_graph = _float_graph(model, length)
+    lengths = None if static_lengths is None else sorted(set(static_lengths))
+    float_graph = _float_graph(model, length, lengths)
     return {
-        precision: _write(float_graph, precision, Path(folder) / f"{stem}-{precision}.tflite")
+        precision: _write(
+            float_graph, precision, Path(folder) / f"{stem}-{precision}.tflite", lengths
+        )
         for precision in precisions
     }
 
 
-def _float_graph(model: nn.Module, length: int) -> bytes:
-    """Trace, convert, make resizable and name the float graph."""
+def _float_graph(model: nn.Module, length: int, static_lengths: list[int] | None) -> bytes:
+    """Trace, convert, make resizable and name the float graph, if it can take the lengths."""
     graph = MobileQuestionAnswering(model)
-    if not 1 <= length <= graph.max_length:
+    lengths = [length] if static_lengths is None else static_lengths
+    if not lengths or lengths[0] < 1 or lengths[-1] > graph.max_length:
         raise ConversionError(
-            f"length {length} is not possible: the model has positions for 1 to {graph.max_length}"
+            f"length {', '.join(map(str, lengths)) or 'none'} is not possible: the model has "
+            f"positions for 1 to {graph.max_length}; choose lengths within"
         )
     traced_length = _unmistakable_length(graph)
     tflite = tflite_file.parse(_convert(graph, traced_length), "the converter's output")
-    tflite_file.name_interface(tflite)
-    tflite_file.make_resizable(tflite, traced_length, length)
+    tflite_signatures.name_interface(tflite)
+    tflite_signatures.make_resizable(tflite, traced_length, lengths[-1])
     return tflite_file.serialize(tflite)
 
 
-def _write(float_graph: bytes, precision: str, path: Path) -> Path:
-    with _quiet():
+def _write(
+    float_graph: bytes, precision: str, path: Path, static_lengths: list[int] | None = None
+) -> Path:
+    with quiet():
         quantized = quantize(float_graph, precision)
-    return tflite_file.write(tflite_file.parse(quantized, str(path)), path)
+        if static_lengths is None:
+            tflite = tflite_file.parse(quantized, str(path))
+        else:
+            tflite = tflite_signatures.fix_lengths(quantized, static_lengths)
+    tflite_file.round_inputs_as_litert(tflite)
+    return tflite_file.write(tflite, path)
 
 
 def _unmistakable_length(graph: MobileQuestionAnswering) -> int:
@@ -104,32 +130,8 @@ def _unmistakable_length(graph: MobileQuestionAnswering) -> int:
 def _convert(graph: MobileQuestionAnswering, length: int) -> bytes:
     """The graph at a fixed length as float .tflite, as the converter makes it."""
     example = {name: torch.ones(1, length, dtype=torch.int32) for name in INPUTS}
-    with _quiet():
+    with quiet():
         import litert_torch  # late: it takes seconds, and it is what makes the noise
 
         converted = litert_torch.signature(SIGNATURE, graph, sample_kwargs=example).convert()
         return bytes(converted.model_content())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the converters print, from Python and from C++; show it if they fail."""
-    with contextlib.ExitStack() as stack:
-        noise = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        stack.enter_context(contextlib.redirect_stdout(noise))
-        stack.enter_context(contextlib.redirect_stderr(noise))
-        for descriptor in (1, 2):
-            kept = os.dup(descriptor)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, descriptor)
-            os.dup2(noise.fileno(), descriptor)
-        try:
-            yield
-        except BaseException:
-            noise.seek(0)
-            report = noise.read()
-            stack.close()
-            sys.stderr.write(report)
-            raise

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers.models.bert import BertConfig, BertForQuestionAnswering
 from transformers.models.distilbert import DistilBertConfig, DistilBertForQuestionAnswering
 
+from converters import onnx_precision, to_onnx
 from converters.quantize import PRECISIONS
 from converters.to_tflite import export_many
 
@@ -53,6 +54,13 @@ def exported(kind: str) -> dict[str, Path]:
     return export_many(tiny_model(kind), Path(_folder.name) / kind, PRECISIONS)
 
 
+@cache
+def exported_onnx(kind: str) -> dict[str, Path]:
+    """The same as .onnx files."""
+    model, folder = tiny_model(kind), Path(_folder.name) / f"{kind}-onnx"
+    return to_onnx.export_many(model, folder, onnx_precision.PRECISIONS)
+
+
 def window(length: int, padding: int = 0, seed: int = 0) -> Window:
     """Random ids, mask and segment ids, int32 (1, length), the last `padding` of them masked."""
     ids = np.random.default_rng(seed).integers(0, VOCABULARY, (1, length), np.int32)
@@ -62,8 +70,18 @@ def window(length: int, padding: int = 0, seed: int = 0) -> Window:
     return ids, mask, segment_ids
 
 
+def batch(rows: int, length: int) -> Window:
+    """Windows below each other, int32 (rows, length): row i is seeded by i and ends in padding."""
+    windows = [window(length, i * length // (2 * rows), seed=i) for i in range(rows)]
+    ids, mask, segment_ids = (np.concatenate(arrays) for arrays in zip(*windows, strict=True))
+    return ids, mask, segment_ids
+
+
 def hugging_face_logits(model: Any, inputs: Window) -> NDArray[np.float32]:
-    """Start and end logits of transformers' own forward, float32 (2, S): the reference."""
+    """Start and end logits of transformers' own forward, the reference, float32 (2, S).
+
+    For a batch (2B, S): the start logits of all rows, then the end logits.
+    """
     ids, mask, segment_ids = (torch.as_tensor(array, dtype=torch.int64) for array in inputs)
     arguments = {"input_ids": ids, "attention_mask": mask}
     if model.config.model_type == "bert":

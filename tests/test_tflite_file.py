@@ -16,7 +16,7 @@ from export_fixtures import KINDS, POSITIONS, VOCABULARY, exported, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, tflite_file
+from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, tflite_file, tflite_signatures
 from converters.quantize import PRECISIONS
 from converters.runtimes import open_predictor
 
@@ -46,7 +46,7 @@ def test_describes_what_is_inside(kind: str) -> None:
     path = exported(kind)["int8"]
     found = tflite_file.describe(path)
     assert found.bytes == path.stat().st_size
-    assert found.signatures == {SIGNATURE: (INPUTS, OUTPUTS)}
+    assert found.signatures == {SIGNATURE: (INPUTS, OUTPUTS)} and found.lengths == {SIGNATURE: None}
     for tensors, names, dtype in (
         (found.inputs, INPUTS, "int32"),
         (found.outputs, OUTPUTS, "float32"),
@@ -250,7 +250,7 @@ def chain(shape_constant: list[int], operator: int = schema.BuiltinOperator.RESH
 
 def test_resizable_shapes_by_hand() -> None:
     model = chain([22, 3])
-    tflite_file.make_resizable(model, traced_length=11, default_length=5)
+    tflite_signatures.make_resizable(model, traced_length=11, default_length=5)
     data, _, result = model.subgraphs[0].tensors
     assert (data.shape, data.shapeSignature) == ([1, 5], [1, -1])
     assert (result.shape, result.shapeSignature) == ([10, 1], [-1, 1])
@@ -261,9 +261,9 @@ def test_resizable_shapes_by_hand() -> None:
 def test_refuses_graphs_that_cannot_resize() -> None:
     for model in (chain([11, 11]), chain([0, 11], schema.BuiltinOperator.SLICE)):
         with pytest.raises(ConversionError, match="fixes the length 11"):
-            tflite_file.make_resizable(model, 11, 5)
+            tflite_signatures.make_resizable(model, 11, 5)
     with pytest.raises(ConversionError, match=r"constant .* was folded at length 11"):
-        tflite_file.make_resizable(chain([1] * 11), 11, 5)
+        tflite_signatures.make_resizable(chain([1] * 11), 11, 5)
 
 
 @settings(max_examples=60, deadline=None)
