@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A float ONNX graph to the precisions that ONNX Runtime runs, with standard operators only.
+
+Written here rather than taken from `onnxruntime.quantization`, which quantizes the input of a layer
+with one scale for all tokens, padding included: on a trained student that made the error of the
+logits three times as large, and padding moved them as far again. It also leaves the position table
+in float32, and gives the word table one scale for all columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from converters import INPUTS, ConversionError
+
+# What can be asked for, and what each is for.
+PRECISIONS = {
+    "fp32": "the reference",
+    "fp16": "half the size, for GPUs and NPUs; a CPU computes in float32 all the same",
+    "int8": "the default on a CPU: one scale an output channel",
+}
+
+# What fp16 leaves in float32: both sum over many values. Their half forms are also what runtimes
+# before 1.16 refuse at opset 18 (they expand them with attributes of an older opset).
+_FLOAT_OPERATORS = ("LayerNormalization", "Softmax")
+
+# 0 of the unsigned bytes that inputs are quantized to; x86 multiplies those by signed weights.
+_ZERO = np.uint8(128)
+
+# Constants of the int8 graph, by name.
+_CONSTANTS: dict[str, NDArray[Any]] = {
+    "zero": np.array(_ZERO),
+    "one_127th": np.array(1 / 127, np.float32),
+    # in place of a scale of 0, for a token whose input is 0 everywhere
+    "smallest_scale": np.array(np.finfo(np.float32).tiny),
+    "last_axis": np.array([-1], np.int64),
+}
+
+# Too small to matter for the size (2 outputs), and its rounding would go into the logits as it is.
+_FLOAT_LAYERS = ("answer_head.weight",)
+
+
+def to_precision(model: ModelProto, precision: str) -> ModelProto:
+    """A copy of a float32 model, with weights and operators of the given precision.
+
+    Inputs stay integers and outputs float32.
+
+    Args:
+        model: linear layers as Gemm, tables read by Gather or Slice, as exported by `to_onnx`.
+        precision: a key of `PRECISIONS`. In fp16 everything but sums over a row is computed in
+            half precision. In int8, layers multiply integers: their inputs are quantized while
+            running with one scale a token (dynamic range, no calibration data), their weights
+            with one scale an output channel; tables have one scale a column.
+
+    Raises:
+        ConversionError: a weight that fp16 cannot hold.
+    """
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    if precision == "fp16":
+        _halve(changed.graph)
+    elif precision == "int8":
+        _quantize(changed.graph)
+    return changed
+
+
+def _halve(graph: GraphProto) -> None:
+    """Store and compute in float16, but for `_FLOAT_OPERATORS` and the outputs."""
+    kept = {
+        name for node in graph.node if node.op_type in _FLOAT_OPERATORS for name in node.input[1:]
+    }
+    for weight in graph.initializer:
+        if weight.data_type == TensorProto.FLOAT and weight.name not in kept:
+            with np.errstate(over="ignore"):
+                half = numpy_helper.to_array(weight).astype(np.float16)
+            if not np.isfinite(half).all():
+                raise ConversionError(
+                    f"weight {weight.name} has values beyond 65,504, the largest of fp16: "
+                    "choose fp32 or int8"
+                )
+            weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+    outputs = {value.name for value in graph.output}
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        if node.op_type == "Cast" and _attribute(node, "to") == TensorProto.FLOAT:
+            node.attribute[0].i = TensorProto.FLOAT16
+        if node.op_type in _FLOAT_OPERATORS:
+            source, result = node.input[0], node.output[0]
+            node.input[0], node.output[0] = f"{source}_float", f"{result}_float"
+            nodes.append(_cast(source, node.input[0], TensorProto.FLOAT))
+            nodes.append(node)
+            nodes.append(_cast(node.output[0], result, TensorProto.FLOAT16))
+            continue
+        nodes.append(node)
+        for place, name in enumerate(node.output):
+            if name in outputs:
+                node.output[place] = f"{name}_half"
+                nodes.append(_cast(node.output[place], name, TensorProto.FLOAT))
+    _replace(graph, nodes)
+
+
+def _quantize(graph: GraphProto) -> None:
+    """Turn layers into integer products, and tables into integers that are scaled when read."""
+    weights = {
+        weight.name: weight
+        for weight in graph.initializer
+        if weight.data_type == TensorProto.FLOAT and len(weight.dims) == 2
+    }
+    for name, value in _CONSTANTS.items():
+        graph.initializer.append(numpy_helper.from_array(value, name))
+    zero = numpy_helper.from_array(_CONSTANTS["zero"].reshape(1))
+    nodes = [  # the zero point of every token, (B, S) -> (B*S,)
+        helper.make_node("Shape", [INPUTS[0]], ["batch_and_length"]),
+        helper.make_node("ReduceProd", ["batch_and_length"], ["tokens"], keepdims=1),
+        helper.make_node("ConstantOfShape", ["tokens"], ["zeros"], value=zero),
+    ]
+    quantized: set[str] = set()  # inputs of layers: one that several read is quantized once
+    for node in graph.node:
+        if node.op_type == "Gemm" and node.input[1] not in _FLOAT_LAYERS:
+            source, weight = node.input[0], weights[node.input[1]]
+            channels = _to_int8(graph, weight, axis=1)  # (out, in), a scale an output
+            columns = np.ascontiguousarray(channels.T)  # (out, in) -> (in, out)
+            weight.CopyFrom(numpy_helper.from_array(columns, weight.name))
+            if source not in quantized:
+                nodes.extend(_quantized_tokens(source))
+                quantized.add(source)
+            nodes.extend(_integer_layer(node))
+        elif node.op_type in ("Gather", "Slice") and node.input[0] in weights:
+            table, result = weights[node.input[0]], node.output[0]
+            rows = _to_int8(graph, table, axis=0)  # (rows, D), a scale a column
+            table.CopyFrom(numpy_helper.from_array(rows, table.name))
+            node.output[0] = f"{result}_int8"
+            nodes.append(node)
+            scaled = [node.output[0], f"{table.name}_scale"]
+            nodes.append(helper.make_node("DequantizeLinear", scaled, [result], axis=-1))
+        else:
+            nodes.append(node)
+    _replace(graph, nodes)
+
+
+def _quantized_tokens(source: str) -> Iterator[NodeProto]:
+    """Quantize an input (T, D) of layers to unsigned bytes, symmetrically, with a scale a token."""
+
+    def node(kind: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
+        names = [name.replace("*", source) for name in inputs.split()]
+        return helper.make_node(kind, names, [output.replace("*", source)], **attributes)
+
+    yield node("Abs", "*", "*_abs")
+    yield node("ReduceMax", "*_abs last_axis", "*_reach", keepdims=0)  # (T, D) -> (T,)
+    yield node("Mul", "*_reach one_127th", "*_fitting_scale")
+    yield node("Max", "*_fitting_scale smallest_scale", "*_scale")
+    yield node("QuantizeLinear", "* *_scale zeros", "*_uint8", axis=0)
+    yield node("ReduceMax", "*_scale last_axis", "*_largest_scale", keepdims=0)  # (T,) -> ()
+    yield node("Div", "*_scale *_largest_scale", "*_shares")
+    yield node("Unsqueeze", "*_shares last_axis", "*_share")  # (T,) -> (T, 1)
+
+
+def _integer_layer(layer: NodeProto) -> Iterator[NodeProto]:
+    """A Gemm on quantized operands.
+
+    The first four operators are what ONNX Runtime merges into one that writes no integers out. It
+    takes any scale of the input for a scalar: that is the largest, of which each token has a share.
+    """
+    (source, weight, bias), (result,) = layer.input, layer.output
+
+    def node(kind: str, inputs: list[str], output: str) -> NodeProto:
+        return helper.make_node(kind, inputs, [output])
+
+    yield node("MatMulInteger", [f"{source}_uint8", weight, "zero"], f"{result}_int32")
+    yield _cast(f"{result}_int32", f"{result}_float", TensorProto.FLOAT)
+    yield node("Mul", [f"{source}_largest_scale", f"{weight}_scale"], f"{result}_scale")
+    yield node("Mul", [f"{result}_float", f"{result}_scale"], f"{result}_product")
+    yield node("Mul", [f"{result}_product", f"{source}_share"], f"{result}_scaled")
+    yield node("Add", [f"{result}_scaled", bias], result)
+
+
+def _to_int8(graph: GraphProto, weight: TensorProto, axis: int) -> NDArray[np.int8]:
+    """Round a weight to int8, symmetrically; its scales, over `axis`, go into the graph."""
+    values = numpy_helper.to_array(weight)
+    reach = np.abs(values).max(axis=axis, keepdims=True)
+    scale = np.where(reach > 0, reach / 127, 1).astype(np.float32)
+    graph.initializer.append(numpy_helper.from_array(scale.ravel(), f"{weight.name}_scale"))
+    rounded: NDArray[np.int8] = np.rint(values / scale).clip(-127, 127).astype(np.int8)
+    return rounded
+
+
+def _cast(source: str, result: str, dtype: int) -> NodeProto:
+    return helper.make_node("Cast", [source], [result], to=dtype)
+
+
+def _attribute(node: NodeProto, name: str) -> Any:
+    return next(helper.get_attribute_value(each) for each in node.attribute if each.name == name)
+
+
+def _replace(graph: GraphProto, nodes: list[NodeProto]) -> None:
+    kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
