@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long lint types fmt check lock results clean
+.PHONY: help model test test-long compat lint types fmt check lock results clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,13 @@ test: .venv/ready  ## the fast tests, offline
 test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
 	$(BIN)/python -m pytest -m long $(ARGS)
 
+# Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
+# packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
+FILES ?= $(wildcard build/embedded/tflite/*.tflite build/embedded/onnx/*.onnx)
+
+compat: .venv/ready  ## runs exported files in each of the field's runtimes (FILES="a.tflite b.onnx")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m converters.compat --install $(FILES) $(ARGS)
+
 lint: .venv/ready  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,5 +55,5 @@ lock:  ## pin the environment again from pyproject.toml
 results: .venv/ready  ## the figures of docs/results.md again: hours
 	$(BIN)/python docs/make_results.py $(ARGS)
 
-clean:  ## remove the environment and the builds
-	rm -rf .venv build
+clean:  ## remove the environments and the builds
+	rm -rf .venv .compat build
