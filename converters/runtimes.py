@@ -9,19 +9,30 @@ classes of `tflite_file` alone would add 40 MB to every figure.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import INPUTS, MASK_BIAS, OUTPUTS, SIGNATURE, ConversionError
+from converters import (
+    INPUTS,
+    MASK_BIAS,
+    MAX_LENGTH_KEY,
+    OUTPUTS,
+    SIGNATURE,
+    ConversionError,
+    signature_of,
+)
+from converters.quiet import quiet
 
 Ids = NDArray[np.int32]
 Logits = NDArray[np.float32]
@@ -56,7 +67,10 @@ class Predictor(Protocol):
 
 
 class TfLitePredictor:
-    """A .tflite file in LiteRT's Interpreter on the CPU; tensors are found by signature name."""
+    """A .tflite file in LiteRT's Interpreter on the CPU; tensors are found by signature name.
+
+    A file of fixed lengths runs the shortest signature that the window fits, padded to it.
+    """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Open `path`; raises a ConversionError if LiteRT or the names refuse."""
@@ -71,47 +85,180 @@ class TfLitePredictor:
                 f"LiteRT cannot open {path}: {_one_line(error)}; export it again"
             ) from error
         signatures = self._interpreter.get_signature_list()
-        found = signatures.get(SIGNATURE, {"inputs": [], "outputs": []})
-        if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
+        runners = [
+            self._interpreter.get_signature_runner(name)
+            for name, found in signatures.items()
+            if set(found["inputs"]) == set(INPUTS) and set(found["outputs"]) == set(OUTPUTS)
+        ]
+        if not runners:
             raise ConversionError(
-                f"{path} has the signatures {signatures}: expected {SIGNATURE!r} from "
-                f"{', '.join(INPUTS)} to {', '.join(OUTPUTS)}; export it with converters.to_tflite"
+                f"{path} has the signatures {signatures}: expected {SIGNATURE!r} or "
+                f"{signature_of(64)!r} and so on, from {', '.join(INPUTS)} to "
+                f"{', '.join(OUTPUTS)}; export it with converters.to_tflite"
             )
-        runner = self._interpreter.get_signature_runner(SIGNATURE)
-        inputs, outputs = runner.get_input_details(), runner.get_output_details()
-        self._inputs = [inputs[name]["index"] for name in INPUTS]
-        self._outputs = [outputs[name]["index"] for name in OUTPUTS]
-        self._length = int(inputs[INPUTS[0]]["shape"][1])
-        self.max_length = self._length
-        if -1 in inputs[INPUTS[0]]["shape_signature"]:
+        ids = [runner.get_input_details()[INPUTS[0]] for runner in runners]
+        by_length = {
+            int(each["shape"][1]): runner for each, runner in zip(ids, runners, strict=True)
+        }
+        self._resizes = any(-1 in each["shape_signature"] for each in ids)
+        if self._resizes:
             rows = (
                 int(tensor["shape"][0])
                 for tensor in self._interpreter.get_tensor_details()
                 if tensor["name"] == "position_embeddings"
             )
-            self.max_length = next(rows, self._length)
+            by_length = {next(rows, max(by_length)): runners[0]}
+        self._by_length = sorted(by_length.items(), key=lambda item: item[0])
+        self.max_length = self._by_length[-1][0]
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`; the graph is resized only when S differs from the last call."""
+        """See `Predictor.logits`; a graph is resized only when S differs from the last call."""
         length = _checked_length(self, ids, mask, segment_ids)
+        largest, run = next(item for item in self._by_length if item[0] >= length)
+        feed = {
+            name: np.zeros((1, length if self._resizes else largest), np.int32) for name in INPUTS
+        }
+        for name, array in zip(INPUTS, (ids, mask, segment_ids), strict=True):
+            feed[name][:, :length] = array
         try:
-            if length != self._length:
-                self._length = 0  # unknown until the resize has worked
-                for index in self._inputs:
-                    self._interpreter.resize_tensor_input(index, [1, length], strict=True)
-                self._interpreter.allocate_tensors()
-                self._length = length
-            for index, array in zip(self._inputs, (ids, mask, segment_ids), strict=True):
-                self._interpreter.set_tensor(index, np.ascontiguousarray(array, np.int32))
-            self._interpreter.invoke()
+            found = run(**feed)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(
                 f"{self.name} cannot run {length} tokens: {_one_line(error)}; check that the token "
                 "ids are the vocabulary's and that the file resizes"
             ) from error
-        # get_tensor copies, (1, S) -> (S,)
-        start, end = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
+        # (1, S and padding) -> (S,); the runtime has copied them
+        start, end = (found[name][0, :length] for name in OUTPUTS)
         return start, end
+
+
+class OnnxPredictor:
+    """An .onnx file in ONNX Runtime on the CPU, in batches of any size; tensors go by name."""
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        """Open `path`; raises a ConversionError if ONNX Runtime or the names refuse."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConversionError(
+                f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4  # errors come as exceptions, not on the terminal as well
+        # Threads that wait sleep: spinning takes a core from whoever runs beside.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without VNNI, x86's quick product of unsigned and signed bytes overflows: take the exact.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        self.name = Path(path).name
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its errors have no common type
+            raise ConversionError(
+                f"ONNX Runtime cannot open {path}: {_one_line(error)}; export it again"
+            ) from error
+        inputs = {tensor.name: tensor.type for tensor in self._session.get_inputs()}
+        outputs = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
+        length = self._session.get_modelmeta().custom_metadata_map.get(MAX_LENGTH_KEY, "")
+        if (
+            inputs != dict.fromkeys(INPUTS, "tensor(int32)")
+            or outputs != dict.fromkeys(OUTPUTS, "tensor(float)")
+            or not length.isdecimal()
+        ):
+            raise ConversionError(
+                f"{path} maps {inputs} to {outputs}, with {MAX_LENGTH_KEY} {length or 'missing'}: "
+                f"expected int32 {', '.join(INPUTS)} to float {', '.join(OUTPUTS)} and a number; "
+                "export it with converters.to_onnx"
+            )
+        self.max_length = int(length)
+
+    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
+        """See `Predictor.logits`."""
+        _checked_length(self, ids, mask, segment_ids)
+        start, end = self.batch_logits(ids, mask, segment_ids)
+        return start[0], end[0]  # (1, S) -> (S,)
+
+    def batch_logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
+        """Run B rows of the same length at once: int32 (B, S) each, float32 (B, S) logits."""
+        arrays = (ids, mask, segment_ids)
+        length = _checked_length(self, *arrays, rows=None)
+        if min(np.min(ids), np.min(segment_ids)) < 0:  # Gather would count from the table's end
+            raise ConversionError(f"{self.name} got a negative id: pass those of its vocabulary")
+        feed = {
+            name: np.ascontiguousarray(array, np.int32)
+            for name, array in zip(INPUTS, arrays, strict=True)
+        }
+        try:
+            start, end = self._session.run(OUTPUTS, feed)
+        except Exception as error:  # its errors have no common type
+            raise ConversionError(
+                f"{self.name} cannot run {length} tokens: {_one_line(error)}; check that the token "
+                "ids are the vocabulary's and that the file takes any length"
+            ) from error
+        return start, end
+
+
+class CoreMlPredictor:
+    """A Core ML package: in Core ML on macOS, evaluated by `coreml_program` elsewhere.
+
+    A package of several lengths runs the shortest function that the window fits, padded to it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open `path`; raises a ConversionError if it is damaged or has other names."""
+        from converters.coreml_program import CoreMlProgram
+
+        self.name = Path(path).name
+        program = CoreMlProgram(path)
+        for name, function in program.functions.items():
+            if set(function.inputs) != set(INPUTS) or set(function.outputs) != set(OUTPUTS):
+                raise ConversionError(
+                    f"{path}, {name} takes {', '.join(function.inputs)} and gives "
+                    f"{', '.join(function.outputs)}: expected {', '.join(INPUTS)} to "
+                    f"{', '.join(OUTPUTS)}; export it with converters.to_coreml"
+                )
+        self._by_length = sorted(program.functions.items(), key=lambda item: item[1].largest)
+        self.max_length = self._by_length[-1][1].largest
+        self._run = _core_ml(Path(path)) if sys.platform == "darwin" else program.run
+
+    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
+        """See `Predictor.logits`."""
+        length = _checked_length(self, ids, mask, segment_ids)
+        name, function = next(item for item in self._by_length if item[1].largest >= length)
+        extra = ((0, 0), (0, max(length, function.smallest) - length))
+        arrays = zip(INPUTS, (ids, mask, segment_ids), strict=True)
+        inputs = {key: np.pad(np.asarray(array, np.int32), extra) for key, array in arrays}
+        found = self._run(inputs, name)
+        # (1, S and padding) -> (S,)
+        start, end = (np.array(found[key][0, :length], np.float32) for key in OUTPUTS)
+        return start, end
+
+
+def _core_ml(path: Path) -> Callable[[dict[str, Ids], str], dict[str, Any]]:
+    """Core ML itself: runs a function of a package, opened when it is first needed."""
+    with quiet():
+        import coremltools as ct
+
+    opened: dict[str, Any] = {}
+
+    def run(inputs: dict[str, Ids], function: str) -> dict[str, Any]:
+        try:
+            if function not in opened:
+                # Only a package of several functions has names for them.
+                chosen = None if function == "main" else function
+                opened[function] = ct.models.MLModel(str(path), function_name=chosen)
+            outputs: dict[str, Any] = opened[function].predict(inputs)
+        except Exception as error:  # its errors have no common type
+            raise ConversionError(
+                f"Core ML cannot run {path.name} ({function}): {_one_line(error)}; check that this "
+                "macOS is recent enough for it"
+            ) from error
+        return outputs
+
+    return run
 
 
 class TorchPredictor:
@@ -149,7 +296,7 @@ class TorchPredictor:
 
 
 def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
-    """Open a .tflite file, or a folder written by Hugging Face's `save_pretrained`.
+    """Open a .tflite or .onnx file, a .mlpackage, or a folder that `save_pretrained` wrote.
 
     Raises:
         ConversionError: missing, damaged, or not such a file.
@@ -169,19 +316,24 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
         return TorchPredictor(model, path.name, threads)
     if path.suffix == ".tflite" and path.is_file():
         return TfLitePredictor(path, threads)
+    if path.suffix == ".onnx" and path.is_file():
+        return OnnxPredictor(path, threads)
+    if path.suffix == ".mlpackage":
+        return CoreMlPredictor(path)
     raise ConversionError(
-        f"cannot open {path}: expected a .tflite file or a Hugging Face model folder"
+        f"cannot open {path}: expected a .tflite or .onnx file, a .mlpackage or a Hugging Face "
+        "model folder"
     )
 
 
-def _checked_length(predictor: Predictor, *arrays: Ids) -> int:
-    """The common S of three (1, S) arrays, refused if it does not fit."""
+def _checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> int:
+    """The common S of three (rows, S) arrays, refused if it does not fit; None is any number."""
     shapes = {np.shape(array) for array in arrays}
     shape = shapes.pop()
-    if shapes or len(shape) != 2 or shape[0] != 1:
+    if shapes or len(shape) != 2 or shape[0] != (rows or max(shape[0], 1)):
         raise ConversionError(
             f"{', '.join(INPUTS)} have shapes {[np.shape(array) for array in arrays]}: "
-            "pass three arrays of the same shape (1, S)"
+            f"pass three arrays of the same shape ({rows or 'B'}, S)"
         )
     if not 1 <= shape[1] <= predictor.max_length:
         raise ConversionError(
@@ -206,21 +358,35 @@ def _memory(field: str) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+# What SQuAD models are trained with.
+DEFAULT_LENGTH = 384
+
+# The modules that opening a file needs.
+_RUNTIMES = {
+    ".tflite": ("ai_edge_litert.interpreter",),
+    ".onnx": ("onnxruntime",),
+    ".mlpackage": ("converters.coreml_program", "coremltools"),
+}
+
+
 def probe(path: Path, threads: int, lengths: list[int], repeat: int) -> dict[str, float]:
     """Open `path`, run every length `repeat` times, and say what that cost this process.
+
+    Without lengths, `DEFAULT_LENGTH` is run, or the largest that fits.
 
     Returns:
         load_ms: opening the file; first_ms: the first run; peak_rss_bytes: the most memory ever;
         empty_rss_bytes: the memory before opening, with the runtime already imported.
     """
-    for module in ("torch", "transformers") if path.is_dir() else ("ai_edge_litert.interpreter",):
-        importlib.import_module(module)
+    with quiet(), contextlib.suppress(ImportError):  # opening the file tells
+        for module in _RUNTIMES.get(path.suffix, ("torch", "transformers")):
+            importlib.import_module(module)
     empty = _memory("VmRSS")
     began = time.perf_counter()
     predictor = open_predictor(path, threads)
     opened = time.perf_counter()
     first = 0.0
-    for length in lengths:
+    for length in lengths or [min(DEFAULT_LENGTH, predictor.max_length)]:
         ones = np.ones((1, length), np.int32)
         for _ in range(repeat):
             predictor.logits(ones, ones, ones)
@@ -236,7 +402,9 @@ def probe(path: Path, threads: int, lengths: list[int], repeat: int) -> dict[str
 def main(arguments: list[str] | None = None) -> None:
     """Print what `probe` found as one line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m converters.runtimes", description=__doc__)
-    parser.add_argument("file", type=Path, help="a .tflite file or a Hugging Face model folder")
+    parser.add_argument(
+        "file", type=Path, help="a .tflite or .onnx file, .mlpackage or Hugging Face model folder"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime")
     parser.add_argument("--length", type=int, action="append", help="tokens; may be repeated")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each length")
@@ -244,7 +412,7 @@ def main(arguments: list[str] | None = None) -> None:
     if min(options.threads, options.repeat) < 1:
         parser.error("--threads and --repeat must be at least 1")
     try:
-        found = probe(options.file, options.threads, options.length or [384], options.repeat)
+        found = probe(options.file, options.threads, options.length or [], options.repeat)
     except ConversionError as error:
         parser.exit(1, f"error: {error}\n")
     print(json.dumps(found))

@@ -127,24 +127,21 @@ class Store:
         for old in scratch.parent.glob(f"{name}-{'[0-9a-f]' * 12}"):
             if old != scratch or name in self.force:
                 shutil.rmtree(old)
-        aside = _aside(target)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        began = time.monotonic()
-        facts = dict(make(aside, scratch))
-        seconds = round(time.monotonic() - began, 1)
-        files = fingerprints(aside)
-        manifest = {
-            "format": FORMAT,
-            "stage": name,
-            "key": key,
-            "seconds": seconds,
-            "facts": facts,
-            "files": files,
-            "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
-        }
-        write_json(aside / MANIFEST, manifest)
-        _swap(aside, target)
+        with replacing(target) as aside:
+            began = time.monotonic()
+            facts = dict(make(aside, scratch))
+            seconds = round(time.monotonic() - began, 1)
+            files = fingerprints(aside)
+            manifest = {
+                "format": FORMAT,
+                "stage": name,
+                "key": key,
+                "seconds": seconds,
+                "facts": facts,
+                "files": files,
+                "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
+            }
+            write_json(aside / MANIFEST, manifest)
         shutil.rmtree(scratch, ignore_errors=True)
         told = [f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items()]
         self.say(f"{name}: {', '.join([f'{seconds:.0f} s', *told])}")
@@ -191,6 +188,25 @@ def _load(name: str, target: Path, *, resumed: bool) -> Artifact:
     return Artifact(
         name, target, manifest["key"], content, manifest["facts"], manifest["seconds"], resumed
     )
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which takes the place of `target` if nothing is raised."""
+    aside = _aside(target)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    yield aside
+    _swap(aside, target)
+
+
+def discard(target: Path) -> None:
+    """Removes a folder that may not be there; at no moment is half of it there."""
+    old = _old(target)
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+        shutil.rmtree(old)
 
 
 def _swap(aside: Path, target: Path) -> None:

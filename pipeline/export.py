@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a phone needs beside the model: vocabulary, `model.json`, golden cases to test itself."""
+"""What an app needs beside the model: vocabulary, `model.json`, golden cases to test itself."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.data.features import Limits
 from pipeline.data.squad import Question
 from pipeline.errors import UserError
 from pipeline.evaluate import Answerer, Logits
+from pipeline.targets import advice, describe, target_of
 
 MODEL_SCHEMA = 1
 GOLDEN_SCHEMA = 1
@@ -42,25 +44,8 @@ UNUSUAL = (
 )
 
 
-def write_bundle(
-    folder: Path,
-    files: Mapping[str, Path],
-    tokenizer: Any,
-    limits: Limits,
-    *,
-    max_positions: int,
-    may_abstain: bool,
-) -> None:
-    """Writes `vocab.txt` and `model.json` beside the exported files.
-
-    Args:
-        folder: of the files.
-        files: by precision; the first is the one an app should take.
-        tokenizer: the student's.
-        limits: windows and answer lengths.
-        max_positions: the longest input the graph can be resized to.
-        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
-    """
+def write_vocabulary(folder: Path, tokenizer: Any) -> Path:
+    """Writes `vocab.txt`, a word piece a line in the order of their ids, and returns its path."""
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     if [place for _, place in vocabulary] != list(range(len(vocabulary))):
         raise UserError(
@@ -69,19 +54,50 @@ def write_bundle(
         )
     vocab_file = folder / "vocab.txt"
     vocab_file.write_text("".join(f"{piece}\n" for piece, _ in vocabulary), encoding="utf-8")
+    return vocab_file
+
+
+def write_model_json(
+    vocabulary: Path,
+    files: Mapping[str, Path],
+    tokenizer: Any,
+    limits: Limits,
+    *,
+    max_positions: int,
+    may_abstain: bool,
+    static_lengths: Sequence[int] = (),
+) -> None:
+    """Writes `model.json` beside the exported files: all that an app has to know of them.
+
+    Args:
+        vocabulary: what `write_vocabulary` wrote.
+        files: by precision; the first is the one an app should take.
+        tokenizer: the student's.
+        limits: windows and answer lengths.
+        max_positions: the longest input that a file takes.
+        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
+        static_lengths: the only lengths that the files take; none for any length.
+    """
+    target = target_of(next(iter(files.values())))
+    purposes, rows = advice(target), -1 if target == "onnx" else 1
     document = {
         "schema_version": MODEL_SCHEMA,
         "made_by": f"pipeline {__version__}",
         "task": "extractive question answering",
         "default": next(iter(files.values())).name,
         "files": {
-            precision: {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+            precision: {"path": path.name, **asdict(describe(path)), "for": purposes[precision]}
             for precision, path in files.items()
         },
         "signature": SIGNATURE,
-        "inputs": [{"name": name, "dtype": "int32", "shape": [1, -1]} for name in INPUTS],
-        "outputs": [{"name": name, "dtype": "float32", "shape": [1, -1]} for name in OUTPUTS],
-        "lengths": {"default": limits.max_length, "min": 1, "max": max_positions},
+        "inputs": [{"name": name, "dtype": "int32", "shape": [rows, -1]} for name in INPUTS],
+        "outputs": [{"name": name, "dtype": "float32", "shape": [rows, -1]} for name in OUTPUTS],
+        "lengths": {
+            "default": limits.max_length,
+            "min": 1,
+            "max": max(static_lengths, default=max_positions),
+            "static": sorted(set(static_lengths)),
+        },
         "limits": {
             "max_length": limits.max_length,
             "stride": limits.stride,
@@ -91,10 +107,10 @@ def write_bundle(
         },
         "may_abstain": may_abstain,
         "tokenizer": describe_tokenizer(tokenizer)
-        | {"file": vocab_file.name, "sha256": sha256(vocab_file)},
+        | {"file": vocabulary.name, "sha256": sha256(vocabulary)},
         "golden": "golden.json",
     }
-    write_json(folder / "model.json", document)
+    write_json(vocabulary.with_name("model.json"), document)
 
 
 def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:

@@ -101,7 +101,11 @@ class Gate(TypedDict):
 
 
 class File(TypedDict):
-    """An exported file, scored as it is; without a gate it was not verified."""
+    """An exported file, scored as it is; without a gate it was not verified.
+
+    `min_runtime` has the oldest release of each runtime that computes it right, `faults` those that
+    were seen to open it and go wrong without an error, and how.
+    """
 
     name: str
     path: str
@@ -109,6 +113,8 @@ class File(TypedDict):
     precision: str
     bytes: Count
     sha256: str
+    min_runtime: dict[str, str]
+    faults: dict[str, str]
     exact_match: Percent | None
     f1: Percent | None
     gate: Gate | None
@@ -131,7 +137,7 @@ class Summary(TypedDict):
 
 
 class Subject(TypedDict):
-    """What was timed. Its F1 is that of the file of its name, or of the model: `NAME[-fp32]`."""
+    """What was timed. Its F1 is that of the file of its name, or of the model: `NAME-fp32.*`."""
 
     path: str
     natural: Summary | None
@@ -172,7 +178,7 @@ class Latency(TypedDict):
 class Report(TypedDict):
     """One build. `config` and `machine` are free JSON objects."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     created: str
     command: str
     preset: str

@@ -66,7 +66,7 @@ def sections(report: Report) -> list[Section]:
                 "1 MB is 10⁶ bytes. Exact match and F1 are percent, on "
                 f"{report['data']['eval']['name']}. A file's scores are its own, not its model's."
             ],
-            [_models_table(report), _files_table(report)],
+            [_models_table(report), _files_table(report), *_faults_tables(report)],
         ),
         _latency_section(report),
         Section(
@@ -122,12 +122,12 @@ def overview(report: Report) -> Table:
 
 
 def scored(report: Report, subject: str) -> File | Model | None:
-    """The file or model whose accuracy a latency subject has: its own, or as `MODEL-fp32`."""
+    """The file or model whose accuracy a latency subject has: its own, or as `MODEL-fp32.*`."""
     entries: list[File | Model] = [*report["files"], *report["models"]]
     for entry in entries:
         if entry["name"] == subject:
             return entry
-    return model_named(report, subject.removesuffix("-fp32"))
+    return model_named(report, subject.partition("-fp32")[0])
 
 
 def subject_of(report: Report, name: str) -> Subject | None:
@@ -135,8 +135,9 @@ def subject_of(report: Report, name: str) -> Subject | None:
     subjects = report["latency"]["subjects"] if report["latency"] else {}
     if name in subjects:
         return subjects[name]
-    exported = f"{name}-fp32"
-    return subjects.get(exported) if scored(report, exported) is model_named(report, name) else None
+    entry = model_named(report, name)
+    exported = (one for key, one in subjects.items() if entry and scored(report, key) is entry)
+    return next(exported, None)
 
 
 def number(name: str, values: Sequence[float | None], decimals: int | None = None) -> Column:
@@ -194,10 +195,40 @@ def _files_table(report: Report) -> Table:
             number("MB", [megabytes(file["bytes"]) for file in files]),
             number("EM", [file["exact_match"] for file in files], 1),
             number("F1", [file["f1"] for file in files], 1),
+            number("Largest logit error", [_largest_error(file) for file in files]),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
+            Column("Lowest runtime", [releases(file) for file in files]),
             Column("Path", [file["path"] for file in files], "code"),
         ],
     )
+
+
+def _faults_tables(report: Report) -> list[Table]:
+    """What older runtimes do to the files without saying so; no table if nothing is known."""
+    known = [
+        (file["name"], runtime, fault)
+        for file in report["files"]
+        for runtime, fault in file["faults"].items()
+    ]
+    if not known:
+        return []
+    names, runtimes, faults = zip(*known, strict=True)
+    return [
+        Table(
+            "Older runtimes that go wrong",
+            [Column("File", names), Column("Runtime", runtimes), Column("What it does", faults)],
+        )
+    ]
+
+
+def _largest_error(file: File) -> float | None:
+    checks = file["gate"]["checks"] if file["gate"] else []
+    return next((check["value"] for check in checks if check["name"] == "max_logit_error"), None)
+
+
+def releases(file: File) -> str:
+    """The oldest release of each runtime that a file runs in."""
+    return " or ".join(f"{name} {oldest}" for name, oldest in file["min_runtime"].items()) or DASH
 
 
 def _latency_section(report: Report) -> Section:
@@ -216,6 +247,9 @@ def _latency_section(report: Report) -> Section:
     borrowed = [name for name, entry in entries.items() if entry and entry["name"] != name]
     if borrowed:
         paragraphs.append(f"F1 from the PyTorch model, not the file: {', '.join(borrowed)}.")
+    untimed = [f["name"] for f in report["files"] if f["name"] not in latency["subjects"]]
+    if untimed:
+        paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     f1 = {name: value_of(entry, "f1") for name, entry in entries.items()}
     tables = [
         _times_table(latency["subjects"], f1),

@@ -9,7 +9,7 @@ import difflib
 import functools
 import reprlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import tyro
 import yaml
 
 from pipeline import __version__
-from pipeline.config import Build
+from pipeline.config import OFFERED, Build
 from pipeline.errors import UserError
 
 PROGRAM = "python -m pipeline.build"
@@ -33,6 +33,8 @@ STAGES = (
     "teacher-outputs",
     "student",
     "tflite",
+    "coreml",
+    "onnx",
     "baseline",
     "verify",
     "benchmark",
@@ -112,13 +114,7 @@ def check(build: Build) -> Build:
             f"--stride {data.stride}: at most {room} with --max-length {data.max_length} and "
             f"--max-query {data.max_query}, or pieces fall between two windows"
         )
-    if not build.export.precision or not build.export.target:
-        problems.append("--target and --precision need at least one value each")
-    for precision in build.export.precision:
-        if precision not in build.gates:
-            problems.append(
-                f"gates.{precision}: no thresholds; set them in the preset or in --config"
-            )
+    problems += _file_problems(build)
     first, second = build.distil, build.finetune
     if first.enabled and not any(
         (first.alpha_ce, first.alpha_mlm, first.alpha_cos, first.alpha_hidden)
@@ -135,6 +131,34 @@ def check(build: Build) -> Build:
     if problems:
         raise UserError("; ".join(problems))
     return build
+
+
+def _file_problems(build: Build) -> Iterator[str]:
+    """What keeps the files from being made that were asked for."""
+    asked = build.export
+    if not asked.precision or not asked.target:
+        yield "--target and --precision need at least one value each"
+        return
+    made = {precision for precisions in asked.files.values() for precision in precisions}
+    for precision in dict.fromkeys(asked.precision):
+        if precision not in made | {"all"}:
+            yield (
+                f"--precision {precision}: not for {', '.join(asked.files)}; take another target, "
+                f"or one of {', '.join(dict.fromkeys(p for t in asked.files for p in OFFERED[t]))}"
+            )
+    for target, precisions in asked.files.items():
+        if not precisions:
+            yield (
+                f"--target {target} has none of the precisions {', '.join(asked.precision)}: add "
+                f"one of {', '.join(OFFERED[target])}"
+            )
+    if asked.static_lengths and max(asked.static_lengths) < build.data.max_length:
+        yield (
+            f"--static-lengths {' '.join(map(str, asked.static_lengths))}: the longest must hold "
+            f"--max-length {build.data.max_length}"
+        )
+    for precision in sorted(made - build.gates.keys()):
+        yield f"gates.{precision}: no thresholds; set them in the preset or in --config"
 
 
 def as_document(build: Build) -> dict[str, Any]:

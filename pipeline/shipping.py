@@ -7,12 +7,12 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Build
+from pipeline.config import Build, Target
 from pipeline.data.squad import QuestionSet
 from pipeline.session import Bar, limits, prepare, progress
 
@@ -24,37 +24,36 @@ METHOD = (
 )
 
 
-def export_tflite(
-    folder: Path, build: Build, student: Path, evaluation: QuestionSet, may_abstain: bool
+def export(
+    folder: Path,
+    _scratch: Path,
+    *,
+    build: Build,
+    target: Target,
+    student: Path,
+    evaluation: QuestionSet,
+    may_abstain: bool,
 ) -> Facts:
-    """The phone's folder: a file for each precision, vocabulary, model.json, golden cases."""
+    """A target's folder: a file for each precision, vocabulary, model.json, golden cases."""
     from transformers import DistilBertForQuestionAnswering
 
-    from converters import ConversionError
     from converters.runtimes import open_predictor
-    from converters.tflite_file import check_portable
-    from converters.to_tflite import export_many
-    from pipeline import export
+    from pipeline import export, targets
     from pipeline import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
     model = DistilBertForQuestionAnswering.from_pretrained(student, use_safetensors=True).eval()
-    files = export_many(
-        model, folder, build.export.precision, stem="student", length=build.data.max_length
-    )
-    problems = [problem for path in files.values() for problem in check_portable(path)]
-    if problems:
-        raise ConversionError(
-            f"the converter made a file that not every runtime reads: {problems[0]}"
-        )
-    export.write_bundle(
-        folder,
+    vocabulary = export.write_vocabulary(folder, tokenizer)
+    files = targets.make(target, model, folder, build, vocabulary)
+    export.write_model_json(
+        vocabulary,
         files,
         tokenizer,
         limits(build),
         max_positions=model.config.max_position_embeddings,
         may_abstain=may_abstain,
+        static_lengths=build.export.static_lengths if target != "onnx" else (),
     )
     cases = export.write_golden(
         folder,
@@ -69,17 +68,18 @@ def export_tflite(
 
 
 def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
-    """The teacher in the same format, so that the report compares like with like."""
+    """The teacher in the formats that are timed, so that the report compares like with like."""
     from transformers import BertForQuestionAnswering
 
-    from converters.to_tflite import export_tflite
+    from pipeline import targets
 
     prepare(build)
     model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).eval()
-    path = export_tflite(
-        model, folder / "teacher-fp32.tflite", precision="fp32", length=build.data.max_length
-    )
-    return {"bytes": path.stat().st_size}
+    return {
+        target: targets.make_baseline(target, model, folder, build).stat().st_size
+        for target in build.export.files
+        if targets.can_be_timed(target)
+    }
 
 
 def verify(
@@ -87,14 +87,15 @@ def verify(
     build: Build,
     teacher: Path,
     student: Path,
-    files: Mapping[str, Path],
+    files: Sequence[Path],
     evaluation: QuestionSet,
     may_abstain: bool,
 ) -> Facts:
     """Scores teacher, student and every file; holds each file against the student."""
     from converters.runtimes import open_predictor
+    from pipeline import targets
     from pipeline import teacher as teachers
-    from pipeline.artifacts import sha256, write_json
+    from pipeline.artifacts import write_json
     from pipeline.evaluate import Answerer
     from pipeline.verify import compare, run
 
@@ -108,20 +109,20 @@ def verify(
     reference = ask(_torch_predictor(build, student), "student")
     taught = ask(_torch_predictor(build, teacher), "teacher")
     entries = []
-    for precision, path in files.items():
+    for path in files:
         model = open_predictor(path, build.benchmark.threads)
+        precision, facts = targets.precision_of(path), targets.describe(path)
         natural = ask(model, path.name)
         padded = ask(model, f"{path.name}, padded", pad_to=build.data.max_length)
         entries.append(
             {
-                "name": path.stem,
+                "name": path.name,
                 "path": f"{path.parent.name}/{path.name}",
-                "target": path.parent.name,
+                "target": targets.target_of(path),
                 "precision": precision,
-                "bytes": path.stat().st_size,
-                "sha256": sha256(path),
+                **asdict(facts),
                 **natural.scores.facts(),
-                "gate": compare(natural, padded, reference, build.gates[precision]),  # type: ignore[index]
+                "gate": compare(natural, padded, reference, build.gates[precision]),
             }
         )
     models = [
@@ -136,17 +137,27 @@ def benchmark(
     folder: Path,
     build: Build,
     student: Path,
-    subjects: Mapping[str, Path],
+    baseline: Path,
+    files: Sequence[Path],
     evaluation: QuestionSet,
 ) -> Facts:
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
     from benchmarks import latency, memory
     from converters.runtimes import open_predictor
+    from pipeline import targets
     from pipeline import teacher as teachers
     from pipeline.artifacts import write_json
     from pipeline.evaluate import Answerer
 
     settings = build.benchmark
+    # Each file against the teacher in the same runtime.
+    pairs: list[tuple[str, str]] = []
+    subjects: dict[str, Path] = {}
+    for path in files:
+        if targets.can_be_timed(targets.target_of(path)):
+            against = baseline / f"teacher-fp32{path.suffix}"
+            pairs.append((against.name, path.name))
+            subjects |= {against.name: against, path.name: path}
     tokenizer = teachers.load_tokenizer(student)
     step = max(1, len(evaluation.questions) // settings.queries)
     questions = evaluation.questions[::step][: settings.queries]
@@ -184,9 +195,8 @@ def benchmark(
             },
             **asdict(memory.probe_median(command, runs=3)),
         }
-    slower, *files = subjects
     ratios = []
-    for faster in files:
+    for slower, faster in pairs:
         for mine, theirs in (("natural", "padded"), ("natural", "natural"), ("padded", "padded")):
             value, low, high = latency.ratio(
                 samples[f"{slower} {theirs}"],

@@ -192,7 +192,7 @@ def tiny_export(
     from converters.to_tflite import export_many
     from pipeline.data.features import Limits
     from pipeline.data.squad import Question
-    from pipeline.export import write_bundle, write_golden
+    from pipeline.export import write_golden, write_model_json, write_vocabulary
     from pipeline.student import build_student, student_state
 
     teacher = BertForQuestionAnswering.from_pretrained(make_teacher(head="qa"))
@@ -202,7 +202,10 @@ def tiny_export(
     folder = tmp_path_factory.mktemp("export") / "tflite"
     limits = Limits(max_length=48, stride=16, max_query=12, max_answer=8)
     files = export_many(student, folder, ("int8", "fp32"), length=limits.max_length)
-    write_bundle(folder, files, tokenizer, limits, max_positions=POSITIONS, may_abstain=False)
+    vocabulary = write_vocabulary(folder, tokenizer)
+    write_model_json(
+        vocabulary, files, tokenizer, limits, max_positions=POSITIONS, may_abstain=False
+    )
     questions = [
         Question(str(i), "", f"The {thing} of {place} is old.", f"Where is the {thing}?", (), ())
         for i, (thing, place) in enumerate(zip(THINGS, PLACES, strict=True))

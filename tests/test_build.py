@@ -7,6 +7,7 @@ import fcntl
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,16 +17,13 @@ import pytest
 
 from pipeline.build import main
 
+BESIDE = ("vocab.txt", "model.json", "golden.json")
 FILES = {
     "teacher": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
     "student": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
-    "tflite": {
-        "student-int8.tflite",
-        "student-fp32.tflite",
-        "vocab.txt",
-        "model.json",
-        "golden.json",
-    },
+    "tflite": {"student-int8.tflite", "student-fp32.tflite", *BESIDE},
+    "coreml": {"student-int8.mlpackage", "student-fp32.mlpackage", *BESIDE},
+    "onnx": {"student-int8.onnx", "student-fp32.onnx", *BESIDE},
 }
 QUICK = (
     *("--benchmark.queries", "4", "--hardware.no-progress", "--hardware.precision", "fp32"),
@@ -37,7 +35,8 @@ QUICK = (
 @pytest.fixture(scope="module")
 def arguments(tiny_teacher: Path, squad_file: Path, text_file: Path) -> list[str]:
     return [
-        *("--preset", "smoke", "--precision", "int8", "fp32", "--teacher.model", str(tiny_teacher)),
+        *("--preset", "smoke", "--target", "all", "--precision", "int8", "fp32"),
+        *("--teacher.model", str(tiny_teacher)),
         *("--train-file", str(squad_file), "--eval-file", str(squad_file)),
         *("--distil.text", str(text_file), *QUICK),
     ]
@@ -73,9 +72,18 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     report = json.loads((built / "report.json").read_text())
     assert [m["name"] for m in report["models"]] == ["teacher", "student"]
     assert [m["layers"] for m in report["models"]] == [3, 1]
-    assert [f["name"] for f in report["files"]] == ["student-int8", "student-fp32"]
-    assert all(f["gate"]["passed"] for f in report["files"])
-    assert set(report["latency"]["subjects"]) == {"teacher-fp32", "student-int8", "student-fp32"}
+    assert [f["path"] for f in report["files"]] == [
+        f"{target}/student-{precision}.{suffix}"
+        for target, suffix in (("tflite", "tflite"), ("coreml", "mlpackage"), ("onnx", "onnx"))
+        for precision in ("int8", "fp32")
+    ]
+    assert all(f["gate"]["passed"] and f["min_runtime"] for f in report["files"])
+    timed = ("tflite", "onnx") if sys.platform != "darwin" else ("tflite", "onnx", "mlpackage")
+    assert set(report["latency"]["subjects"]) == {
+        f"{name}.{suffix}"
+        for name in ("teacher-fp32", "student-int8", "student-fp32")
+        for suffix in timed
+    }
     head = next(s["facts"] for s in report["stages"] if s["name"] == "mlm-teacher")
     assert {"masked_accuracy_before", "masked_accuracy_after"} <= set(head)
     assert {p.name for p in built.glob("report.*")} == {"report.json", "report.md", "report.html"}
@@ -84,6 +92,10 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     assert str(built) not in text.replace(report["command"], ""), (
         "a path of this machine in the report"
     )
+    assert (built / "MODEL_CARD.md").read_bytes() == (built / "hub" / "README.md").read_bytes()
+    assert {p.name for p in (built / "hub" / "tflite").iterdir()} == FILES["tflite"]
+    for path in (built / "hub").rglob("*"):
+        assert path.is_dir() or str(built.parent).encode() not in path.read_bytes(), path
 
 
 def test_saved_models_open_with_transformers(built: Path) -> None:
@@ -158,10 +170,16 @@ def test_a_broken_weight_fails_the_gate_and_the_report_says_so(
     said = capsys.readouterr()
     assert "gate failed: " in said.err and "max_logit_error" in said.err
     files = json.loads((copied / "report.json").read_text())["files"]
-    assert [f["gate"]["passed"] for f in files] == [False, False]
+    assert {f["name"] for f in files if not f["gate"]["passed"]} == {
+        "student-int8.tflite",
+        "student-fp32.tflite",
+    }
+    assert not (copied / "hub").exists(), "nobody shall push these files"
     monkeypatch.undo()
     assert main([*arguments, "--out", str(copied)]) == 1, "a failed gate stays failed until rebuilt"
     assert main([*arguments, "--out", str(copied), "--force", "tflite"]) == 0
+    assert f"hf upload USER/NAME {copied / 'hub'}" in capsys.readouterr().out
+    assert (copied / "hub" / "README.md").is_file()
 
 
 def test_two_builds_in_one_folder(

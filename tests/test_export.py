@@ -7,18 +7,21 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from conftest import POSITIONS, MakeTeacher
 from transformers import AutoTokenizer
 
+from converters.quantize import PRECISIONS
 from converters.runtimes import open_predictor
 from pipeline import __version__, export
 from pipeline.data.features import Limits
 from pipeline.data.squad import Question
 from pipeline.errors import UserError
 from pipeline.evaluate import Answerer
+from pipeline.targets import FileFacts, describe
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +58,16 @@ def test_model_json_describes_the_files(tiny_export: Path, document: dict[str, A
             "path": path.name,
             "bytes": path.stat().st_size,
             "sha256": digest(path),
+            "min_runtime": describe(path).min_runtime,
+            "faults": describe(path).faults,
+            "for": PRECISIONS[path.stem.removeprefix("student-")],
         }
     assert document["signature"] == "answer"
     assert [entry["name"] for entry in document["inputs"]] == ["ids", "mask", "segment_ids"]
     assert {entry["dtype"] for entry in document["inputs"]} == {"int32"}
     assert [entry["name"] for entry in document["outputs"]] == ["start_logits", "end_logits"]
     assert {entry["dtype"] for entry in document["outputs"]} == {"float32"}
-    assert document["lengths"] == {"default": 48, "min": 1, "max": POSITIONS}
+    assert document["lengths"] == {"default": 48, "min": 1, "max": POSITIONS, "static": []}
     assert document["limits"] == {
         "max_length": 48,
         "stride": 16,
@@ -137,10 +143,11 @@ def test_accents_go_with_the_case_unless_told_otherwise(
 
 def write(folder: Path, tokenizer: Any) -> None:
     file = folder / "student-int8.tflite"
-    file.write_bytes(b"file")
-    export.write_bundle(
-        folder, {"int8": file}, tokenizer, Limits(), max_positions=64, may_abstain=True
-    )
+    vocabulary = export.write_vocabulary(folder, tokenizer)
+    with patch.object(export, "describe", return_value=FileFacts(1, "ab", {})):
+        export.write_model_json(
+            vocabulary, {"int8": file}, tokenizer, Limits(), max_positions=64, may_abstain=True
+        )
 
 
 def test_students_that_may_abstain_are_described_so(tmp_path: Path, tokenizer: Any) -> None:

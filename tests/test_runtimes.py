@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from export_fixtures import (
     KINDS,
     POSITIONS,
     VOCABULARY,
+    batch,
     exported,
+    exported_onnx,
     hugging_face_logits,
     tiny_model,
     window,
@@ -23,23 +27,35 @@ from export_fixtures import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import ConversionError
-from converters.runtimes import TfLitePredictor, TorchPredictor, main, open_predictor, probe
+from converters import ConversionError, onnx_file
+from converters.runtimes import (
+    OnnxPredictor,
+    TfLitePredictor,
+    TorchPredictor,
+    main,
+    open_predictor,
+    probe,
+)
 
 ROOT = Path(__file__).parent.parent
+
+Files = Callable[[str], dict[str, Path]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_predictors_agree_with_transformers(kind: str) -> None:
     model = tiny_model(kind)
     tflite = open_predictor(exported(kind)["fp32"], threads=2)
+    ort = open_predictor(exported_onnx(kind)["fp32"], threads=2)
     reference = TorchPredictor(model, "teacher")
-    assert (tflite.name, reference.name) == ("student-fp32.tflite", "teacher")
-    assert tflite.max_length == reference.max_length == POSITIONS
+    predictors = (tflite, ort, reference)
+    names = [predictor.name for predictor in predictors]
+    assert names == ["student-fp32.tflite", "student-fp32.onnx", "teacher"]
+    assert {predictor.max_length for predictor in predictors} == {POSITIONS}
     for length, padding in ((384, 0), (20, 6), (POSITIONS, 0), (1, 0)):
         inputs = window(length, padding)
         expected = hugging_face_logits(model, inputs)[:, : length - padding]
-        for predictor in (tflite, reference):
+        for predictor in predictors:
             start, end = predictor.logits(*inputs)
             assert start.shape == end.shape == (length,)
             assert start.dtype == end.dtype == np.float32
@@ -54,23 +70,31 @@ def test_every_precision_opens_with_its_longest_length(precision: str) -> None:
     assert open_predictor(exported("bert")[precision]).max_length == POSITIONS
 
 
-def test_resizes_only_when_the_length_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = TfLitePredictor(exported("distilbert")["fp32"])
-    sizes = []
-    resize = predictor._interpreter.resize_tensor_input
-
-    def counted(index: int, size: list[int], strict: bool = False) -> None:
-        sizes.append(size[1])
-        resize(index, size, strict)
-
-    monkeypatch.setattr(predictor._interpreter, "resize_tensor_input", counted)
-    for length in (384, 384, 20, 20, 384):
-        predictor.logits(*window(length))
-    assert sizes == [20] * 3 + [384] * 3
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_every_onnx_precision_opens_with_its_longest_length(precision: str) -> None:
+    assert open_predictor(exported_onnx("bert")[precision]).max_length == POSITIONS
 
 
-def test_results_belong_to_the_caller() -> None:
-    predictor = TfLitePredictor(exported("distilbert")["int8"])
+def test_onnx_runs_batches() -> None:
+    predictor = OnnxPredictor(exported_onnx("bert")["fp32"])
+    inputs = batch(5, 60)
+    start, end = predictor.batch_logits(*inputs)
+    assert start.shape == end.shape == (5, 60)
+    for row in range(5):
+        arrays = (array[row : row + 1] for array in inputs)
+        alone = predictor.logits(*arrays)
+        assert np.abs(np.stack([start[row], end[row]]) - np.stack(alone)).max() < 1e-5
+    for rows in ((0, 60), (5, 0), (5, 513)):
+        empty = np.zeros(rows, np.int32)
+        with pytest.raises(ConversionError, match=r"\(B, S\)|1 to 512"):
+            predictor.batch_logits(empty, empty, empty)
+    with pytest.raises(ConversionError, match=r"\(1, S\)"):
+        predictor.logits(*inputs)
+
+
+@pytest.mark.parametrize("files", [exported, exported_onnx])
+def test_results_belong_to_the_caller(files: Files) -> None:
+    predictor = open_predictor(files("distilbert")["int8"])
     first, _ = predictor.logits(*window(30, seed=1))
     before = first.copy()
     predictor.logits(*window(30, seed=2))
@@ -82,6 +106,7 @@ def test_refuses_shapes_and_lengths_and_goes_on() -> None:
     expected = TorchPredictor(tiny_model("bert"), "").logits(ids, mask, segment_ids)
     for predictor in (
         TfLitePredictor(exported("bert")["fp32"]),
+        OnnxPredictor(exported_onnx("bert")["fp32"]),
         TorchPredictor(tiny_model("bert"), "teacher"),
     ):
         with pytest.raises(ConversionError, match=r"513 tokens .* 1 to 512"):
@@ -95,11 +120,18 @@ def test_refuses_shapes_and_lengths_and_goes_on() -> None:
         assert np.abs(predictor.logits(ids, mask, segment_ids)[0] - expected[0]).max() < 1e-5
 
 
-def test_an_id_outside_the_vocabulary_is_an_error_not_an_answer() -> None:
-    predictor = TfLitePredictor(exported("distilbert")["int8"])
+@pytest.mark.parametrize("files", [exported, exported_onnx])
+def test_an_id_outside_the_vocabulary_is_an_error_not_an_answer(
+    files: Files, capfd: pytest.CaptureFixture[str]
+) -> None:
+    predictor = open_predictor(files("distilbert")["int8"])
     ids, mask, segment_ids = window(30)
-    with pytest.raises(ConversionError, match="vocabulary"):
-        predictor.logits(ids + VOCABULARY, mask, segment_ids)
+    capfd.readouterr()
+    for wrong in (ids + VOCABULARY, ids - VOCABULARY):
+        with pytest.raises(ConversionError, match="vocabulary") as caught:
+            predictor.logits(wrong, mask, segment_ids)
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
     assert np.isfinite(predictor.logits(ids, mask, segment_ids)[0]).all()
 
 
@@ -122,18 +154,20 @@ def test_refuses_files_by_name(tmp_path: Path) -> None:
         open_predictor(tmp_path / "none.tflite")
     other = tmp_path / "model.bin"
     other.write_bytes(exported("bert")["int8"].read_bytes())
-    with pytest.raises(ConversionError, match=r"expected a .tflite file"):
+    with pytest.raises(ConversionError, match=r"expected a .tflite or .onnx file"):
         open_predictor(other)
-    with pytest.raises(ConversionError, match=r"expected a .tflite file"):
+    with pytest.raises(ConversionError, match=r"expected a .tflite or .onnx file"):
         open_predictor(tmp_path)
 
 
+@pytest.mark.parametrize("files", [exported, exported_onnx])
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_refuses_damaged_files(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    files: Files, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    whole = exported("distilbert")["int8"].read_bytes()
+    source = files("distilbert")["int8"]
+    whole = source.read_bytes()
     damaged = data.draw(
         st.one_of(
             st.integers(0, len(whole) - 1).map(lambda end: whole[:end]),
@@ -141,16 +175,52 @@ def test_refuses_damaged_files(
             st.binary(max_size=300).map(lambda rest: whole[:8] + rest),
         )
     )
-    path = tmp_path_factory.mktemp("damaged") / "model.tflite"
+    path = tmp_path_factory.mktemp("damaged") / f"model{source.suffix}"
     path.write_bytes(damaged)
     with pytest.raises(ConversionError) as caught:
         open_predictor(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_refuses_onnx_files_of_others(tmp_path: Path) -> None:
+    """Names, dtypes and the largest length are part of the interface, and never guessed."""
+    path = tmp_path / "other.onnx"
+    for content in (b"", b"This is a model.\n"):
+        path.write_bytes(content)
+        with pytest.raises(ConversionError, match="ONNX Runtime cannot open"):
+            open_predictor(path)
+
+    def rename(model: Any) -> None:
+        model.graph.input[2].name = "token_type_ids"
+
+    def widen(model: Any) -> None:
+        model.graph.input[2].type.tensor_type.elem_type = 7  # int64
+
+    def forget(model: Any) -> None:
+        del model.metadata_props[:]
+
+    for change, report in (
+        (rename, "token_type_ids"),
+        (widen, r"'segment_ids': 'tensor\(int64\)'"),
+        (forget, "max_length missing"),
+    ):
+        model = onnx_file.read(exported_onnx("distilbert")["int8"])  # ignores its segments
+        change(model)
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(ConversionError, match=report) as caught:
+            open_predictor(path)
+        assert "\n" not in str(caught.value) and "converters.to_onnx" in str(caught.value)
+
+
+def test_onnx_files_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # an import fails
+    with pytest.raises(ConversionError, match="pip install onnxruntime"):
+        probe(exported_onnx("bert")["int8"], threads=1, lengths=[4], repeat=1)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx", "folder"])
 def test_probe(kind: str, tmp_path: Path) -> None:
-    path = exported("distilbert")["int8"]
+    path = (exported_onnx if kind == "onnx" else exported)("distilbert")["int8"]
     if kind == "folder":
         path = tmp_path
         tiny_model("distilbert").save_pretrained(path)
@@ -160,13 +230,14 @@ def test_probe(kind: str, tmp_path: Path) -> None:
     assert found["peak_rss_bytes"] >= found["empty_rss_bytes"] > 2**20
 
 
-def test_probe_in_its_own_process_is_small() -> None:
-    path = exported("distilbert")["int8"]
+@pytest.mark.parametrize("files", [exported, exported_onnx])
+def test_probe_in_its_own_process_is_small(files: Files) -> None:
+    path = files("distilbert")["int8"]
     command = [sys.executable, "-m", "converters.runtimes", str(path)]
     command += ["--threads", "2", "--length", "16", "--length", "32", "--repeat", "2"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
-    # numpy and the runtime take 40 MB; PyTorch or the schema classes would show.
+    # numpy and the runtime take 40 to 55 MB; PyTorch or the schema classes would show.
     assert json.loads(line)["empty_rss_bytes"] < 70e6
 
 

@@ -382,3 +382,15 @@ def test_every_number_has_a_range() -> None:
         document["distil"]["optimization"][name] = math.nan
         with pytest.raises(UserError, match=name):
             settings._validated(document)
+
+
+def test_files_that_no_target_can_make_are_refused() -> None:
+    message = refused("--target", "onnx", "--precision", "int8", "int4")
+    assert "--precision int4: not for onnx" in message and "int8, fp32, fp16" in message
+    message = refused("--target", "all", "--precision", "palette6")
+    assert "--target tflite has none of the precisions palette6" in message
+    assert "--target onnx has none" in message and "--target coreml" not in message
+    assert "--static-lengths 64 128: the longest must hold --max-length 384" in refused(
+        "--static-lengths", "64", "128"
+    )
+    assert parse("--static-lengths", "64", "384").export.static_lengths == (64, 384)
