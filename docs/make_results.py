@@ -29,6 +29,8 @@ FIGURES = DOCS / "results.json"
 PAGE = DOCS / "results.md"
 MARK = "<!-- everything below is written by docs/make_results.py from docs/results.json -->"
 
+INT8 = "tflite/student-int8.tflite"
+
 # The full way last, so that its files stay in the build folder.
 VARIANTS = {
     "neither": ("--distil.no-enabled", "--finetune.no-second-step"),
@@ -110,6 +112,9 @@ def page(figures: Sequence[Mapping[str, Any]]) -> str:
         lines += list(dict.fromkeys(f["command"] for f in sorted(mine, key=lambda f: f["seed"])))
         lines += ["```", ""]
         lines += _machine(mine[-1])
+    most = max(figures, key=lambda f: len(f["files"]), default=None)
+    if most:
+        lines += _files(most)
     timed = [f for f in figures if "latency" in f and f["variant"] == "both"]
     if timed:
         lines += _latency(timed[0])
@@ -120,13 +125,11 @@ def _row(variant: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """One variant: the mean over the seeds, each seed's F1 in brackets."""
 
     def of(row: Mapping[str, Any], model: str, figure: str) -> float:
-        kind = "files" if model == "student-int8" else "models"
-        return float(next(m for m in row[kind] if m["name"] == model)[figure])
+        return float(next(m for m in row["models"] if m["name"] == model)[figure])
 
-    teacher, student, int8 = (
-        [of(r, m, "f1") for r in rows] for m in ("teacher", "student", "student-int8")
-    )
+    teacher, student = ([of(r, m, "f1") for r in rows] for m in ("teacher", "student"))
     exact = [of(r, "student", "exact_match") for r in rows]
+    int8 = [next(f["f1"] for f in r["files"] if f["path"] == INT8) for r in rows]
     kept = [100 * s / t for s, t in zip(student, teacher, strict=True)]
     drift = [i - s for i, s in zip(int8, student, strict=True)]
     cells = [
@@ -182,18 +185,30 @@ def _latency(entry: Mapping[str, Any]) -> list[str]:
         f"{r['ratio']:.1f} ({r['low']:.1f} to {r['high']:.1f}) |"
         for r in timed["ratios"]
     ]
-    lines += [
+    return lines
+
+
+def _files(entry: Mapping[str, Any]) -> list[str]:
+    """Every file that a build made."""
+    lines = [
+        "## Files",
         "",
-        "| file | MB | EM | F1 | largest logit error | mean | changed answers % |",
-        "|---|---|---|---|---|---|---|",
+        f"From the build of `{entry['command']}`. The student in PyTorch has F1 "
+        f"{next(m['f1'] for m in entry['models'] if m['name'] == 'student'):.1f}; errors are differences from its logits over "
+        "every token of every question, at natural lengths and padded.",
+        "",
+        "| file | MB | EM | F1 | largest logit error | mean | changed answers % | lowest runtime |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for file in entry["files"]:
         checks = {c["name"]: c["value"] for c in file["gate"]["checks"]}
+        runtime = " or ".join(f"{k} {v}" for k, v in file.get("min_runtime", {}).items())
         lines.append(
-            f"| {Path(file['path']).name} | {file['bytes'] / 1e6:.1f} | {file['exact_match']:.1f} | {file['f1']:.1f} | "
-            f"{checks['max_logit_error']:.4g} | {checks['mean_logit_error']:.3g} | {checks['changed_answers']:.1f} |"
+            f"| {file['path']} | {file['bytes'] / 1e6:.1f} | {file['exact_match']:.1f} | {file['f1']:.1f} | "
+            f"{checks['max_logit_error']:.4g} | {checks['mean_logit_error']:.3g} | {checks['changed_answers']:.1f} | "
+            f"{runtime} |"
         )
-    return lines
+    return [*lines, ""]
 
 
 def write() -> None:
