@@ -30,10 +30,12 @@ test-long: .venv/ready  ## the long tests: kills and resumes, every length at fu
 
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
+TASKS = $(filter %-per-tensor.tflite %-fp16.tflite %-fp32.tflite,$(FILES))
 FILES ?= $(wildcard build/embedded/tflite/*.tflite build/embedded/onnx/*.onnx)
 
 compat: .venv/ready  ## runs exported files in each of the field's runtimes (FILES="a.tflite b.onnx")
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m converters.compat --install $(FILES) $(ARGS)
+	$(if $(TASKS),$(BIN)/python -m pipeline.task_library $(TASKS))
 
 lint: .venv/ready  ## ruff: rules and format
 	$(BIN)/ruff check .
