@@ -68,8 +68,10 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
     table = ConsoleTable(box=None, pad_edge=False, header_style="bold")
     shown = overview(valid)
-    for column in shown.columns:
-        table.add_column(column.name, justify="right" if column.kind == "number" else "left")
+    for place, column in enumerate(shown.columns):
+        justify: Any = "right" if column.kind == "number" else "left"
+        # Names whole: two that end alike would read the same.
+        table.add_column(column.name, justify=justify, no_wrap=place == 0, overflow="fold")
     styles = {PASSED: "green", FAILED: "bold red"}
     for row in shown.rows:
         # Text, not str: a name may hold what rich would read as markup.
