@@ -371,7 +371,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table for each file; exit code 1 if a runtime fails it."""
+    """Print a table for each file; exit code 1 if a runtime fails it, 2 for a file that is none."""
     parser = argparse.ArgumentParser(prog="python -m converters.compat", description=__doc__)
     parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".tflite or .onnx")
     parser.add_argument("--environments", type=Path, default=Path(".compat"), help="their folder")
@@ -394,7 +394,7 @@ def main(arguments: list[str] | None = None) -> None:
                 file, RUNTIMES, options.environments, count=options.cases, timeout=options.timeout
             )
         except ConversionError as error:
-            parser.exit(1, f"error: {error}\n")
+            parser.exit(2, f"error: {error}\n")
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
         if needs:
             print(

@@ -414,7 +414,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         found = probe(options.file, options.threads, options.length or [], options.repeat)
     except ConversionError as error:
-        parser.exit(1, f"error: {error}\n")
+        parser.exit(2, f"error: {error}\n")
     print(json.dumps(found))
 
 

@@ -103,8 +103,9 @@ class Gate(TypedDict):
 class File(TypedDict):
     """An exported file, scored as it is; without a gate it was not verified.
 
-    `min_runtime` has the oldest release of each runtime that computes it right, `faults` those that
-    were seen to open it and go wrong without an error, and how.
+    `purpose` says what its precision is for. `min_runtime` has the oldest release of each runtime
+    that computes it right, `faults` those that were seen to open it and go wrong without an error,
+    and how.
     """
 
     name: str
@@ -113,6 +114,7 @@ class File(TypedDict):
     precision: str
     bytes: Count
     sha256: str
+    purpose: str
     min_runtime: dict[str, str]
     faults: dict[str, str]
     exact_match: Percent | None

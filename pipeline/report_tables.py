@@ -198,6 +198,7 @@ def _files_table(report: Report) -> Table:
             number("Largest logit error", [_largest_error(file) for file in files]),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
             Column("Lowest runtime", [releases(file) for file in files]),
+            Column("For", [file["purpose"] for file in files], "prose"),
             Column("Path", [file["path"] for file in files], "code"),
         ],
     )

@@ -120,6 +120,7 @@ def verify(
                 "path": f"{path.parent.name}/{path.name}",
                 "target": targets.target_of(path),
                 "precision": precision,
+                "purpose": targets.advice(targets.target_of(path))[precision],
                 **asdict(facts),
                 **natural.scores.facts(),
                 "gate": compare(natural, padded, reference, build.gates[precision]),

@@ -284,7 +284,7 @@ def test_the_command_prints_tables_and_fails(
     assert "WRONG" in out and "gives wrong answers" in err
     with pytest.raises(SystemExit) as caught:
         compat.main([str(fakes.with_name("none.bin"))])
-    assert caught.value.code == 1 and capsys.readouterr().err.startswith("error: ")
+    assert caught.value.code == 2 and capsys.readouterr().err.startswith("error: ")
 
 
 def test_what_is_missing_is_told_with_the_way_to_get_it(

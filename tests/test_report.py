@@ -54,6 +54,7 @@ def make_report() -> dict[str, Any]:
             "precision": precision,
             "bytes": size,
             "sha256": "ab" * 32,
+            "purpose": "the default",
             "min_runtime": {"LiteRT": "1.0.1", "TensorFlow Lite": "2.17.0"},
             "faults": {"TensorFlow Lite 2.8": "wrong answers"} if precision == "int8" else {},
             "exact_match": 30.5,

@@ -260,8 +260,8 @@ def test_memory_of_a_process_is_its_own_and_exact() -> None:
 def test_probe_reports_errors_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, code in (([str(tmp_path / "a.tflite")], 1), (["x", "--repeat", "0"], 2)):
+    for arguments in ([str(tmp_path / "a.tflite")], ["x", "--repeat", "0"]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
-        assert stopped.value.code == code
+        assert stopped.value.code == 2
     assert "does not exist" in capsys.readouterr().err
