@@ -131,10 +131,7 @@ def _settle(value: Any, variable: Any) -> Array:
     """A result in the type that the program gives it; halves are kept as rounded float32."""
     kind, result = _numpy_type(variable.dtype), np.asarray(value)
     if kind == np.float16 and result.dtype == np.float32:
-        # As numpy rounds, but 16 times faster; PyTorch warns of what cannot be written.
-        rounded: Array = (
-            torch.from_numpy(np.require(result, requirements="W")).half().float().numpy()
-        )
+        rounded: Array = _tensor(result).half().float().numpy()  # as numpy, but 16 times faster
         return rounded
     return _wide(result.astype(kind))  # type: ignore[no-any-return]
 
@@ -144,6 +141,17 @@ def _numpy_type(kind: Any) -> Any:
     from coremltools.converters.mil.mil import types
 
     return types.nptype_from_builtin(kind)
+
+
+def _tensor(value: Array) -> torch.Tensor:
+    """The same numbers for PyTorch, which warns of an array that cannot be written."""
+    return torch.from_numpy(np.require(value, requirements="W"))
+
+
+def _product(x: Array, y: Array) -> Array:
+    """Matrix product. By PyTorch, as roundings are: two pools of threads stall each other."""
+    product: Array = torch.matmul(_tensor(x), _tensor(y)).numpy()
+    return product
 
 
 # The operations. Arguments are called as in Core ML; floats arrive as float32.
@@ -168,18 +176,16 @@ def _cumsum(x: Array, axis: int, exclusive: bool, reverse: bool) -> Array:
 
 
 def _matmul(x: Array, y: Array, transpose_x: bool, transpose_y: bool) -> Array:
-    product: Array = np.matmul(
+    return _product(
         np.swapaxes(x, -1, -2) if transpose_x else x, np.swapaxes(y, -1, -2) if transpose_y else y
     )
-    return product
 
 
 def _einsum(values: list[Array], equation: str) -> Array:
     if equation != "nchw,nwhu->nchu":
         return np.einsum(equation, *values)  # type: ignore[no-any-return]
     one, other = (each.transpose(0, 2, 1, 3) for each in values)  # (N, H, C, W), (N, H, W, U)
-    product: Array = np.matmul(one, other).transpose(0, 2, 1, 3)  # (N, H, C, U) -> (N, C, H, U)
-    return product
+    return _product(one, other).transpose(0, 2, 1, 3)  # (N, H, C, U) -> (N, C, H, U)
 
 
 def _conv(x: Array, weight: Array, bias: Array, **shape: Any) -> Array:
@@ -190,7 +196,7 @@ def _conv(x: Array, weight: Array, bias: Array, **shape: Any) -> Array:
     ):
         raise ValueError("only 1x1 convolutions are known here")
     # (O, C, 1, 1) @ (B, C, H W) -> (B, O, H, W)
-    product: Array = np.matmul(weight[:, :, 0, 0], x.reshape(batch, channels, -1))
+    product = _product(weight[:, :, 0, 0], x.reshape(batch, channels, -1))
     product = product.reshape(batch, -1, height, width)  # (B, O, H W) -> (B, O, H, W)
     return product + bias[:, None, None]
 
@@ -253,7 +259,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "greater_equal": lambda x, y: x >= y,
     "identity": lambda x: x,
     "layer_norm": _layer_norm,
-    "linear": lambda x, weight, bias: x @ weight.T + bias,
+    "linear": lambda x, weight, bias: _product(x, weight.T) + bias,
     "matmul": _matmul,
     "mul": lambda x, y: x * y,
     "relu": lambda x: np.maximum(x, 0),
