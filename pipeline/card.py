@@ -29,6 +29,7 @@ from pipeline.report_tables import (
     Column,
     Table,
     interval,
+    largest_error,
     megabytes,
     model_named,
     number,
@@ -215,17 +216,11 @@ def _evaluation(report: Mapping[str, Any]) -> Table:
         number("MB", [megabytes(entry["bytes"]) for entry in both]),
         number("EM", [entry["exact_match"] for entry in both], 1),
         number("F1", [entry["f1"] for entry in both], 1),
-        Column("Largest logit error", blank + [_largest_error(gate) for gate in gates], "number"),
+        Column("Largest logit error", blank + [largest_error(file) for file in files], "number"),
         Column("Gate", blank + [verdicts[gate and gate["passed"]] for gate in gates]),
         Column("Lowest runtime", blank + [releases(file) for file in files]),
     ]
     return Table("", columns)
-
-
-def _largest_error(gate: Mapping[str, Any] | None) -> str:
-    checks = gate["checks"] if gate else []
-    values = [check["value"] for check in checks if check["name"] == "max_logit_error"]
-    return f"{values[0]:.3g}" if values and values[0] is not None else DASH
 
 
 def _latency(report: Mapping[str, Any]) -> Table | None:

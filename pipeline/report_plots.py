@@ -205,8 +205,10 @@ def _apart(wanted: Sequence[float], gap: float, bottom: float) -> list[float]:
     placed: list[float] = []
     for position in wanted:
         placed.append(max(position, placed[-1] + gap) if placed else position)
-    excess = max(0.0, placed[-1] - bottom)
-    return [round(position - excess, 1) for position in placed]
+    for index in reversed(range(len(placed))):  # those that ran past the bottom push up
+        placed[index] = round(min(placed[index], bottom), 1)
+        bottom = placed[index] - gap
+    return placed
 
 
 def _role(report: Report, name: str) -> str:
@@ -214,7 +216,7 @@ def _role(report: Report, name: str) -> str:
     file = headline_file(report)
     if file and name == file["name"]:
         return "accent"
-    return "teacher" if name.removesuffix("-fp32") == "teacher" else "other"
+    return "teacher" if name.partition("-fp32")[0] == "teacher" else "other"
 
 
 def _subjects(report: Report) -> dict[str, Subject]:

@@ -195,11 +195,10 @@ def _files_table(report: Report) -> Table:
             number("MB", [megabytes(file["bytes"]) for file in files]),
             number("EM", [file["exact_match"] for file in files], 1),
             number("F1", [file["f1"] for file in files], 1),
-            number("Largest logit error", [_largest_error(file) for file in files]),
+            Column("Largest logit error", [largest_error(file) for file in files], "number"),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
             Column("Lowest runtime", [releases(file) for file in files]),
             Column("For", [file["purpose"] for file in files], "prose"),
-            Column("Path", [file["path"] for file in files], "code"),
         ],
     )
 
@@ -222,9 +221,11 @@ def _faults_tables(report: Report) -> list[Table]:
     ]
 
 
-def _largest_error(file: File) -> float | None:
+def largest_error(file: File) -> str:
+    """The largest difference of a logit from the PyTorch model's."""
     checks = file["gate"]["checks"] if file["gate"] else []
-    return next((check["value"] for check in checks if check["name"] == "max_logit_error"), None)
+    values = [check["value"] for check in checks if check["name"] == "max_logit_error"]
+    return f"{values[0]:.3g}" if values and values[0] is not None else DASH
 
 
 def releases(file: File) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import html.parser
 import io
+import itertools
 import json
 import math
 import random
@@ -495,3 +496,12 @@ def test_command_line_says_what_is_wrong(
         main([str(path)])
     assert caught.value.code == 2
     assert str(path) in capsys.readouterr().err
+
+
+def test_labels_of_a_plot_keep_apart_and_inside() -> None:
+    from pipeline.report_plots import _apart
+
+    wanted = [12.0, 12.0, 150.0, 151.0, 152.0, 210.0, 212.0, 215.0]
+    placed = _apart(wanted, 15, 216)
+    assert placed[0] == 12 and placed[-1] == 216, "a crowd at the bottom moves no label at the top"
+    assert all(b - a >= 15 for a, b in itertools.pairwise(placed))
