@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import logging
 import resource
 import sys
 import time
@@ -305,8 +306,11 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
     if not path.exists():
         raise ConversionError(f"{path} does not exist: check the path")
     if (path / "config.json").is_file():
+        logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # of its own insides
         from transformers import AutoModelForQuestionAnswering
+        from transformers import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()
         try:
             model = AutoModelForQuestionAnswering.from_pretrained(
                 path, local_files_only=True, use_safetensors=True
