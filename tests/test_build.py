@@ -116,6 +116,19 @@ def test_second_run_changes_nothing_and_is_quick(built: Path, arguments: list[st
     assert stamps(built) == before
 
 
+@pytest.mark.parametrize("harm", ["older", "cut off"])
+def test_a_report_that_a_killed_build_left_is_written_again(
+    harm: str, copied: Path, arguments: list[str]
+) -> None:
+    path = copied / "report.json"
+    whole = json.loads(path.read_text())
+    older = whole | {"stages": [s | {"seconds": s["seconds"] + 1} for s in whole["stages"]]}
+    path.write_text(json.dumps(older) if harm == "older" else path.read_text()[:1000])
+    assert main([*arguments, "--out", str(copied)]) == 0
+    seconds = [s["seconds"] for s in json.loads(path.read_text())["stages"]]
+    assert seconds == [s["seconds"] for s in whole["stages"]]
+
+
 @pytest.mark.parametrize("harm", ["tampered", "truncated", "deleted"])
 def test_a_damaged_file_is_noticed_and_built_again(
     harm: str, copied: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
