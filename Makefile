@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long compat lint types fmt check lock results clean
+.PHONY: help model test test-long android-test compat lint types fmt check lock results clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,13 @@ test: .venv/ready  ## the fast tests, offline
 
 test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+LITERT = $(firstword $(wildcard $(CURDIR)/$(BIN)/../lib/python3*/site-packages/ai_edge_litert/libLiteRt.so))
+
+android-test:  ## the Android side's tests on the JVM (JDK 17 or newer, Maven; offline the second time)
+	@missing=$$(for tool in javac mvn; do command -v $$tool >/dev/null || printf '%s ' $$tool; done); \
+	if [ -n "$$missing" ]; then echo "android-test skipped, not found: $$missing(apt install default-jdk-headless maven)"; \
+	else mvn --file android_demo/pom.xml $(addprefix -Dlitert.library=,$(LITERT)) test $(ARGS); fi
 
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+    alias(libs.plugins.kotlin.jvm)
+}
+
+java {
+    sourceCompatibility = JavaVersion.VERSION_11
+    targetCompatibility = JavaVersion.VERSION_11
+}
+
+kotlin {
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_11
+        freeCompilerArgs.add("-Xjdk-release=11")
+        allWarningsAsErrors = true
+    }
+}
+
+dependencies {
+    testImplementation(libs.jna)
+    testImplementation(libs.junit)
+}
+
+tasks.test {
+    val golden = rootDir.resolve("../tests/golden")
+    inputs.dir(golden)
+    systemProperty("golden.folder", golden)
+    systemProperty("model.folder", rootDir.resolve("../build/embedded/tflite"))
+    providers.gradleProperty("litert.library").orNull?.let { systemProperty("litert.library", it) }
+    testLogging.showStandardStreams = true
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+/**
+ * One case of `golden.json`: what a device must answer too.
+ *
+ * @property question what is asked.
+ * @property passage where the answer lies.
+ * @property windowCount how many windows the passage is cut into.
+ * @property ids of the first window.
+ * @property answers by the name of the exported file.
+ */
+class GoldenCase(
+    val question: String,
+    val passage: String,
+    val windowCount: Int,
+    val ids: IntArray,
+    val answers: Map<String, GoldenAnswer>,
+) {
+    companion object {
+        /** The one version of `golden.json` that this library reads. */
+        const val SCHEMA = 1
+
+        /**
+         * Reads `golden.json`.
+         *
+         * @throws ModelException if it is not JSON, of another version, or lacks something.
+         */
+        fun parse(document: String): List<GoldenCase> {
+            val json = Json.parse(document)
+            requireSchema("golden.json", json, SCHEMA)
+            return json["cases"].items().map { of(it) }
+        }
+
+        private fun of(json: Json): GoldenCase {
+            val passage = json["context"].text()
+            return GoldenCase(
+                question = json["question"].text(),
+                passage = passage,
+                windowCount = json["window_count"].integer(),
+                ids = json["windows"].items().first()["ids"].integers(),
+                answers =
+                    json["answers"].members().mapValues { GoldenAnswer.of(it.value, passage) },
+            )
+        }
+    }
+}
+
+/**
+ * What an exported file answered when it was built.
+ *
+ * @property text the answer.
+ * @property start its first UTF-16 unit in the passage.
+ * @property end the unit past its last.
+ * @property score start logit plus end logit.
+ * @property logits of the first window, to four decimals.
+ */
+class GoldenAnswer(
+    val text: String,
+    val start: Int,
+    val end: Int,
+    val score: Double,
+    val logits: Logits,
+) {
+    internal companion object {
+        fun of(json: Json, passage: String) =
+            GoldenAnswer(
+                text = json["text"].text(),
+                start = passage.unitOf(json["start"]),
+                end = passage.unitOf(json["end"]),
+                score = json["score"].number(),
+                logits = Logits(json["start_logits"].floats(), json["end_logits"].floats()),
+            )
+
+        /** Files count code points, Kotlin UTF-16 units. */
+        private fun String.unitOf(codePoint: Json): Int =
+            try {
+                offsetByCodePoints(0, codePoint.integer())
+            } catch (error: IndexOutOfBoundsException) {
+                throw ModelException("an answer of golden.json lies beyond its passage", error)
+            }
+    }
+}

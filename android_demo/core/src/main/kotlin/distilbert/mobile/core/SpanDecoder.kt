@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+/**
+ * A range of the passage.
+ *
+ * @property start first UTF-16 unit.
+ * @property end the unit past the last; [start] for "no answer".
+ * @property score start logit plus end logit.
+ */
+class Span(val start: Int, val end: Int, val score: Float) {
+    /** Whether the model found an answer. */
+    val isAnswer get() = end > start
+}
+
+/**
+ * Finds the best span over all windows of a passage.
+ *
+ * In each window the `n_best` highest starts and ends are paired (Devlin et al. 2019, section 4.2):
+ * the end not before the start, no longer than the limit. Of equal scores the earliest window, then
+ * start, then end wins, as in training. A window with a score that is no finite number is skipped.
+ *
+ * @param limits `n_best` and `max_answer`.
+ * @param mayAbstain answer nothing where [CLS] beats every span in some window (SQuAD 2.0).
+ */
+class SpanDecoder(private val limits: Limits, private val mayAbstain: Boolean) {
+    private var best: Span? = null
+    private var abstain = Float.POSITIVE_INFINITY
+
+    /** Takes the logits of the next window; what is beyond its pieces is padding. */
+    fun add(window: Window, startLogits: FloatArray, endLogits: FloatArray) {
+        val nothing = startLogits[0] + endLogits[0]
+        if (nothing < abstain) abstain = nothing
+        val span = bestSpan(window, startLogits, endLogits) ?: return
+        if (best.let { it == null || span.score > it.score }) best = span
+    }
+
+    /** The best span of the windows so far; an empty one at 0 for "no answer". */
+    fun answer(): Span {
+        val found = best
+        if (found != null && !(mayAbstain && abstain >= found.score)) return found
+        return Span(0, 0, if (abstain.isFinite()) abstain else 0f)
+    }
+
+    private fun bestSpan(window: Window, startLogits: FloatArray, endLogits: FloatArray): Span? {
+        val ends = highest(endLogits, window.first, window.stop)
+        var score = Float.NEGATIVE_INFINITY
+        var bestStart = -1
+        var bestEnd = -1
+        for (start in highest(startLogits, window.first, window.stop)) {
+            for (end in ends) {
+                if (end < start || end - start >= limits.maxAnswer) continue
+                val sum = startLogits[start] + endLogits[end]
+                if (sum.isNaN()) return null
+                if (sum > score) {
+                    score = sum
+                    bestStart = start
+                    bestEnd = end
+                }
+            }
+        }
+        if (!score.isFinite()) return null
+        return Span(window.start(bestStart), window.end(bestEnd), score)
+    }
+
+    /** Places of the `n_best` largest in [from, to), ascending; of equals the earlier. */
+    private fun highest(logits: FloatArray, from: Int, to: Int): IntArray {
+        val found = IntArray(minOf(limits.nBest, to - from))
+        var count = 0
+        for (candidate in from until to) {
+            var place = count
+            while (place > 0 && isHigher(logits[candidate], logits[found[place - 1]])) place--
+            if (place == found.size) continue
+            if (count < found.size) count++
+            found.copyInto(found, place + 1, place, count - 1)
+            found[place] = candidate
+        }
+        return found.apply { sort() }
+    }
+
+    /** Numbers before NaN, which sorts last as in NumPy. */
+    private fun isHigher(one: Float, other: Float) = one > other || (other.isNaN() && !one.isNaN())
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+import java.security.MessageDigest
+
+/**
+ * The word pieces by their text: [opening] begin a word, [continuing] follow within one.
+ *
+ * @throws ModelException if the pieces are not those that the description counts and names.
+ */
+internal class Vocabulary(pieces: List<String>, description: TokenizerDescription) {
+    private val opening = HashMap<String, Int>(pieces.size * 2)
+    private val continuing = HashMap<String, Int>()
+
+    /** UTF-16 units of the longest piece: no word part beyond it need be looked up. */
+    val longest = pieces.maxOfOrNull { it.length } ?: 0
+
+    init {
+        if (pieces.size != description.size) {
+            throw ModelException(
+                "${description.file} has ${pieces.size} word pieces, model.json says " +
+                    "${description.size}: copy both from the same build",
+            )
+        }
+        pieces.forEachIndexed { id, piece ->
+            opening[piece] = id
+            if (piece.startsWith(description.continuation)) {
+                continuing[piece.substring(description.continuation.length)] = id
+            }
+        }
+        for (special in description.special.all) {
+            if (opening[special.piece] != special.id) {
+                throw ModelException(
+                    "${description.file} has no ${special.piece} with id ${special.id}: copy it " +
+                        "and model.json from the same build",
+                )
+            }
+        }
+    }
+
+    /** The id of [part], which begins a word or not; null if it is no piece. */
+    fun id(part: String, begins: Boolean): Int? = if (begins) opening[part] else continuing[part]
+
+    companion object {
+        /**
+         * Reads `vocab.txt`, a piece a line, from its [bytes].
+         *
+         * @throws ModelException if it is not the file that the description names by its digest.
+         */
+        fun read(bytes: ByteArray, description: TokenizerDescription): Vocabulary {
+            val pieces = bytes.toString(Charsets.UTF_8).removeSuffix("\n").split('\n')
+            val vocabulary = Vocabulary(pieces, description)
+            val digest = MessageDigest.getInstance("SHA-256").digest(bytes)
+            if (digest.joinToString("") { "%02x".format(it) } != description.sha256) {
+                throw ModelException(
+                    "${description.file} is not the vocabulary that model.json names: copy both " +
+                        "from the same build",
+                )
+            }
+            return vocabulary
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+/**
+ * BERT's tokenizer (Devlin et al. 2019): the same pieces and offsets as the one in training.
+ *
+ * Safe to use from several threads. An unpaired surrogate counts as a control character.
+ *
+ * @param description what `model.json` says of the tokenizer.
+ */
+class WordPieceTokenizer private constructor(
+    internal val description: TokenizerDescription,
+    private val vocabulary: Vocabulary,
+) {
+    private val normalizer = Normalizer(description)
+    private val special = description.special.all.sortedByDescending { it.piece.length }
+
+    /** The word pieces of [text], special ones only where the text names them. */
+    fun tokenize(text: String): Pieces {
+        val found = Aligned(text.length / 4)
+        var plain = 0
+        var at = 0
+        while (at < text.length) {
+            val named = special.firstOrNull { text.startsWith(it.piece, at) }
+            if (named == null) {
+                at++
+                continue
+            }
+            tokenize(text, plain, at, found)
+            plain = at + named.piece.length
+            found.add(named.id, at, plain)
+            at = plain
+        }
+        tokenize(text, plain, text.length, found)
+        return found.pieces()
+    }
+
+    /** Splits at white space, and around punctuation, what lies between two special pieces. */
+    private fun tokenize(text: String, from: Int, to: Int, found: Aligned) {
+        val normalized = normalizer.normalize(text, from, to)
+        var word = 0
+        for (index in 0 until normalized.size) {
+            val kind = Characters.kind(normalized[index])
+            if (kind and (Characters.SPACE or Characters.PUNCTUATION) == 0) continue
+            cut(normalized, word, index, found)
+            word = index + 1
+            if (kind and Characters.PUNCTUATION != 0) cut(normalized, index, word, found)
+        }
+        cut(normalized, word, normalized.size, found)
+    }
+
+    /** Cuts the word [from, to) into the longest pieces, from its beginning on. */
+    private fun cut(text: Aligned, from: Int, to: Int, found: Aligned) {
+        if (from == to) return
+        val ids = if (to - from <= description.maxWordCharacters) pieces(text, from, to) else null
+        if (ids == null) {
+            found.add(description.special.unknown.id, text.start(from), text.end(to - 1))
+        } else {
+            for (piece in 0 until ids.size) {
+                found.add(ids[piece], text.start(ids.start(piece)), text.end(ids.end(piece) - 1))
+            }
+        }
+    }
+
+    /** Ids of a word's pieces with their places in [text]; null if a part of it is none. */
+    private fun pieces(text: Aligned, from: Int, to: Int): Aligned? {
+        val found = Aligned(to - from)
+        var start = from
+        while (start < to) {
+            var end = minOf(to, start + vocabulary.longest)
+            var id: Int? = null
+            while (end > start) {
+                id = vocabulary.id(text.text(start, end), begins = start == from)
+                if (id != null) break
+                end--
+            }
+            found.add(id ?: return null, start, end)
+            start = end
+        }
+        return found
+    }
+
+    companion object {
+        /**
+         * A tokenizer from the bytes of `vocab.txt`.
+         *
+         * @throws ModelException if it is not the vocabulary that the description names.
+         */
+        fun read(description: TokenizerDescription, vocabulary: ByteArray) =
+            WordPieceTokenizer(description, Vocabulary.read(vocabulary, description))
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
+import org.junit.Test
+
+class GoldenCaseTest {
+    private fun document(start: Int) =
+        """
+        {"schema_version": 1, "offsets": "Unicode code points", "cases": [{
+          "question": "who?", "context": "😀 by anna", "window_count": 1,
+          "windows": [{"ids": [2, 16, 19, 3, 1, 12, 13, 3], "first": 4, "offsets": [[0, 1]]}],
+          "answers": {"student-int8.tflite": {"text": "anna", "start": $start, "end": 9,
+            "score": 1.5, "start_logits": [0.5, 1], "end_logits": [1, 0]}}}]}
+        """.trimIndent()
+
+    @Test
+    fun `code points become UTF-16 units`() {
+        val case = GoldenCase.parse(document(5)).single()
+        val answer = case.answers.getValue("student-int8.tflite")
+        assertEquals("anna", case.passage.substring(answer.start, answer.end))
+        assertEquals(1.5, answer.score, 0.0)
+        assertEquals(2, answer.logits.start.size)
+    }
+
+    @Test
+    fun `refuses an answer beyond its passage`() {
+        assertThrows(ModelException::class.java) { GoldenCase.parse(document(10)) }
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+class TokenizerGoldenTest {
+    @Test
+    fun `ids and offsets are those of the tokenizer in training`() {
+        val texts = GoldenFiles.tokenizer["texts"].items().map { it.text() }
+        for (run in GoldenFiles.tokenizer["tokenizers"].items()) {
+            val tokenizer = GoldenFiles.tokenizer(run["description"], run["vocabulary"].text())
+            val comparison = Comparison("texts, ${run["name"].text()}")
+            run["pieces"].items().zip(texts) { expected, text ->
+                val (ids, offsets) = expected.items().map { it.integers().toList() }
+                val pieces = tokenizer.tokenize(text)
+                val foundIds = pieces.ids.toList()
+                val found = pieces.codePointOffsets(text)
+                comparison.check(foundIds == ids && found == offsets) {
+                    "${text.escaped()}\n  expected $ids $offsets\n  found $foundIds $found"
+                }
+            }
+            comparison.finish()
+        }
+        assertTrue("only ${texts.size} texts", texts.size >= 3000)
+    }
+}
+
+/** First and past-the-last code point of each piece, in a row. */
+internal fun Pieces.codePointOffsets(text: String): List<Int> =
+    (0 until size).flatMap { piece ->
+        listOf(starts[piece], ends[piece]).map { text.codePointCount(0, it) }
+    }
