@@ -29,10 +29,19 @@ PERCENTILE_METHOD: Final = "linear"
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
+# What MLPerf Inference asks of a single-stream figure (Reddi et al. 2020, section III-D): about 100
+# samples lie above the 90th percentile then, and the processor's clock has settled.
+VALID_QUERIES = 1_024
+VALID_SECONDS = 60.0
+
+# With one round alone nothing tells a slow query from a disturbed one.
+LEAST_ROUNDS = 2
+
 # The same queries' slowest times over their fastest, between 2 or 3 rounds: 1.05 to 1.08 on two
 # quiet cores, 1.12 to 1.35 with three competing processes, for calls of 5 to 70 ms. Calls under a
 # millisecond reach 1.2 by themselves: there the caution is due as well.
 BUSY_SPREAD = 1.1
+SPREAD_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,78 @@ class Summary:
     p99: float
     min: float
     max: float
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A single stream of queries through every subject.
+
+    Attributes:
+        samples: as `measure` returns them.
+        rounds: how often the queries were gone through.
+        queries: asked of each subject, all rounds together.
+        seconds: that all subjects were timed, one after another.
+    """
+
+    samples: dict[str, list[float]]
+    rounds: int
+    queries: int
+    seconds: float
+
+    @property
+    def too_short(self) -> str | None:
+        """Why the figures are not valid ones; None where they are."""
+        if self.queries >= VALID_QUERIES and self.seconds >= VALID_SECONDS:
+            return None
+        return (
+            f"{self.queries:,} queries in {self.seconds:.1f} s, where a valid figure has at least "
+            f"{VALID_QUERIES:,} and {VALID_SECONDS:.0f} s"
+        )
+
+
+def stream(
+    subjects: Mapping[str, Callable[[Q], object]],
+    queries: Sequence[Q],
+    *,
+    seed: int,
+    least_queries: int = VALID_QUERIES,
+    least_seconds: float = VALID_SECONDS,
+    warmup: int = 3,
+    progress: Callable[[int, float], None] | None = None,
+) -> Stream:
+    """Time every subject until there are enough queries and seconds, in whole rounds.
+
+    Args:
+        subjects: as for `measure`.
+        queries: of one round.
+        seed: of the order in which the subjects take turns; each round has an order of its own.
+        least_queries: asked of each subject.
+        least_seconds: that the stream lasts, all subjects together.
+        warmup: as for `measure`, before the first round.
+        progress: called with (queries done, seconds of the rounds before), outside timed calls.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in subjects}
+    rounds, seconds = 0, 0.0
+    while rounds < LEAST_ROUNDS or rounds * len(queries) < least_queries or seconds < least_seconds:
+        before = rounds * len(queries), seconds
+
+        def told(done: int, _: int, before: tuple[int, float] = before) -> None:
+            if progress is not None:
+                progress(before[0] + done, before[1])
+
+        found = measure(
+            subjects,
+            queries,
+            rounds=1,
+            seed=seed + rounds,
+            warmup=0 if rounds else warmup,
+            progress=told,
+        )
+        for name, times in found.items():
+            samples[name] += times
+            seconds += sum(times) / 1e3
+        rounds += 1
+    return Stream(samples, rounds, rounds * len(queries), seconds)
 
 
 def measure(
@@ -128,9 +209,9 @@ def summarize(samples: Sequence[float], *, rounds: int = 1, seed: int = 0) -> Su
     """
     grid = _grid(samples, rounds)  # (rounds, queries)
     p50, p90, p99 = _percentiles(grid, (50, 90, 99))
-    drawn = [grid[:, chosen] for chosen in _resample(grid.shape[1], seed)]
-    mean_low, mean_high = _interval([float(draw.mean()) for draw in drawn])
-    p50_low, p50_high = _interval([float(np.median(draw)) for draw in drawn])
+    drawn = (grid[:, chosen] for chosen in _resample(grid.shape[1], seed))
+    means, medians = zip(*((float(d.mean()), float(np.median(d))) for d in drawn), strict=True)
+    (mean_low, mean_high), (p50_low, p50_high) = _interval(means), _interval(medians)
     return Summary(
         count=grid.size,
         mean=float(grid.mean()),
@@ -147,7 +228,7 @@ def summarize(samples: Sequence[float], *, rounds: int = 1, seed: int = 0) -> Su
 
 
 def ratio(
-    a: Sequence[float], b: Sequence[float], seed: int, *, rounds: int = 1
+    a: Sequence[float], b: Sequence[float], seed: int, *, rounds: int = 1, paired: bool = True
 ) -> tuple[float, float, float]:
     """How many times the mean time of `b` the mean time of `a` is, paired by query.
 
@@ -156,25 +237,28 @@ def ratio(
         b: milliseconds of the faster subject on the same queries, round-major.
         seed: of the bootstrap.
         rounds: how many rounds both hold.
+        paired: False for times of different queries, whose numbers may differ.
 
     Returns:
         (mean(a) / mean(b), low, high): the bounds are the percentile bootstrap's 95 % interval
         (Efron & Tibshirani 1993, chapter 13), where each draw takes the same queries of both.
 
     Raises:
-        ValueError: as `summarize`, or the two differ in length, or `b` took no time.
+        ValueError: as `summarize`, or paired times differ in length, or `b` took no time.
     """
     slower, faster = _grid(a, rounds), _grid(b, rounds)  # (rounds, queries) each
-    if slower.shape != faster.shape:
+    if paired and slower.shape != faster.shape:
         raise ValueError(
             f"got {slower.size} and {faster.size} samples; a ratio pairs the same queries: "
             "take both from one call of measure"
         )
     if not faster.min() > 0:
         raise ValueError("got a time of 0 ms in the divisor; times must be positive")
+    draws = _resample(slower.shape[1], seed)
+    others = _resample(faster.shape[1], seed if paired else seed + 1)  # the same seed, the same
     ratios = [
-        float(slower[:, chosen].mean() / faster[:, chosen].mean())
-        for chosen in _resample(slower.shape[1], seed)
+        float(slower[:, chosen].mean() / faster[:, other].mean())
+        for chosen, other in zip(draws, others, strict=True)
     ]
     return (float(slower.mean() / faster.mean()), *_interval(ratios))
 
@@ -203,7 +287,12 @@ def busy(samples: Mapping[str, Sequence[float]], *, rounds: int) -> str | None:
 
 
 def _spread(grid: Floats) -> float:
-    """Slowest over fastest round of each query of `grid` (rounds, queries), weighted by time."""
+    """Slowest over fastest round of each query of `grid` (rounds, queries), weighted by time.
+
+    Many rounds are put together to a few: extremes of many are far apart by themselves.
+    """
+    parts = np.array_split(grid, min(len(grid), SPREAD_ROUNDS))
+    grid = np.stack([part.mean(axis=0) for part in parts])  # (rounds, queries) -> (at most 3, Q)
     return float(grid.max(axis=0).sum() / grid.min(axis=0).sum())
 
 

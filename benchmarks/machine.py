@@ -12,7 +12,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,14 @@ RELEVANT_FLAGS = (
     *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
 )
 
+# A machine that is left alone is never quite idle, and the kernel's work for the measured process
+# counts as others' too.
+IDLE_CORES = 0.1
+
+# 1-minute load average above which something else ran shortly before.
+IDLE_LOAD = 0.5
+
+CPU_TIMES = Path("/proc/stat")
 CPU_INFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
@@ -50,6 +60,59 @@ def describe() -> dict[str, Any]:
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "gpus": _gpus(),
     }
+
+
+@dataclass(frozen=True)
+class Clock:
+    """CPU time so far, in seconds: of the whole machine (None if not told) and of this process.
+
+    The machine's includes what a hypervisor took away; the process's its ended children's.
+    """
+
+    wall: float
+    machine: float | None
+    own: float
+
+
+def clock() -> Clock:
+    """Read all three clocks, now."""
+    busy = None
+    first = (_read(CPU_TIMES) or "").partition("\n")[0].split()
+    if len(first) > 8 and first[0] == "cpu":
+        user, nice, system, _, _, irq, softirq, steal = map(int, first[1:9])
+        ticks = user + nice + system + irq + softirq + steal
+        busy = ticks / os.sysconf("SC_CLK_TCK")
+    return Clock(time.monotonic(), busy, sum(os.times()[:4]))
+
+
+def other_work(before: Clock, after: Clock) -> float | None:
+    """How many cores other processes kept busy between two readings; None if not told."""
+    if before.machine is None or after.machine is None or after.wall <= before.wall:
+        return None
+    others = (after.machine - before.machine) - (after.own - before.own)
+    return max(0.0, others / (after.wall - before.wall))
+
+
+def cautions(before: Mapping[str, Any], others: float | None, threads: int) -> list[str]:
+    """Say what of the machine's state makes a measurement doubtful.
+
+    Args:
+        before: as `describe` returned it before the measurement.
+        others: as `other_work` returned it.
+        threads: the most that were measured.
+
+    Returns:
+        A line for each reason; none where the machine was left alone.
+    """
+    found = []
+    load, cores = before["load_average"][0], before["logical_cores"]
+    if load > IDLE_LOAD:
+        found.append(f"the load average was {load:.2f} before the run: something else was running")
+    if others is not None and others > IDLE_CORES:
+        found.append(f"other processes kept {others:.2f} cores busy during the run")
+    if cores is not None and threads > cores:
+        found.append(f"{threads} threads had to share {cores} cores")
+    return found
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:

@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any exported file, or the PyTorch model it came from, behind one `Predictor`; and a probe.
+"""Any exported file, or the PyTorch model it came from, behind one `Predictor`.
 
-`python -m converters.runtimes FILE` opens a file in a process of its own and prints how long that
-took and how much memory it needed. This module therefore imports as little as it can: the schema
-classes of `tflite_file` alone would add 40 MB to every figure.
+This module imports as little as it can, for `converters.probe` measures the memory of a process
+that imports it: the schema classes of `tflite_file` alone would add 40 MB to every figure.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import importlib
 import inspect
-import json
 import logging
-import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -348,79 +341,3 @@ def _checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) ->
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _memory(field: str) -> int:
-    """VmRSS (now) or VmHWM (peak) of this process, in bytes."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-# What SQuAD models are trained with.
-DEFAULT_LENGTH = 384
-
-# The modules that opening a file needs.
-_RUNTIMES = {
-    ".tflite": ("ai_edge_litert.interpreter",),
-    ".onnx": ("onnxruntime",),
-    ".mlpackage": ("converters.coreml_program", "coremltools"),
-}
-
-
-def probe(path: Path, threads: int, lengths: list[int], repeat: int) -> dict[str, float]:
-    """Open `path`, run every length `repeat` times, and say what that cost this process.
-
-    Without lengths, `DEFAULT_LENGTH` is run, or the largest that fits.
-
-    Returns:
-        load_ms: opening the file; first_ms: the first run; peak_rss_bytes: the most memory ever;
-        empty_rss_bytes: the memory before opening, with the runtime already imported.
-    """
-    with quiet(), contextlib.suppress(ImportError):  # opening the file tells
-        for module in _RUNTIMES.get(path.suffix, ("torch", "transformers")):
-            importlib.import_module(module)
-    empty = _memory("VmRSS")
-    began = time.perf_counter()
-    predictor = open_predictor(path, threads)
-    opened = time.perf_counter()
-    first = 0.0
-    for length in lengths or [min(DEFAULT_LENGTH, predictor.max_length)]:
-        ones = np.ones((1, length), np.int32)
-        for _ in range(repeat):
-            predictor.logits(ones, ones, ones)
-            first = first or time.perf_counter()
-    return {
-        "load_ms": (opened - began) * 1e3,
-        "first_ms": (first - opened) * 1e3,
-        "peak_rss_bytes": _memory("VmHWM"),
-        "empty_rss_bytes": empty,
-    }
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Print what `probe` found as one line of JSON."""
-    parser = argparse.ArgumentParser(prog="python -m converters.runtimes", description=__doc__)
-    parser.add_argument(
-        "file", type=Path, help="a .tflite or .onnx file, .mlpackage or Hugging Face model folder"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads of the runtime")
-    parser.add_argument("--length", type=int, action="append", help="tokens; may be repeated")
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each length")
-    options = parser.parse_args(arguments)
-    if min(options.threads, options.repeat) < 1:
-        parser.error("--threads and --repeat must be at least 1")
-    try:
-        found = probe(options.file, options.threads, options.length or [], options.repeat)
-    except ConversionError as error:
-        parser.exit(2, f"error: {error}\n")
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

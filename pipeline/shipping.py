@@ -149,6 +149,7 @@ def benchmark(
     from pipeline import teacher as teachers
     from pipeline.artifacts import write_json
     from pipeline.evaluate import Answerer
+    from pipeline.report_schema import Subject
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
@@ -182,7 +183,7 @@ def benchmark(
         command = [
             sys.executable,
             "-m",
-            "converters.runtimes",
+            "converters.probe",
             str(path),
             "--threads",
             str(settings.threads),
@@ -194,7 +195,11 @@ def benchmark(
                 kind: asdict(latency.summarize(samples[f"{name} {kind}"], rounds=settings.rounds))
                 for kind in ("natural", "padded")
             },
-            **asdict(memory.probe_median(command, runs=3)),
+            **{
+                figure: value
+                for figure, value in asdict(memory.probe_median(command, runs=3)).items()
+                if figure in Subject.__annotations__
+            },
         }
     ratios = []
     for slower, faster in pairs:

@@ -30,8 +30,9 @@ from converters import INPUTS, OUTPUTS, ConversionError, coreml_graph, coreml_pa
 from converters.coreml_constants import compare_constants, unpack
 from converters.coreml_graph import weights
 from converters.coreml_program import CoreMlProgram
+from converters.probe import probe
 from converters.quiet import quiet
-from converters.runtimes import CoreMlPredictor, TorchPredictor, open_predictor, probe
+from converters.runtimes import CoreMlPredictor, TorchPredictor, open_predictor
 
 CHECKED = [
     *(("distilbert", precision, "flexible", "plain") for precision in ("fp32", "fp16", "int8")),

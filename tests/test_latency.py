@@ -160,3 +160,20 @@ def test_busy_names_the_subject_that_was_disturbed() -> None:
 
 def test_one_round_cannot_tell_whether_the_machine_was_busy() -> None:
     assert "one round" in str(busy({"a": [1.0]}, rounds=1))
+
+
+def test_many_rounds_are_put_together_before_they_are_compared() -> None:
+    noise = np.random.default_rng(7).normal(0, 0.4, size=(30, 50))
+    quiet = 10 + noise  # extremes of 30 rounds are 1.17 apart, of their thirds 1.01
+    assert busy({"quiet": list(quiet.ravel())}, rounds=30) is None
+    slower = quiet + 3.0 * (np.arange(30) >= 20)[:, None]
+    assert busy({"slower": list(slower.ravel())}, rounds=30) is not None
+
+
+def test_unpaired_ratio_takes_other_numbers_of_queries() -> None:
+    generator = np.random.default_rng(8)
+    slow, fast = generator.normal(20, 2, size=400), generator.normal(10, 1, size=900)
+    value, low, high = ratio(list(slow), list(fast), 0, paired=False)
+    # relative standard errors 0.1 / sqrt(400) and 0.1 / sqrt(900): together 0.6 %
+    assert value == pytest.approx(2, rel=0.02)
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.006 * value, rel=0.15)

@@ -90,3 +90,30 @@ def test_versions() -> None:
         "numpy": importlib.metadata.version("numpy"),
         "no-such-package": None,
     }
+
+
+STAT = "cpu  1000 100 500 9000 300 10 20 70 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+
+
+def test_other_work_is_the_machines_less_our_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "CPU_TIMES", tmp_path / "stat")
+    assert machine.clock().machine is None
+    (tmp_path / "stat").write_text(STAT)
+    # user, nice, system, irq, softirq and steal; not idle and waiting for disks
+    assert machine.clock().machine == pytest.approx(1700 / os.sysconf("SC_CLK_TCK"))
+    before = machine.Clock(wall=10.0, machine=100.0, own=5.0)
+    after = machine.Clock(wall=30.0, machine=130.0, own=20.0)
+    assert machine.other_work(before, after) == pytest.approx((30 - 15) / 20)
+    assert machine.other_work(before, machine.Clock(30.0, None, 20.0)) is None
+
+
+def test_cautions_name_what_disturbed() -> None:
+    quiet = {"load_average": [0.1, 2.0, 2.0], "logical_cores": 2}
+    assert machine.cautions(quiet, 0.05, 2) == machine.cautions(quiet, None, 1) == []
+    busy = {"load_average": [1.5, 0.0, 0.0], "logical_cores": 2}
+    load, others, threads = machine.cautions(busy, 0.7, 4)
+    assert "load average was 1.50" in load
+    assert "0.70 cores" in others
+    assert "4 threads had to share 2 cores" in threads

@@ -6,13 +6,19 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.memory import Probe, probe, probe_median
 
-FIGURES = '{"load_ms": 1, "first_ms": 2.5, "peak_rss_bytes": 200, "empty_rss_bytes": 100}'
+FIGURES = (
+    '{"load_ms": 1, "first_ms": 2.5, "peak_rss_bytes": 200, "empty_rss_bytes": 100, '
+    '"private_bytes": 70, "file_backed_bytes": 80, '
+    '"empty_private_bytes": 30, "empty_file_backed_bytes": null}'
+)
+PROBE = Probe(1, 2.5, 200, 100, 70, 80, 30, None)
 
 
 def _python(code: str) -> list[str]:
@@ -21,7 +27,7 @@ def _python(code: str) -> list[str]:
 
 def test_chatter_before_the_line_is_ignored() -> None:
     code = f"print('INFO: loaded')\nprint('{{}}')\nprint('{FIGURES}')"
-    assert probe(_python(code)) == Probe(1, 2.5, 200, 100)
+    assert probe(_python(code)) == PROBE
 
 
 def test_median_of_each_figure(tmp_path: Path) -> None:
@@ -32,7 +38,7 @@ def test_median_of_each_figure(tmp_path: Path) -> None:
         "figures['load_ms'] = [5, 1, 9][n]; figures['peak_rss_bytes'] = [100, 300, 200][n]\n"
         "print(json.dumps(figures))"
     )
-    assert probe_median(_python(code), 3) == Probe(5, 2.5, 200, 100)
+    assert probe_median(_python(code), 3) == replace(PROBE, load_ms=5)
     with pytest.raises(ValueError, match="got 0 runs"):
         probe_median(_python(code), 0)
 
@@ -45,6 +51,7 @@ def test_median_of_each_figure(tmp_path: Path) -> None:
         ("[1]", "one JSON object with load_ms"),
         ('{"load_ms": 1}', "one JSON object with load_ms"),
         (FIGURES.replace("2.5", "NaN"), "first_ms = nan"),
+        (FIGURES.replace("100", "null"), "empty_rss_bytes = None"),
         (FIGURES.replace("200", "-1"), "peak_rss_bytes = -1"),
         (FIGURES.replace("200", '"200"'), "peak_rss_bytes = '200'"),
     ],

@@ -36,8 +36,9 @@ from converters import (
     tflite_signatures,
     to_tflite,
 )
+from converters.probe import main, probe
 from converters.quantize import PRECISIONS
-from converters.runtimes import TfLitePredictor, main, open_predictor, probe
+from converters.runtimes import TfLitePredictor, open_predictor
 from converters.tflite_metadata import About, add_metadata, read_metadata
 from converters.to_tflite import export_many, export_tflite
 

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latency, memory and size of exported files, in one stream of queries (MLPerf's single stream).
+
+    python -m benchmarks.run teacher-fp32.tflite student-int8.tflite --lengths squad
+    python -m benchmarks.run --build build/embedded --threads 1 2 4
+
+Every file answers every query at its own length and padded, taking turns in an order shuffled by
+seed. The first file is the one that the others are compared with. A figure is valid with 1,024
+queries and 60 seconds; with fewer it is marked as not valid.
+
+This is the one module here that opens files: through `converters`, and through `pipeline` where
+questions are asked. The parts beside it import neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import latency, machine, memory, size
+from benchmarks.console import show
+from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
+from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
+from benchmarks.session import ColdStart, session, short
+from converters import ConversionError, whole_file
+from converters.runtimes import open_predictor
+from converters.weights import stored, vocabulary_size
+
+# Enough to see that everything works; far from enough for a figure.
+QUICK_QUERIES = 8
+
+# Distinct queries of a round: with two rounds they make a valid figure.
+ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
+
+# What SQuAD models are trained with, and what exporters pad to.
+PAD_TO = 384
+
+# Cold starts are noisy: their median.
+PROBES = 3
+
+# The shortest input a memory probe runs; the longest is the file's own.
+SHORTEST = 16
+
+# Ids of random windows where a file does not tell its vocabulary; every one has as many.
+FEWEST_PIECES = 100
+
+REPORTED = (
+    *("ai-edge-litert", "onnxruntime", "coremltools", "torch", "transformers", "tokenizers"),
+    *("numpy", "distilbert-mobile"),
+)
+SUFFIXES = (".tflite", ".onnx", ".mlpackage")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        files: by their name in the report; the first is the reference.
+        threads: numbers of threads, measured one after the other.
+        pad_to: length of padded inputs.
+        lengths: "squad" or token lengths; counts where there are no questions.
+        questions: `embedded`, a SQuAD file or a hub data set; None for random tokens.
+        least_queries, least_seconds: of each run.
+        probes: cold starts of each file.
+        seed: of everything random.
+        weight_cache: also start .tflite files with XNNPACK's weight cache.
+    """
+
+    files: Mapping[str, Path]
+    threads: Sequence[int] = (1,)
+    pad_to: int = PAD_TO
+    lengths: str | Sequence[int] = "squad"
+    questions: str | None = None
+    least_queries: int = latency.VALID_QUERIES
+    least_seconds: float = latency.VALID_SECONDS
+    probes: int = PROBES
+    seed: int = 0
+    weight_cache: bool = False
+
+
+def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) -> Benchmark:
+    """Measure everything in `plan`.
+
+    Args:
+        plan: see `Plan`.
+        command: how it was called, for the report.
+        tell: called with a line of progress now and then.
+
+    Raises:
+        ValueError, ConversionError: a file cannot be opened, or asked what the plan says.
+        ChildProcessError, TimeoutError: a cold start failed.
+    """
+    before, clock = machine.describe(), machine.clock()
+    longest = min(open_predictor(path).max_length for path in plan.files.values())
+    files = [_describe(name, path) for name, path in plan.files.items()]
+    pad_to = min(plan.pad_to, longest)
+    asked = _asked(plan, pad_to)
+    runs = [
+        session(
+            plan.files,
+            asked,
+            threads=threads,
+            pad_to=pad_to,
+            open_file=open_predictor,
+            cold_start=partial(_cold_start, plan, (pad_to, SHORTEST, longest)),
+            least_queries=plan.least_queries,
+            least_seconds=plan.least_seconds,
+            seed=plan.seed,
+            tell=tell,
+        )
+        for threads in plan.threads
+    ]
+    for file in files:
+        if scores := asked.scores(f"{file['name']} {NATURAL}"):
+            file["exact_match"], file["f1"] = scores
+    others = machine.other_work(clock, machine.clock())
+    warnings = machine.cautions(before, others, max(plan.threads))
+    warnings += [one["latency"]["busy"] for one in runs if one["latency"]["busy"]]
+    return {
+        "kind": KIND,
+        "schema_version": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "seed": plan.seed,
+        "valid": all(one["too_short"] is None for one in runs),
+        "warnings": list(dict.fromkeys(warnings)),
+        "machine": before,
+        "load_average_after": machine.describe()["load_average"],
+        "other_work_cores": None if others is None else round(others, 3),
+        "versions": machine.versions(REPORTED),
+        "queries": {
+            "source": asked.source,
+            "sha256": asked.sha256,
+            "asked": len(asked.queries),
+            "available": asked.available,
+            "tokens": asked.tokens,
+        },
+        "files": files,
+        "runs": runs,
+    }
+
+
+def _asked(plan: Plan, longest: int) -> Asked:
+    """Questions, or windows of random tokens no longer than the padded ones."""
+    count = min(plan.least_queries, ROUND_QUERIES)
+    if plan.questions is not None:
+        from pipeline.errors import UserError
+        from pipeline.timing import TimedQuestions
+
+        beside = next(filter(_has_tokenizer, plan.files.values()), None)
+        if beside is None:
+            raise ValueError(
+                "--questions needs a tokenizer: name a file with its model.json beside it, or a "
+                "Hugging Face folder"
+            )
+        try:
+            return TimedQuestions(
+                plan.questions, beside, count=count, longest=longest, seed=plan.seed
+            )
+        except UserError as error:
+            raise ValueError(str(error)) from error
+    if isinstance(plan.lengths, str):
+        source, tokens = plan.lengths, squad_lengths(count, longest, plan.seed)
+    elif max(plan.lengths) > longest:
+        raise ValueError(
+            f"--lengths {max(plan.lengths)}: the files, or --pad-to, take at most {longest}"
+        )
+    else:
+        source, tokens = "given", given_lengths(count, plan.lengths, plan.seed)
+    vocabulary = min(vocabulary_size(path) or FEWEST_PIECES for path in plan.files.values())
+    return RandomWindows(source, tokens, vocabulary=vocabulary, pad_to=longest, seed=plan.seed)
+
+
+def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) -> ColdStart:
+    """Load, first run and memory of a file in fresh processes; the same with a weight cache."""
+    command = [sys.executable, "-m", "converters.probe", str(path), "--threads", str(threads)]
+    for length in lengths:
+        command += ["--length", str(length)]
+    plain = memory.probe_median(command, plan.probes)
+    if not plan.weight_cache or path.suffix != ".tflite":
+        return plain, None
+    with tempfile.TemporaryDirectory(prefix="weight-cache-") as folder:
+        command += ["--weight-cache", str(Path(folder) / "cache")]
+        memory.probe(command)  # makes the cache; an app does that once, after its installation
+        return plain, memory.probe_median(command, plan.probes)
+
+
+def _describe(name: str, path: Path) -> File:
+    """Size, checksum and parts of a file; of a folder, the bytes of all that is in it."""
+    every = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    whole = sum(each.stat().st_size for each in every)
+    weights = stored(path)
+    return {
+        "name": name,
+        "path": short(path),
+        "bytes": whole,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        "parts": None if weights is None else size.split([size.Weight(*w) for w in weights], whole),
+        "exact_match": None,
+        "f1": None,
+    }
+
+
+def _has_tokenizer(path: Path) -> bool:
+    """Whether `pipeline.ask` finds a tokenizer: in a folder, or beside an exported file."""
+    beside = path.parent if path.suffix in SUFFIXES else path
+    names = ("model.json",) if path.suffix in SUFFIXES else ("tokenizer.json", "vocab.txt")
+    return any((beside / name).is_file() for name in names)
+
+
+def named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Files by their names, or by as much of their paths as tells them apart.
+
+    Raises:
+        ValueError: no file, or one named twice.
+    """
+    every = [path.absolute() for path in paths]
+    if not every or len(set(every)) < len(every):
+        raise ValueError("name at least one FILE, or --build, and no file twice")
+    for depth in range(1, max(len(path.parts) for path in every) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in every]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(names, paths, strict=True))
+
+
+def built(folder: Path) -> tuple[list[Path], str]:
+    """The files of a build, its teacher's first, and the questions that it was scored on.
+
+    Raises:
+        ValueError: no build lies there.
+    """
+    try:
+        report = json.loads((folder / "report.json").read_text("utf-8"))
+        questions = str(report["config"]["data"]["eval_file"])
+        files = [folder / file["path"] for file in report["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"--build {folder}: no report.json of a build there; build it, or name files"
+        ) from error
+    timed = [path for path in files if path.suffix != ".mlpackage" or sys.platform == "darwin"]
+    suffixes = dict.fromkeys(path.suffix for path in timed)
+    teachers = (folder / "stages" / "baseline" / f"teacher-fp32{suffix}" for suffix in suffixes)
+    return [*(path for path in teachers if path.exists()), *timed], questions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        given = _parser().parse_args(arguments)
+        files, questions = built(given.build) if given.build else ([], None)
+        lengths = _lengths(given.lengths)
+        if given.questions is not None or lengths is not None:
+            questions = given.questions
+        plan = Plan(
+            files=named([*files, *given.file]),
+            threads=tuple(dict.fromkeys(given.threads)),
+            pad_to=given.pad_to,
+            lengths=lengths or "squad",
+            questions=questions,
+            least_queries=QUICK_QUERIES if given.quick else given.queries,
+            least_seconds=0.0 if given.quick else given.seconds,
+            probes=1 if given.quick else PROBES,
+            seed=given.seed,
+            weight_cache=given.weight_cache,
+        )
+        out = given.out or (given.build or Path()) / "benchmark.json"
+        found = run(
+            plan, shlex.join(["python", "-m", "benchmarks.run", *_hidden(arguments)]), _tell
+        )
+        text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
+        whole_file.write((text + "\n").encode(), out)
+    except (ValueError, ConversionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (ChildProcessError, TimeoutError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(show(found))
+    print(f"\nsamples and machine: {out}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "file",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help="a .tflite or .onnx file, a .mlpackage on macOS, or a Hugging Face folder; the others "
+        "are compared with the first",
+    )
+    add("--build", type=Path, help="a build folder: its teacher, its files, its questions")
+    add("--questions", help="`embedded`, a SQuAD file or a hub data set: asked, and scored")
+    add(
+        "--lengths",
+        nargs="+",
+        help="token lengths of random windows: `squad` draws them as SQuAD's dev set has them "
+        "(default without questions), or numbers, each as often as the others",
+    )
+    add("--threads", type=_count, nargs="+", default=[1], help="of the runtime, one after another")
+    add("--pad-to", type=_count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
+    add("--queries", type=_count, default=latency.VALID_QUERIES, help="at least, of each file")
+    add("--seconds", type=_seconds, default=latency.VALID_SECONDS, help="at least, in all")
+    add("--quick", action="store_true", help="a handful of queries, marked as not valid")
+    add("--seed", type=int, default=0, help="of lengths, questions and order")
+    add("--weight-cache", action="store_true", help="start with XNNPACK's weight cache as well")
+    add("--out", type=Path, help="JSON to write (default: benchmark.json, in the build's folder)")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
+    return value
+
+
+def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
+    """`--lengths` as `Plan.lengths` has it."""
+    if given is None:
+        return None
+    if list(given) == ["squad"]:
+        return "squad"
+    if not all(text.isdecimal() and int(text) for text in given):
+        raise ValueError(f"--lengths {' '.join(given)}: give squad, or numbers of at least 1")
+    return tuple(map(int, given))
+
+
+def _hidden(arguments: Sequence[str]) -> list[str]:
+    """The arguments without this machine's folders."""
+    return [short(Path(text)) if "/" in text else text for text in arguments]
+
+
+def _tell(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several files on the same queries, with one number of threads: what a benchmark's runs hold.
+
+Files are opened, and cold starts made, by functions that are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import latency
+from benchmarks.memory import Probe
+from benchmarks.queries import Asked, Model
+from benchmarks.schema import NATURAL, PADDED, Around, Lengths, Run
+
+METHOD = (
+    "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
+    "in one process{around}; load, first run and memory in processes of their own"
+)
+AROUND = "; times are inference alone, tokenizing and decoding are told apart"
+
+# What a build's report tells of a cold start.
+IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")
+
+KINDS: tuple[Lengths, Lengths] = (NATURAL, PADDED)
+
+# A cold start of a file, and one with its weights cached, where that was measured.
+ColdStart = tuple[Probe, Probe | None]
+
+
+def session(
+    files: Mapping[str, Path],
+    asked: Asked,
+    *,
+    threads: int,
+    pad_to: int,
+    open_file: Callable[[Path, int], Model],
+    cold_start: Callable[[Path, int], ColdStart],
+    least_queries: int = latency.VALID_QUERIES,
+    least_seconds: float = latency.VALID_SECONDS,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Run:
+    """Ask every file at its queries' own lengths and padded, then start each one cold.
+
+    Args:
+        files: by the name that the report gives them; the first is the reference of ratios.
+        asked: the queries.
+        threads: of the runtime.
+        pad_to: length of padded inputs.
+        open_file: opens a file with so many threads; called twice a file, for a graph that is
+            resized all the time and one that never is.
+        cold_start: starts a file with so many threads in a process of its own.
+        least_queries: asked of each file, in each of the two ways.
+        least_seconds: that all of them take together.
+        seed: of the order.
+        tell: called with a line of progress now and then.
+    """
+    keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
+    stream = latency.stream(
+        {
+            key: asked.subject(
+                key, open_file(files[name], threads), pad_to if kind == PADDED else None
+            )
+            for key, (name, kind) in keys.items()
+        },
+        asked.queries,
+        seed=seed,
+        least_queries=least_queries,
+        least_seconds=least_seconds,
+        progress=lambda done, seconds: tell(f"threads {threads}: {done} queries, {seconds:.0f} s"),
+    )
+    samples: dict[str, dict[Lengths, list[float]]] = {name: {} for name in files}
+    around: dict[str, dict[Lengths, Around]] = {}
+    for key, (name, kind) in keys.items():
+        phases = asked.phases(key, stream.queries)
+        samples[name][kind] = phases["infer"] if phases else stream.samples[key]
+        if phases:
+            around.setdefault(name, {})[kind] = _around(phases, stream.rounds)
+    starts: dict[str, ColdStart] = {}
+    for name, path in files.items():
+        tell(f"threads {threads}: cold starts of {name}")
+        starts[name] = cold_start(path, threads)
+    method = METHOD.format(
+        query="question" if around else "window of random tokens",
+        around=AROUND if around else "",
+    )
+    why = stream.too_short
+    flat = {f"{name} {kind}": samples[name][kind] for name, kind in keys.values()}
+    return {
+        "threads": threads,
+        "seconds": round(stream.seconds, 3),
+        "too_short": why,
+        "latency": {
+            "method": f"NOT VALID ({why}): {method}" if why else method,
+            "threads": threads,
+            "queries": len(asked.queries),
+            "rounds": stream.rounds,
+            "padded_length": pad_to,
+            "mean_tokens": sum(asked.tokens) / len(asked.tokens),
+            "busy": latency.busy(flat, rounds=stream.rounds),
+            "subjects": {
+                name: {
+                    "path": short(path),
+                    **{
+                        kind: asdict(latency.summarize(times, rounds=stream.rounds))
+                        for kind, times in samples[name].items()
+                    },
+                    **{figure: getattr(starts[name][0], figure) for figure in IN_LATENCY},
+                }
+                for name, path in files.items()
+            },
+            "ratios": _ratios(samples, stream.rounds, seed),
+            "samples_ms": {
+                name: {kind: _rounded(times) for kind, times in each.items()}
+                for name, each in samples.items()
+            },
+        },
+        "around": around,
+        "memory": {name: _memory(plain) for name, (plain, _) in starts.items()},
+        "weight_cache": {name: _memory(one) if one else None for name, (_, one) in starts.items()},
+    }
+
+
+def _ratios(
+    samples: Mapping[str, Mapping[Lengths, Sequence[float]]], rounds: int, seed: int
+) -> list[dict[str, Any]]:
+    """Every file against the first one, and each at its own lengths against itself padded."""
+    first, *others = samples
+    ways: tuple[tuple[Lengths, Lengths], ...] = (
+        (NATURAL, PADDED),
+        (NATURAL, NATURAL),
+        (PADDED, PADDED),
+    )
+    pairs = [(name, first, mine, theirs) for name in others for mine, theirs in ways]
+    pairs += [(name, name, NATURAL, PADDED) for name in samples]
+    found = []
+    for faster, slower, mine, theirs in pairs:
+        ratio, low, high = latency.ratio(
+            samples[slower][theirs], samples[faster][mine], seed, rounds=rounds
+        )
+        found.append(
+            {
+                "faster": faster,
+                "slower": slower,
+                "faster_lengths": mine,
+                "slower_lengths": theirs,
+                "ratio": ratio,
+                "low": low,
+                "high": high,
+            }
+        )
+    return found
+
+
+def _around(phases: Mapping[str, Sequence[float]], rounds: int) -> Around:
+    """What the work around the model took."""
+    tokenize, decode = phases["tokenize"], phases["decode"]
+    outside = sum(tokenize) + sum(decode)
+    return {
+        "tokenize": asdict(latency.summarize(tokenize, rounds=rounds)),
+        "decode": asdict(latency.summarize(decode, rounds=rounds)),
+        "share_percent": 100 * outside / (outside + sum(phases["infer"])),
+        "samples_ms": {"tokenize": _rounded(tokenize), "decode": _rounded(decode)},
+    }
+
+
+def _memory(start: Probe) -> Any:
+    return asdict(start)
+
+
+def short(path: Path) -> str:
+    """The last two parts of a path: enough to know a file by, nothing of whose machine it is."""
+    return "/".join(path.absolute().parts[-2:])
+
+
+def _rounded(samples: Sequence[float]) -> list[float]:
+    return [round(sample, 4) for sample in samples]

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Regressions: found where they are, not where noise is, and bad input is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import compare
+
+ROUNDS, QUERIES = 3, 200
+TOKENS = [int(n) for n in np.random.default_rng(0).integers(50, 300, QUERIES)]
+START = {
+    "load_ms": 20.0,
+    "first_ms": 10.0,
+    "peak_rss_bytes": 150_000_000,
+    "empty_rss_bytes": 50_000_000,
+    "private_bytes": 90_000_000,
+    "file_backed_bytes": 60_000_000,
+    "empty_private_bytes": 20_000_000,
+    "empty_file_backed_bytes": 30_000_000,
+}
+
+
+def samples(factor: float, noise: float, seed: int) -> list[float]:
+    """Round-major times that grow with the tokens."""
+    generator = np.random.default_rng(seed)
+    times = np.tile(np.asarray(TOKENS) * 0.05 * factor, ROUNDS)
+    return [float(t) for t in times * np.exp(generator.normal(0, noise, times.size))]
+
+
+def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[str, Any]:
+    """A benchmark of one file, `factor` times as slow as usual."""
+    timed = {
+        "threads": 1,
+        "rounds": ROUNDS,
+        "padded_length": 384,
+        "subjects": {"student.tflite": {**START, "path": "a/student.tflite"}},
+        "samples_ms": {
+            "student.tflite": {
+                "natural": samples(factor, noise, seed),
+                "padded": samples(2.0, noise, seed + 1),
+            }
+        },
+    }
+    return {
+        "kind": "benchmark",
+        "schema_version": 1,
+        "warnings": [],
+        "machine": {"cpu": "Example"},
+        "queries": {"source": "squad", "sha256": None, "tokens": TOKENS},
+        "files": [
+            {
+                "name": "student.tflite",
+                "bytes": 1000,
+                "parts": {"embeddings": 600, "rest": 400},
+                "exact_match": 70.0,
+                "f1": 80.0,
+            }
+        ],
+        "runs": [
+            {
+                "threads": 1,
+                "too_short": None,
+                "latency": timed,
+                "memory": {"student.tflite": dict(START)},
+                "weight_cache": {"student.tflite": dict(START)},
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def held(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, list[str], str]]:
+    """Compares two documents: exit code, lines with a verdict, everything printed."""
+
+    def call(old: Any, new: Any, *flags: str) -> tuple[int, list[str], str]:
+        paths = [tmp_path / "old.json", tmp_path / "new.json"]
+        for path, value in zip(paths, (old, new), strict=True):
+            path.write_text(value if isinstance(value, str) else json.dumps(value))
+        code = compare.main([*map(str, paths), *flags])
+        printed = "".join(capsys.readouterr())
+        worse = [line for line in printed.splitlines() if line.endswith("WORSE")]
+        return code, worse, printed
+
+    return call
+
+
+def test_the_same_is_no_regression(held: Any) -> None:
+    code, worse, printed = held(document(), document(seed=9))
+    assert (code, worse) == (0, [])
+    assert "nothing became worse by more than 5 %" in printed
+    assert "caution" not in printed
+
+
+def test_a_slower_file_is_a_regression_with_its_interval(held: Any) -> None:
+    code, worse, printed = held(document(), document(factor=1.08, seed=9))
+    assert code == 1 and len(worse) == 1
+    assert worse[0].split()[:5] == ["mean", "ms", "1", "student.tflite", "natural"]
+    low, high = (float(worse[0].split()[place]) for place in (-4, -2))
+    # 200 queries, 3 rounds, 2 % noise on both sides: half an interval is about 0.3
+    assert low < 8.0 < high and high - low < 1.5
+    assert "1 became worse" in printed
+
+
+def test_a_faster_file_is_better(held: Any) -> None:
+    code, _, printed = held(document(), document(factor=0.5, seed=9))
+    assert code == 0 and "better" in printed
+
+
+def test_the_threshold_decides(held: Any) -> None:
+    slower = document(factor=1.08, seed=9)
+    assert held(document(), slower, "--threshold", "10")[0] == 0
+    assert held(document(), slower, "--threshold", "0")[0] == 1
+
+
+def test_growth_that_noise_explains_is_unclear(held: Any) -> None:
+    old, new = document(noise=2.0, seed=1), document(factor=1.3, noise=2.0, seed=2)
+    code, _, printed = held(old, new)
+    assert code == 0 and "unclear" in printed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("files", 0, "bytes"), 1100, "bytes"),
+        (("files", 0, "parts"), {"embeddings": 700, "rest": 400}, "bytes, embeddings"),
+        (("files", 0, "f1"), 75.0, "F1 %"),
+        (("files", 0, "exact_match"), 60.0, "EM %"),
+        (
+            ("runs", 0, "memory", "student.tflite", "peak_rss_bytes"),
+            170_000_000,
+            "peak bytes",
+        ),
+        (
+            ("runs", 0, "weight_cache", "student.tflite", "private_bytes"),
+            99_000_000,
+            "private bytes",
+        ),
+    ],
+)
+def test_size_memory_and_accuracy_are_judged(
+    held: Any, path: tuple[Any, ...], value: Any, said: str
+) -> None:
+    new = copy.deepcopy(document())
+    place: Any = new
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    code, worse, _ = held(document(), new)
+    assert code == 1 and len(worse) == 1 and worse[0].startswith(said)
+    assert held(new, document())[0] == 0  # and the other way round it is better
+
+
+def test_noisy_starts_are_told_and_not_judged(held: Any) -> None:
+    new = document()
+    new["runs"][0]["memory"]["student.tflite"]["load_ms"] = 200.0
+    code, worse, printed = held(document(), new)
+    assert (code, worse) == (0, []) and "+900.0" in printed
+
+
+def test_short_runs_other_machines_and_other_queries_are_told(held: Any) -> None:
+    new = document()
+    new["machine"]["cpu"] = "Other"
+    new["warnings"] = ["the machine was busy"]
+    new["queries"]["tokens"] = [1, *TOKENS[1:]]
+    new["runs"][0]["too_short"] = "16 queries"
+    code, _, printed = held(document(), new)
+    assert code == 0
+    for said in ("Example before, Other now", "NEW: the machine was busy", "other queries"):
+        assert said in printed
+    assert "NEW: NOT VALID with 1 threads: 16 queries" in printed
+    assert printed.rstrip().endswith("(NOT VALID)")
+
+
+def test_other_queries_widen_the_interval() -> None:
+    def half_width(queries: Any) -> float:
+        place = ("mean ms", 1, "a", "natural")
+        old = compare.Measured({place: samples(1, 0.02, 1)[:QUERIES]}, queries=[1])
+        new = compare.Measured({place: samples(1, 0.02, 2)[:QUERIES]}, queries=queries)
+        (change,) = compare.compare(old, new, 5)
+        assert change.low is not None and change.high is not None
+        return change.high - change.low
+
+    assert half_width([2]) > 5 * half_width([1])
+
+
+def test_a_file_that_is_gone_is_told(held: Any) -> None:
+    old = document()
+    timed = old["runs"][0]["latency"]
+    timed["samples_ms"]["other.onnx"] = timed["samples_ms"]["student.tflite"]
+    code, _, printed = held(old, document())
+    assert code == 0 and "not in NEW: other.onnx" in printed
+
+
+def test_reports_of_builds_are_compared_too(held: Any) -> None:
+    def report(factor: float) -> dict[str, Any]:
+        one = document(factor)
+        latency = {**one["runs"][0]["latency"], "busy": None, "mean_tokens": 150.0}
+        files = [{k: v for k, v in file.items() if k != "parts"} for file in one["files"]]
+        data = {"eval": {"sha256": "0"}}
+        return {"data": data, "latency": latency, "files": files, "machine": {"cpu": "Example"}}
+
+    assert held(report(1.0), report(1.0))[0] == 0
+    assert held(report(1.0), report(1.2))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("", "cannot read"),
+        ("[]", "is no benchmark"),
+        ("{}", "is no benchmark and no report.json with one (KeyError: 'data')"),
+        ('{"kind": "benchmark", "schema_version": 7}', "schema 7, and this version reads 1"),
+        ('{"data": {"eval": {"sha256": "0"}}, "latency": null}', "is no benchmark"),
+    ],
+)
+def test_bad_input_is_refused(held: Any, new: str, said: str) -> None:
+    code, _, printed = held(document(), new)
+    assert code == 2 and said in printed and printed.count("\n") == 1
+
+
+def test_samples_that_are_no_whole_rounds_are_refused(held: Any) -> None:
+    new = document()
+    new["runs"][0]["latency"]["samples_ms"]["student.tflite"]["natural"].pop()
+    assert held(document(), new)[0] == 2
+
+
+def test_nothing_in_common_is_refused(held: Any) -> None:
+    new = document()
+    new["runs"][0]["latency"]["threads"] = 2
+    code, _, printed = held(document(), new)
+    assert code == 2 and "no file was timed in both" in printed
+
+
+def test_missing_files_and_thresholds_are_refused(tmp_path: Path) -> None:
+    assert compare.main([str(tmp_path / "no.json"), str(tmp_path / "no.json")]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        compare.main(["a", "b", "--threshold", "-1"])
+    assert stopped.value.code == 2
