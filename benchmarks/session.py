@@ -27,6 +27,19 @@ IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")
 
 KINDS: tuple[Lengths, Lengths] = (NATURAL, PADDED)
 
+# How a file is compared with another: its own lengths, and the other's.
+WAYS: tuple[tuple[Lengths, Lengths], ...] = (
+    (NATURAL, PADDED),
+    (NATURAL, NATURAL),
+    (PADDED, PADDED),
+)
+
+# Milliseconds of a file's queries, by its name.
+Samples = Mapping[str, Mapping[Lengths, Sequence[float]]]
+
+# Faster and slower file, and their lengths.
+Pair = tuple[str, str, Lengths, Lengths]
+
 # A cold start of a file, and one with its weights cached, where that was measured.
 ColdStart = tuple[Probe, Probe | None]
 
@@ -103,21 +116,11 @@ def session(
             "mean_tokens": sum(asked.tokens) / len(asked.tokens),
             "busy": latency.busy(flat, rounds=stream.rounds),
             "subjects": {
-                name: {
-                    "path": short(path),
-                    **{
-                        kind: asdict(latency.summarize(times, rounds=stream.rounds))
-                        for kind, times in samples[name].items()
-                    },
-                    **{figure: getattr(starts[name][0], figure) for figure in IN_LATENCY},
-                }
+                name: subject(path, samples[name], starts[name][0], rounds=stream.rounds)
                 for name, path in files.items()
             },
-            "ratios": _ratios(samples, stream.rounds, seed),
-            "samples_ms": {
-                name: {kind: _rounded(times) for kind, times in each.items()}
-                for name, each in samples.items()
-            },
+            "ratios": ratios(samples, _pairs(list(files)), rounds=stream.rounds, seed=seed),
+            "samples_ms": rounded(samples),
         },
         "around": around,
         "memory": {name: _memory(plain) for name, (plain, _) in starts.items()},
@@ -125,18 +128,28 @@ def session(
     }
 
 
-def _ratios(
-    samples: Mapping[str, Mapping[Lengths, Sequence[float]]], rounds: int, seed: int
-) -> list[dict[str, Any]]:
+def _pairs(names: Sequence[str]) -> list[Pair]:
     """Every file against the first one, and each at its own lengths against itself padded."""
-    first, *others = samples
-    ways: tuple[tuple[Lengths, Lengths], ...] = (
-        (NATURAL, PADDED),
-        (NATURAL, NATURAL),
-        (PADDED, PADDED),
-    )
-    pairs = [(name, first, mine, theirs) for name in others for mine, theirs in ways]
-    pairs += [(name, name, NATURAL, PADDED) for name in samples]
+    first, *others = names
+    pairs: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
+    return pairs + [(name, name, NATURAL, PADDED) for name in names]
+
+
+def subject(
+    path: Path, times: Mapping[Lengths, Sequence[float]], start: Probe, *, rounds: int
+) -> dict[str, Any]:
+    """What a report tells of one file: milliseconds at its own lengths and padded, cold start."""
+    return {
+        "path": short(path),
+        **{kind: asdict(latency.summarize(each, rounds=rounds)) for kind, each in times.items()},
+        **{figure: getattr(start, figure) for figure in IN_LATENCY},
+    }
+
+
+def ratios(
+    samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int
+) -> list[dict[str, Any]]:
+    """How many times faster one of each pair is, in mean time with its interval."""
     found = []
     for faster, slower, mine, theirs in pairs:
         ratio, low, high = latency.ratio(
@@ -175,6 +188,14 @@ def _memory(start: Probe) -> Any:
 def short(path: Path) -> str:
     """The last two parts of a path: enough to know a file by, nothing of whose machine it is."""
     return "/".join(path.absolute().parts[-2:])
+
+
+def rounded(samples: Samples) -> dict[str, dict[Lengths, list[float]]]:
+    """Raw samples as a report keeps them."""
+    return {
+        name: {kind: _rounded(times) for kind, times in each.items()}
+        for name, each in samples.items()
+    }
 
 
 def _rounded(samples: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from pipeline import markdown
-from pipeline.artifacts import MANIFEST, discard, replacing
+from pipeline.artifacts import MANIFEST, discard, replacing, write_text
 from pipeline.data.squad import EMBEDDED
 from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
@@ -100,10 +100,10 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
             for name in _files(report):
                 _link(out / name, aside / name)
             attributes = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in LARGE]
-            _write(aside / ".gitattributes", "\n".join(attributes) + "\n")
-            _write(aside / "README.md", text)
+            write_text(aside / ".gitattributes", "\n".join(attributes) + "\n")
+            write_text(aside / "README.md", text)
             write_reports(dict(report), aside)
-    _write(card, text)
+    write_text(card, text)
     return folder if folder.is_dir() else None
 
 
@@ -374,13 +374,6 @@ def _portable(command: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, and never into one that has a second name."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import html
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
+from pipeline.artifacts import write_text
 from pipeline.report_headline import Fact, headline, headline_file
 from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate
@@ -55,7 +55,7 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        _replace(folder / name, text)
+        write_text(folder / name, text)
 
 
 def print_table(report: dict[str, Any], console: Console) -> None:
@@ -162,16 +162,6 @@ def _subtitle(report: Report) -> str:
         f"Build report · preset {report['preset']} · {report['created']} · "
         f"version {report['tool_version']}"
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -144,21 +144,22 @@ def benchmark(
 ) -> Facts:
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
     from benchmarks import latency, memory
+    from benchmarks.schema import Lengths
+    from benchmarks.session import KINDS, WAYS, ratios, rounded, subject
     from converters.runtimes import open_predictor
     from pipeline import targets
     from pipeline import teacher as teachers
     from pipeline.artifacts import write_json
     from pipeline.evaluate import Answerer
-    from pipeline.report_schema import Subject
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
-    pairs: list[tuple[str, str]] = []
+    compared: list[tuple[str, str]] = []
     subjects: dict[str, Path] = {}
     for path in files:
         if targets.can_be_timed(targets.target_of(path)):
             against = baseline / f"teacher-fp32{path.suffix}"
-            pairs.append((against.name, path.name))
+            compared.append((path.name, against.name))
             subjects |= {against.name: against, path.name: path}
     tokenizer = teachers.load_tokenizer(student)
     step = max(1, len(evaluation.questions) // settings.queries)
@@ -178,49 +179,16 @@ def benchmark(
             seed=build.seed,
             progress=bar,
         )
-    found: dict[str, Any] = {}
+    times: dict[str, dict[Lengths, list[float]]] = {
+        name: {kind: list(samples[f"{name} {kind}"]) for kind in KINDS} for name in subjects
+    }
+    found = {}
     for name, path in subjects.items():
-        command = [
-            sys.executable,
-            "-m",
-            "converters.probe",
-            str(path),
-            "--threads",
-            str(settings.threads),
-        ]
-        command += ["--length", str(build.data.max_length)]
-        found[name] = {
-            "path": f"{path.parent.name}/{path.name}",
-            **{
-                kind: asdict(latency.summarize(samples[f"{name} {kind}"], rounds=settings.rounds))
-                for kind in ("natural", "padded")
-            },
-            **{
-                figure: value
-                for figure, value in asdict(memory.probe_median(command, runs=3)).items()
-                if figure in Subject.__annotations__
-            },
-        }
-    ratios = []
-    for slower, faster in pairs:
-        for mine, theirs in (("natural", "padded"), ("natural", "natural"), ("padded", "padded")):
-            value, low, high = latency.ratio(
-                samples[f"{slower} {theirs}"],
-                samples[f"{faster} {mine}"],
-                build.seed,
-                rounds=settings.rounds,
-            )
-            ratios.append(
-                {
-                    "faster": faster,
-                    "slower": slower,
-                    "faster_lengths": mine,
-                    "slower_lengths": theirs,
-                    "ratio": value,
-                    "low": low,
-                    "high": high,
-                }
-            )
+        command = [sys.executable, "-m", "converters.probe", str(path)]
+        command += ["--threads", str(settings.threads), "--length", str(build.data.max_length)]
+        start = memory.probe_median(command, runs=3)
+        found[name] = subject(path, times[name], start, rounds=settings.rounds)
+    pairs = [(path, against, mine, theirs) for path, against in compared for mine, theirs in WAYS]
     write_json(
         folder / "latency.json",
         {
@@ -232,14 +200,8 @@ def benchmark(
             "mean_tokens": sum(len(w.ids) for w in queries) / len(queries),
             "busy": latency.busy(samples, rounds=settings.rounds),
             "subjects": found,
-            "ratios": ratios,
-            "samples_ms": {
-                name: {
-                    kind: [round(s, 4) for s in samples[f"{name} {kind}"]]
-                    for kind in ("natural", "padded")
-                }
-                for name in subjects
-            },
+            "ratios": ratios(times, pairs, rounds=settings.rounds, seed=build.seed),
+            "samples_ms": rounded(times),
         },
     )
     return {"queries": len(queries)}
