@@ -135,6 +135,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         "valid": all(one["too_short"] is None for one in runs),
         "warnings": list(dict.fromkeys(warnings)),
         "machine": before,
+        "device": None,
         "load_average_after": machine.describe()["load_average"],
         "other_work_cores": None if others is None else round(others, 3),
         "versions": machine.versions(REPORTED),
@@ -147,6 +148,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         },
         "files": files,
         "runs": runs,
+        "profiles": [],
     }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark's JSON holds. `python -m benchmarks.run` writes it, `compare` reads it.
+"""What a benchmark's JSON holds: of `benchmarks.run`, `benchmarks.android` and the Android app.
 
 Every key is there; what was not measured is null. The unit is in the name; samples are milliseconds
 in the order of the queries, round after round.
@@ -90,8 +90,77 @@ class Run(TypedDict):
     weight_cache: dict[str, Memory | None]
 
 
+class State(TypedDict):
+    """A phone at one moment; null is what it does not tell.
+
+    `thermal_status` is Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6
+    shutdown. `clocks_khz` has the current frequency of each core, in their order.
+    """
+
+    battery_percent: float | None
+    battery_celsius: float | None
+    charging: bool | None
+    thermal_status: int | None
+    clocks_khz: list[int] | None
+
+
+class Device(TypedDict):
+    """The phone that was measured; nothing that tells one phone from another of its model.
+
+    `runtime` is what ran the files, with its version; `app_version` is null where no app did.
+    """
+
+    manufacturer: str
+    model: str
+    soc: str | None
+    android: str
+    api: int
+    abis: list[str]
+    runtime: str
+    app_version: str | None
+    before: State
+    after: State
+
+
+class Operator(TypedDict):
+    """One kind of operator in a profile: how often it ran, and its share of the time."""
+
+    name: str
+    count: int
+    average_ms: float
+    percent: float
+
+
+class Profile(TypedDict):
+    """What LiteRT's `benchmark_model` tells of one file at one length; null is what it did not.
+
+    `failed` says in one line why there are no figures; null where there are. `delegate` is "cpu"
+    (XNNPACK), "gpu" or "nnapi".
+    """
+
+    file: str
+    delegate: str
+    threads: int
+    length: int
+    failed: str | None
+    runs: int | None
+    init_ms: float | None
+    first_ms: float | None
+    warmup_ms: float | None
+    average_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    peak_memory_bytes: int | None
+    operators: list[Operator] | None
+
+
 class Benchmark(TypedDict):
-    """The whole document; `valid` says whether every run's figures are."""
+    """The whole document; `valid` says whether every run's figures are.
+
+    `machine` is what `benchmarks.machine.describe` tells, on a phone too (null what it does not
+    tell). `device` is null but for phones, `profiles` empty but for `benchmarks.android`.
+    """
 
     kind: Literal["benchmark"]
     schema_version: Literal[1]
@@ -101,9 +170,11 @@ class Benchmark(TypedDict):
     valid: bool
     warnings: list[str]
     machine: dict[str, Any]
-    load_average_after: list[float]
+    device: Device | None
+    load_average_after: list[float] | None
     other_work_cores: float | None
     versions: dict[str, str | None]
     queries: Queries
     files: list[File]
     runs: list[Run]
+    profiles: list[Profile]
