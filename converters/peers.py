@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files that a user of other tools would make from the same model: what ours are held against.
 
-    python -m converters.peers build/embedded/student peers/
-
-writes, from a Hugging Face folder:
-
     onnxruntime-fp32.onnx  torch.onnx.export, both dimensions open
     onnxruntime-int8.onnx  the same through onnxruntime.quantization.quantize_dynamic
     executorch-fp32.pte    torch.export, lowered to XNNPACK, any length
@@ -18,16 +14,8 @@ fast as one of that length.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import importlib.util
-import json
-import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,81 +32,36 @@ FILES = (
     *("executorch-fp32.pte", "executorch-int8.pte"),
 )
 
-# Tells what the files were made of; written last.
-MANIFEST = "peers.json"
+# What makes the files; another release makes others.
+PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "executorch")
 
-# What makes them, and must be there; another release makes other files.
-_PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "executorch")
-
-# Traced with two rows and more tokens than one: a dimension of 1 would be taken for a constant.
+# More tokens than one: a dimension of 1 would be taken for a constant.
 _TRACED = 8
 
 
-def peers(model: Path, folder: Path) -> list[Path]:
-    """Make the files of `FILES` from a model, or keep those that were made from the same one.
+def export_peers(model: Path, folder: Path) -> None:
+    """Write `FILES`, and the model's config.json beside them as exporters do.
 
     Args:
         model: a Hugging Face folder with a question answering model in safetensors.
-        folder: where to; made if it is missing, all of it or nothing.
-
-    Returns:
-        The paths of the files, in the order of `FILES`.
+        folder: where to; it exists.
 
     Raises:
-        ConversionError: no such model, a package is missing, or `folder` holds something else.
+        ConversionError: no such model, or a package is missing.
     """
-    if kept := made_before(model, folder):
-        return kept
-    if folder.exists() and not (folder / MANIFEST).is_file():
-        raise ConversionError(f"{folder} has no {MANIFEST}, it is not ours: move it away")
-    if absent := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
+    if absent := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise ConversionError(
-            f"peers need {', '.join(absent)}, which is not installed: "
+            f"peers need {', '.join(absent)}, not installed here: "
             'pip install "distilbert-mobile[peers]"'
         )
     loaded = _load(model)
-    with _whole_folder(folder) as making:
-        fp32, int8, *programs = (making / name for name in FILES)
-        with quiet():
-            _export_onnx(loaded, fp32)
-            _quantize_onnx(fp32, int8)
-            for path, lower in zip(programs, (_exported, _quantized), strict=True):
-                path.write_bytes(_lowered(lower(_Plain(loaded), loaded)))
-        # As exporters leave it beside the file; its predictor reads the largest length there.
-        shutil.copy(model / "config.json", making)
-        text = json.dumps(_origin(model) | {"files": _sizes(making)}, indent=1)
-        (making / MANIFEST).write_text(text + "\n", "utf-8")
-    return [folder / name for name in FILES]
-
-
-def made_before(model: Path, folder: Path) -> list[Path]:
-    """The files in `folder` if they are whole and were made from `model` by these packages."""
-    try:
-        told = json.loads((folder / MANIFEST).read_text("utf-8"))
-        whole = told == _origin(model) | {"files": _sizes(folder)}
-    except (OSError, ValueError):
-        return []
-    return [folder / name for name in FILES] if whole else []
-
-
-def _origin(model: Path) -> dict[str, Any]:
-    """What decides the content of the files."""
-    content = hashlib.sha256()
-    for path in (model / "config.json", *sorted(model.glob("*.safetensors"))):
-        with path.open("rb") as file:
-            content.update(hashlib.file_digest(file, "sha256").digest())
-    return {"sha256": content.hexdigest(), "versions": {one: _version(one) for one in _PACKAGES}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {name: (folder / name).stat().st_size for name in FILES}
+    fp32, int8, *programs = (folder / name for name in FILES)
+    with quiet():
+        _export_onnx(loaded, fp32)
+        _quantize_onnx(fp32, int8)
+        for path, lower in zip(programs, (_exported, _quantized), strict=True):
+            path.write_bytes(_lowered(lower(_Plain(loaded), loaded)))
+    shutil.copy(model / "config.json", folder)  # where the largest length is read from
 
 
 def _load(model: Path) -> Any:
@@ -128,7 +71,7 @@ def _load(model: Path) -> Any:
     try:
         with quiet():
             loaded = AutoModelForQuestionAnswering.from_pretrained(
-                *(model,),
+                model,
                 local_files_only=True,
                 use_safetensors=True,
                 attn_implementation="eager",
@@ -139,12 +82,9 @@ def _load(model: Path) -> Any:
     return loaded.eval().requires_grad_(False)
 
 
-def _names(model: Any) -> tuple[str, ...]:
-    return HUGGING_FACE_INPUTS[: 3 if model.config.model_type == "bert" else 2]
-
-
 def _example(model: Any, rows: int) -> dict[str, Tensor]:
-    return {name: torch.ones(rows, _TRACED, dtype=torch.int64) for name in _names(model)}
+    names = HUGGING_FACE_INPUTS[: 3 if model.config.model_type == "bert" else 2]
+    return {name: torch.ones(rows, _TRACED, dtype=torch.int64) for name in names}
 
 
 def _export_onnx(model: Any, path: Path) -> None:
@@ -221,41 +161,3 @@ def _lowered(program: torch.export.ExportedProgram) -> bytes:
 
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     return bytes(lowered.to_executorch().buffer)
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` in the end, or vanishes after an error."""
-    making = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        making.mkdir(parents=True)
-        yield making
-        shutil.rmtree(folder, ignore_errors=True)
-        making.replace(folder)
-    except OSError as error:
-        raise ConversionError(f"cannot write {folder}: {error.strerror}; free or fix it") from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def main(arguments: list[str] | None = None, tell: Callable[[str], None] = print) -> int:
-    """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m converters.peers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", type=Path, help="a Hugging Face folder")
-    parser.add_argument("folder", type=Path, help="where to write the files")
-    given = parser.parse_args(arguments)
-    try:
-        for path in peers(given.model, given.folder):
-            tell(str(path))
-    except ConversionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
