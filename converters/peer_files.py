@@ -179,7 +179,9 @@ class ExecuTorchPredictor:
 
 def _set_threads(portable_lib: Any, threads: int) -> None:
     """Give ExecuTorch's pool so many threads, if it has another number."""
-    if portable_lib._threadpool_get_thread_count() == threads:
+    with quiet():  # the first call starts the pool, and tells what it reads of the processor
+        count = portable_lib._threadpool_get_thread_count()
+    if count == threads:
         return
     if open_ones := sorted(one.name for one in _executorch_programs):
         raise ConversionError(
