@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters import MASK_BIAS, ConversionError
+from converters import MASK_BIAS, OUTPUTS, ConversionError
 from converters.peer_files import HUGGING_FACE_INPUTS
 from converters.quiet import quiet
 from converters.runtimes import one_line
@@ -54,18 +54,20 @@ def export_peers(model: Path, folder: Path) -> None:
             f"peers need {', '.join(absent)}, not installed here: "
             'pip install "distilbert-mobile[peers]"'
         )
-    loaded = _load(model)
-    fp32, int8, *programs = (folder / name for name in FILES)
+    loaded = load(model)
+    onnx_fp32, onnx_int8, pte_fp32, pte_int8 = (folder / name for name in FILES)
     with quiet():
-        _export_onnx(loaded, fp32)
-        _quantize_onnx(fp32, int8)
-        for path, lower in zip(programs, (_exported, _quantized), strict=True):
-            path.write_bytes(_lowered(lower(_Plain(loaded), loaded)))
+        export_onnx(loaded, onnx_fp32, onnx_int8)
+        export_executorch(loaded, pte_fp32, pte_int8)
     shutil.copy(model / "config.json", folder)  # where the largest length is read from
 
 
-def _load(model: Path) -> Any:
-    """The model with written-out attention, float32, on the CPU."""
+def load(model: Path) -> Any:
+    """The model in a Hugging Face folder, with written-out attention, in float32 on the CPU.
+
+    Raises:
+        ConversionError: there is none.
+    """
     from transformers import AutoModelForQuestionAnswering
 
     try:
@@ -87,7 +89,10 @@ def _example(model: Any, rows: int) -> dict[str, Tensor]:
     return {name: torch.ones(rows, _TRACED, dtype=torch.int64) for name in names}
 
 
-def _export_onnx(model: Any, path: Path) -> None:
+def export_onnx(model: Any, fp32: Path, int8: Path) -> None:
+    """Write a loaded model as .onnx files for ONNX Runtime, for any number of rows and length."""
+    from onnxruntime.quantization import quantize_dynamic
+
     example = _example(model, 2)
     dims = {
         0: torch.export.Dim("batch"),
@@ -96,20 +101,22 @@ def _export_onnx(model: Any, path: Path) -> None:
     torch.onnx.export(
         model,
         kwargs=example,
-        f=str(path),
+        f=str(fp32),
         dynamo=True,
         dynamic_shapes=dict.fromkeys(example, dims),
         input_names=list(example),
-        output_names=["start_logits", "end_logits"],
+        output_names=OUTPUTS,
         external_data=False,
         verbose=False,
     )
+    quantize_dynamic(fp32, int8)
 
 
-def _quantize_onnx(source: Path, path: Path) -> None:
-    from onnxruntime.quantization import quantize_dynamic
-
-    quantize_dynamic(source, path)
+def export_executorch(model: Any, fp32: Path, int8: Path) -> None:
+    """Write a loaded model as .pte files for ExecuTorch with XNNPACK, one row of any length."""
+    graph = _Plain(model)
+    fp32.write_bytes(_lowered(_exported(graph, model)))
+    int8.write_bytes(_lowered(_quantized(graph, model)))
 
 
 class _Plain(nn.Module):
@@ -147,9 +154,7 @@ def _quantized(graph: nn.Module, model: Any) -> torch.export.ExportedProgram:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-    prepared = prepare_pt2e(
-        _exported(graph, model).module(), XNNPACKQuantizer().set_global(config)
-    )
+    prepared = prepare_pt2e(_exported(graph, model).module(), XNNPACKQuantizer().set_global(config))
     prepared(*_example(model, 1).values())
     return _exported(convert_pt2e(prepared), model)
 

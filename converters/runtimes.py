@@ -349,4 +349,5 @@ def checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> 
 
 
 def one_line(error: Exception) -> str:
+    """What an error says, without line breaks, or else its kind."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -155,10 +155,14 @@ def _kept(
         return {}
 
     try:
-        return Store(root, say=say).stage(
-            name, apart, settings=settings, inputs={}, folder=name
-        ).folder
+        return (
+            Store(root, say=say)
+            .stage(name, apart, settings=settings, inputs={}, folder=name)
+            .folder
+        )
     except BrokenProcessPool as error:
-        raise UserError(f"making {root / name} was killed: it needs up to 6 GB of memory") from error
+        raise UserError(
+            f"{root / name}: its maker was killed; it needs up to 6 GB of memory"
+        ) from error
     except OSError as error:
         raise UserError(f"cannot write {root / name}: {error.strerror or error}") from error
