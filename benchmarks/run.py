@@ -252,11 +252,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given = _parser().parse_args(arguments)
-        files, questions = built(given.build) if given.build else ([], None)
-        if given.base_size:
+        root, (files, questions) = given.build, ([], None)
+        if given.build:
+            files, questions = built(given.build)
+        elif given.base_size:
             files = base_size(given.base_size, say=_say)
+            root = files[0].parent
         files += given.file
-        others = rivals(given.build or given.base_size, files, _say) if given.peers else []
+        others = rivals(root, files, _say) if given.peers else []
         files = [path for path in files if path not in others] + others
         lengths = _lengths(given.lengths)
         if given.questions is not None or lengths is not None:

@@ -70,6 +70,8 @@ def load(model: Path) -> Any:
     """
     from transformers import AutoModelForQuestionAnswering
 
+    if not (model / "config.json").is_file():
+        raise ConversionError(f"{model} is no Hugging Face folder: it has no config.json")
     try:
         with quiet():
             loaded = AutoModelForQuestionAnswering.from_pretrained(
