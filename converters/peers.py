@@ -58,7 +58,8 @@ def export_peers(model: Path, folder: Path) -> None:
     onnx_fp32, onnx_int8, pte_fp32, pte_int8 = (folder / name for name in FILES)
     with quiet():
         export_onnx(loaded, onnx_fp32, onnx_int8)
-        export_executorch(loaded, pte_fp32, pte_int8)
+        export_executorch(loaded, pte_fp32, "fp32")
+        export_executorch(loaded, pte_int8, "int8")
     shutil.copy(model / "config.json", folder)  # where the largest length is read from
 
 
@@ -114,11 +115,13 @@ def export_onnx(model: Any, fp32: Path, int8: Path) -> None:
     quantize_dynamic(fp32, int8)
 
 
-def export_executorch(model: Any, fp32: Path, int8: Path) -> None:
-    """Write a loaded model as .pte files for ExecuTorch with XNNPACK, one row of any length."""
-    graph = _Plain(model)
-    fp32.write_bytes(_lowered(_exported(graph, model)))
-    int8.write_bytes(_lowered(_quantized(graph, model)))
+def export_executorch(model: Any, path: Path, precision: str) -> None:
+    """Write a loaded model as a .pte file for ExecuTorch with XNNPACK, one row of any length.
+
+    `precision` is "fp32" or "int8".
+    """
+    export = _quantized if precision == "int8" else _exported
+    path.write_bytes(lowered(export(_Plain(model), model)))
 
 
 class _Plain(nn.Module):
@@ -161,10 +164,10 @@ def _quantized(graph: nn.Module, model: Any) -> torch.export.ExportedProgram:
     return _exported(convert_pt2e(prepared), model)
 
 
-def _lowered(program: torch.export.ExportedProgram) -> bytes:
+def lowered(program: torch.export.ExportedProgram) -> bytes:
     """The bytes of a .pte file in which XNNPACK runs what it can."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    return bytes(lowered.to_executorch().buffer)
+    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    return bytes(edge.to_executorch().buffer)
