@@ -7,6 +7,7 @@ files of ExecuTorch. Both run as their runtime does by default.
 
 from __future__ import annotations
 
+import gc
 import json
 import weakref
 from collections.abc import Callable, Sequence
@@ -183,6 +184,7 @@ def _set_threads(portable_lib: Any, threads: int) -> None:
         count = portable_lib._threadpool_get_thread_count()
     if count == threads:
         return
+    gc.collect()  # programs in cycles are closed, but still there
     if open_ones := sorted(one.name for one in _executorch_programs):
         raise ConversionError(
             f"ExecuTorch has one pool of threads a process, and {', '.join(open_ones)} runs in it: "
