@@ -252,10 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given = _parser().parse_args(arguments)
-        root, (files, questions) = given.build, ([], None)
-        if given.build:
-            files, questions = built(given.build)
-        elif given.base_size:
+        files, questions = built(given.build) if given.build else ([], None)
+        root = given.build
+        if given.base_size:
             files = base_size(given.base_size, say=_say)
             root = files[0].parent
         files += given.file

@@ -58,7 +58,8 @@ def rivals(root: Path | None, files: Sequence[Path], say: Tell = print) -> list[
         UserError, ConversionError: they cannot be made.
     """
     if root:
-        return [*peers(root / "student", root, say=say), root / "student", root / "teacher"]
+        models = [root / "student", root / "teacher"]
+        return [*peers(models[0], root, say=say), *(path for path in models if path.exists())]
     folders = [path for path in files if (path / "config.json").is_file()]
     if not folders:
         raise ValueError("--peers needs --build, --base-size or a Hugging Face folder among FILES")
@@ -163,6 +164,10 @@ def _kept(
     except BrokenProcessPool as error:
         raise UserError(
             f"{root / name}: its maker was killed; it needs up to 6 GB of memory"
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f'{error.name} is not installed: pip install "distilbert-mobile[tflite,peers]"'
         ) from error
     except OSError as error:
         raise UserError(f"cannot write {root / name}: {error.strerror or error}") from error
