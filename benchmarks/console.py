@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.schema import Benchmark, File, Memory, Run
+from benchmarks.session import KINDS
 from benchmarks.size import PARTS
 from benchmarks.table import table
 
 DASH = "-"
-TIMES = ("p50", "p90", "p99", "mean")
+TIMES: tuple[Literal["p50", "p90", "p99", "mean"], ...] = ("p50", "p90", "p99", "mean")
 
 
 def show(benchmark: Benchmark) -> str:
@@ -48,11 +49,12 @@ def _run(run: Run) -> Iterator[str]:
             [
                 name,
                 lengths if lengths == "natural" else f"padded to {latency['padded_length']}",
-                *(f"{subject[lengths][figure]:.2f}" for figure in TIMES),
-                _interval(subject[lengths]["mean_low"], subject[lengths]["mean_high"]),
+                *(f"{times[figure]:.2f}" for figure in TIMES),
+                _interval(times["mean_low"], times["mean_high"]),
             ]
-            for lengths in ("natural", "padded")
+            for lengths in KINDS
             for name, subject in latency["subjects"].items()
+            if (times := subject[lengths])
         ],
     )
     yield f"Ratios of means{mark}\n" + table(
