@@ -75,15 +75,17 @@ def html(document: Any) -> str:
     """
     validate(document)
     valid: Benchmark = document
-    first = _first_run(valid)
-    about, reference = _about(valid, first), valid["files"][0] if valid["files"] else None
+    groups = _by_threads(valid["runs"])
+    alike = groups[0] if groups else []
+    first = alike[0] if alike else None
+    about, reference = _about(valid, alike), valid["files"][0] if valid["files"] else None
     compared = reference if reference is not about else None
     colors = page_plots.roles(
         [file["name"] for file in valid["files"]],
         about["name"] if about else None,
         compared["name"] if compared else None,
     )
-    drawn = page_plots.run_plots(valid, first, colors) if first else []
+    drawn = page_plots.run_plots(valid, alike, colors) if alike else []
     drawn += page_plots.profile_plots(valid["profiles"])
     others = [page_plots.sizes(valid["files"]), page_plots.threads(valid["runs"], colors)]
     return render(
@@ -93,7 +95,7 @@ def html(document: Any) -> str:
             subtitle=_subtitle(valid, first),
             facts=_facts(valid, first, about, compared),
             plots=[*drawn, *(plot for plot in others if plot)],
-            sections=_sections(valid, first, colors),
+            sections=_sections(valid, groups, colors),
         ),
         "benchmark.html.j2",
         invalid=[
@@ -105,15 +107,20 @@ def html(document: Any) -> str:
     )
 
 
-def _first_run(document: Benchmark) -> Run | None:
-    """The run that the page is about: that with the fewest threads."""
-    return min(document["runs"], key=lambda run: run["threads"], default=None)
+def _by_threads(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs with the same number of threads together, the fewest threads first."""
+    every = sorted({run["threads"] for run in runs})
+    return [[run for run in runs if run["threads"] == threads] for threads in every]
 
 
-def _about(document: Benchmark, run: Run | None) -> File | None:
+def _about(document: Benchmark, runs: Sequence[Run]) -> File | None:
     """The file that the page is about: the fastest at natural lengths but for the reference."""
-    timed = run["latency"]["subjects"] if run else {}
-    means = {name: times["mean"] for name, subject in timed.items() if (times := subject[NATURAL])}
+    means = {
+        name: times["mean"]
+        for run in runs
+        for name, subject in run["latency"]["subjects"].items()
+        if (times := subject[NATURAL])
+    }
     files = document["files"][1:] or document["files"]
     known = [file for file in files if file["name"] in means]
     if known:
@@ -214,7 +221,9 @@ def _device_fact(device: Device) -> Fact:
     )
 
 
-def _sections(document: Benchmark, first: Run | None, colors: page_plots.Roles) -> list[Section]:
+def _sections(
+    document: Benchmark, groups: Sequence[Sequence[Run]], colors: page_plots.Roles
+) -> list[Section]:
     found = []
     if document["device"]:
         found.append(Section("device", "Device", [], device_tables(document["device"])))
@@ -222,7 +231,7 @@ def _sections(document: Benchmark, first: Run | None, colors: page_plots.Roles) 
         told = "LiteRT's benchmark_model, one file, delegate, number of threads and length a line."
         table = profiles_table(document["profiles"])
         found.append(Section("profiles", "By length and delegate", [told], [table]))
-    found += [_run_section(document, run) for run in document["runs"]]
+    found += [_run_section(document, run, len(group) > 1) for group in groups for run in group]
     sized = "1 MB is 10⁶ bytes. " + (f"{ACCURACY}." if document["queries"]["tokens"] else "")
     found.append(
         Section("files", "Files and their parts", [sized], [files_table(document["files"])])
@@ -235,11 +244,10 @@ def _sections(document: Benchmark, first: Run | None, colors: page_plots.Roles) 
     found.append(Section("machine", "Machine", [], [pairs(machine, space=" ")]))
     reproduce = f"Seed {document['seed']}, with the files and versions on this page:"
     found.append(Section("reproduce", "Reproduce", [reproduce], code=document["command"]))
-    for run in document["runs"]:
-        if run is not first:
-            more = page_plots.run_plots(document, run, colors)
-            title = f"Plots with {_threads(run)}"
-            found.append(Section(f"plots-{run['threads']}", title, plots=more, folded=True))
+    for group in groups[1:]:
+        more = page_plots.run_plots(document, group, colors)
+        title = f"Plots with {_threads(group[0])}"
+        found.append(Section(f"plots-{group[0]['threads']}", title, plots=more, folded=True))
     if operators := operators_table(document):
         found.append(Section("operators", "Operators", [], [operators], folded=True))
     checksums = checksums_table(document["files"])
@@ -248,8 +256,8 @@ def _sections(document: Benchmark, first: Run | None, colors: page_plots.Roles) 
     return [*found, Section("versions", "Versions", [], [versions], folded=True)]
 
 
-def _run_section(document: Benchmark, run: Run) -> Section:
-    """Everything that was measured with one number of threads."""
+def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section:
+    """Everything that a run measured; one of many with the same threads is told by its files."""
     latency, threads = run["latency"], _threads(run)
     mark = " - NOT VALID" if run["too_short"] else ""
     method = latency["method"].rstrip(".")
@@ -261,18 +269,22 @@ def _run_section(document: Benchmark, run: Run) -> Section:
     if latency["busy"]:
         paragraphs.append(f"Caution: {latency['busy']}.")
     paragraphs.append(
-        "Cold starts are medians of processes of their own. Their memory is told above what the "
-        "empty process held, with the runtime imported and nothing opened."
+        "Cold starts are medians of processes of their own. Their memory (the peak resident; in "
+        "the end private and file-backed) is told above what the process held while empty, with "
+        "the runtime imported and nothing opened."
     )
     f1: dict[str, float | None] = dict.fromkeys(latency["subjects"])
     f1 |= {file["name"]: file["f1"] for file in document["files"]}
     tables = [times_table(f"Milliseconds per question{mark}", latency["subjects"], f1)]
-    tables += ratio_tables(f"Ratios of means{mark}", latency["ratios"])
+    tables += ratio_tables(latency["ratios"], mark)
     if run["memory"]:
         tables.append(memory_table("Cold start and memory", run, document["files"]))
     if run["around"]:
         tables.append(around_table(f"Around the model{mark}", run))
-    return Section(f"threads-{run['threads']}", f"With {threads}{mark}", paragraphs, tables)
+    title = f"With {threads}"
+    title += f": {', '.join(latency['subjects'])}" if is_one_of_many else ""
+    anchor = f"run-{document['runs'].index(run)}"
+    return Section(anchor, title + mark, paragraphs, tables)
 
 
 def _compact(value: Any, indent: int | None = None) -> str:

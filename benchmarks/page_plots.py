@@ -11,15 +11,17 @@ import numpy as np
 from benchmarks.layout import Plot, number
 from benchmarks.page_tables import part_name
 from benchmarks.plots import Bar, Curve, Scored, Timed, accuracy, bars, curves, distribution
-from benchmarks.schema import NATURAL, PADDED, Benchmark, File, Lengths, Profile, Run
+from benchmarks.schema import NATURAL, PADDED, Benchmark, File, Latency, Lengths, Profile, Run
 from benchmarks.size import PARTS
 
 # Parts of a curve with as many queries each: enough of each for a median.
 BINS = 10
 BIN_QUERIES = 8
 
-# Hues of the style sheet, apart for every kind of color vision; after them the same ones dashed.
+# Hues of the style sheet; after them the same ones dashed.
 HUES = 6
+
+PART_ROLES = dict(zip(PARTS, ("c0", "c1", "accent", "c3", "teacher"), strict=True))
 
 KINDS: tuple[tuple[Lengths, str], ...] = ((NATURAL, "natural lengths"), (PADDED, "padded"))
 
@@ -41,43 +43,49 @@ def roles(names: Sequence[str], first: str | None, reference: str | None) -> dic
     return {name: told.get(name) or next(marks) for name in names}
 
 
-def run_plots(document: Benchmark, run: Run, colors: Roles) -> list[Plot]:
-    """F1 against latency, latency against length, and how latencies are distributed."""
-    latency = run["latency"]
+def run_plots(document: Benchmark, runs: Sequence[Run], colors: Roles) -> list[Plot]:
+    """F1 against latency, latency against length, and how latencies are distributed.
+
+    Args:
+        document: that the runs are of.
+        runs: with one number of threads.
+        colors: as `roles` gives them.
+    """
     f1 = {file["name"]: file["f1"] for file in document["files"]}
+    timed = [(n, s, run["latency"]) for run in runs for n, s in run["latency"]["subjects"].items()]
     scored = []
-    for name, subject in latency["subjects"].items():
+    for name, subject, _ in timed:
         score = f1.get(name)
         if score is not None:
             medians = [times["p50"] if (times := subject[kind]) else None for kind, _ in KINDS]
             scored.append(Scored(name, colors[name], score, *medians))
-    every = [t for s in latency["subjects"].values() for t in (s["natural"], s["padded"]) if t]
+    every = [t for _, s, _ in timed for t in (s["natural"], s["padded"]) if t]
     ends = [times[end] for times in every for end in ("min", "max")]
     distributions = []
     for kind, words in KINDS:
         shown = [
             Timed(name, colors[name], times, latency["samples_ms"].get(name, {}).get(kind))
-            for name, subject in latency["subjects"].items()
+            for name, subject, latency in timed
             if (times := subject[kind])
         ]
         title = f"Latency, {words}"
-        title += f" to {latency['padded_length']}" if kind == PADDED else ""
+        title += f" to {runs[0]['latency']['padded_length']}" if kind == PADDED else ""
         distributions.append(distribution(title, shown, ends))
-    drawn = [accuracy(scored), _lengths(document, run, colors), *distributions]
-    return [plot for plot in drawn if plot]
+    lengths = _lengths(document["queries"]["tokens"], [run["latency"] for run in runs], colors)
+    return [plot for plot in (accuracy(scored), lengths, *distributions) if plot]
 
 
-def _lengths(document: Benchmark, run: Run, colors: Roles) -> Plot | None:
+def _lengths(tokens: Sequence[int], runs: Sequence[Latency], colors: Roles) -> Plot | None:
     """Milliseconds of each query against its tokens, and the medians of queries alike in length."""
-    tokens, latency = document["queries"]["tokens"], run["latency"]
     shown = []
-    for name in latency["subjects"]:
-        samples = latency["samples_ms"].get(name, {}).get(NATURAL)
-        if samples:
-            grid = np.asarray(samples, dtype=np.float64).reshape(latency["rounds"], -1)
-            times = [float(t) for t in np.median(grid, axis=0)]  # (rounds, queries) -> (queries,)
-            points = list(zip(map(float, tokens), times, strict=True))
-            shown.append(Curve(name, colors[name], binned(points), points))
+    for latency in runs:
+        for name in latency["subjects"]:
+            samples = latency["samples_ms"].get(name, {}).get(NATURAL)
+            if samples:
+                grid = np.asarray(samples, dtype=np.float64).reshape(latency["rounds"], -1)
+                times = [float(t) for t in np.median(grid, axis=0)]  # (rounds, Q) -> (Q,)
+                points = list(zip(map(float, tokens), times, strict=True))
+                shown.append(Curve(name, colors[name], binned(points), points))
     caption = "Milliseconds (upward, logarithmic) of each question over its tokens, natural "
     caption += "lengths. Lines: medians of questions of about the same length."
     return curves("Latency against length", caption, shown)
@@ -107,9 +115,9 @@ def sizes(files: Sequence[File]) -> Plot | None:
     shown = []
     for file, label in zip(files, labels, strict=True):
         parts = file["parts"] or {"rest": file["bytes"]}
-        each = [(f"part-{part}", float(parts[part])) for part in PARTS if parts.get(part)]
+        each = [(PART_ROLES[part], float(parts[part])) for part in PARTS if parts.get(part)]
         shown.append(Bar(file["name"], f"{label} MB", each))
-    legend = [(f"part-{part}", part_name(part)) for part in PARTS]
+    legend = [(role, part_name(part)) for part, role in PART_ROLES.items()]
     caption = "MB (10⁶ bytes) by what they are for."
     return bars("Size", caption, shown, legend)
 

@@ -18,6 +18,7 @@ from benchmarks.layout import (
 from benchmarks.schema import (
     NATURAL,
     PADDED,
+    THERMAL,
     Benchmark,
     Device,
     File,
@@ -29,9 +30,6 @@ from benchmarks.schema import (
     Subject,
 )
 from benchmarks.size import PARTS
-
-# Android's PowerManager, in the order of its numbers.
-THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
 def times_table(
@@ -64,31 +62,30 @@ def times_table(
     )
 
 
-def ratio_tables(title: str, ratios: Sequence[Ratio]) -> list[Table]:
+def ratio_tables(ratios: Sequence[Ratio], mark: str) -> list[Table]:
     """How many times faster subjects are than another one: a table for each of those.
 
     Args:
-        title: of the run, put before each table's own.
         ratios: of a subject with itself too, natural lengths against padded.
+        mark: put after each title.
     """
     tables = []
-    against = dict.fromkeys(r["slower"] for r in ratios if r["slower"] != r["faster"])
-    for slower in against:
-        mine = [r for r in ratios if r["slower"] == slower != r["faster"]]
-        ways = list(dict.fromkeys((r["faster_lengths"], r["slower_lengths"]) for r in mine))
-        names = list(dict.fromkeys(r["faster"] for r in mine))
+    for slower in dict.fromkeys(r["slower"] for r in ratios if r["slower"] != r["faster"]):
+        found: dict[tuple[Lengths, Lengths], dict[str, Ratio]] = {}
+        for ratio in ratios:
+            if ratio["slower"] == slower != ratio["faster"]:
+                way = ratio["faster_lengths"], ratio["slower_lengths"]
+                found.setdefault(way, {})[ratio["faster"]] = ratio
+        names = list(dict.fromkeys(name for each in found.values() for name in each))
         columns = [Column("Subject", names)]
-        for way in ways:
-            found = {
-                r["faster"]: r for r in mine if (r["faster_lengths"], r["slower_lengths"]) == way
-            }
-            columns += _ratio_columns(_way(way), [found.get(name) for name in names])
-        tables.append(Table(f"{title}: times faster than {slower}", columns))
-    alone = [r for r in ratios if r["slower"] == r["faster"]]
+        for way, each in found.items():
+            columns += _ratio_columns(_way(way), [each.get(name) for name in names])
+        tables.append(Table(f"Times faster than {slower}, ratio of means{mark}", columns))
+    alone = [ratio for ratio in ratios if ratio["slower"] == ratio["faster"]]
     if alone:
-        columns = _ratio_columns("natural against padded", alone)
-        columns.insert(0, Column("Subject", [r["faster"] for r in alone]))
-        tables.append(Table(f"{title}: what padding costs each", columns))
+        names = [ratio["faster"] for ratio in alone]
+        columns = [Column("Subject", names), *_ratio_columns("natural against padded", alone)]
+        tables.append(Table(f"Times faster unpadded, ratio of means{mark}", columns))
     return tables
 
 
@@ -122,12 +119,12 @@ def memory_table(title: str, run: Run, files: Sequence[File]) -> Table:
             Column("Subject", [shown for shown, _, _ in starts]),
             number("Load, ms", [one["load_ms"] for _, _, one in starts], 1),
             number("First, ms", [one["first_ms"] for _, _, one in starts], 1),
-            number("Peak resident, MB", [megabytes(size) for size in peak], 1),
+            number("Peak, MB", [megabytes(size) for size in peak], 1),
             number("Peak / file", _shares(peak, whole), 2),
             number("Private, MB", [megabytes(size) for size in private], 1),
             number("Private / file", _shares(private, whole), 2),
             number("File-backed, MB", [megabytes(size) for size in backed], 1),
-            number("Empty process, MB", [megabytes(o["empty_rss_bytes"]) for _, _, o in starts], 1),
+            number("Empty, MB", [megabytes(o["empty_rss_bytes"]) for _, _, o in starts], 1),
         ],
     )
 

@@ -23,7 +23,8 @@ NAME_CHARACTERS = 30  # in a line with a figure at its end
 LETTER = 6  # units that a letter takes at most, on average, in the widest of usual fonts
 LEAST_PLOT = 165  # units that names leave to a plot they stand beside
 MOST_PLOT = 250
-FEW_PLACES = 5  # on an axis that can name each of them
+FEW_PLACES = 5  # on an axis, each marked
+NUMBER = 28  # units from a number below an axis to the next
 
 
 @dataclass(frozen=True)
@@ -222,9 +223,12 @@ def curves(title: str, caption: str, shown: Sequence[Curve]) -> Plot | None:
         drawn.append(f'<path class="grid" d="M36 {up(value)}H{right}"/>')
         if is_named:
             drawn.append(text(30, up(value) + 4, f"{value:g}", "end muted figure"))
+    last = -math.inf
     for tick in places if len(places) <= FEW_PLACES else _steps(across):
         drawn.append(f'<path class="grid" d="M{across(tick)} 12V{height - 20}"/>')
-        drawn.append(text(across(tick), height - 7, f"{tick:g}", "middle muted figure"))
+        if across(tick) - last >= NUMBER:
+            last = across(tick)
+            drawn.append(text(last, height - 7, f"{tick:g}", "middle muted figure"))
     ordered = sorted(shown, key=lambda curve: -curve.line[-1][1])
     labels = apart([up(curve.line[-1][1]) for curve in ordered], 15, height - 20)
     for curve, label in zip(ordered, labels, strict=True):
@@ -272,7 +276,7 @@ def log_scale(values: Sequence[float], start: float, end: float) -> Scale:
 
 def ticks(across: Scale, top: float, bottom: float) -> Iterator[str]:
     """Grid lines of a logarithmic axis with their values below."""
-    for value, is_named in _log_ticks(across, 28):
+    for value, is_named in _log_ticks(across, NUMBER):
         x = across(value)
         yield f'<path class="grid" d="M{x} {top}V{bottom}"/>'
         if is_named:

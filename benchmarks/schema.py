@@ -11,7 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, TypedDict
 
-from benchmarks.typed import Amount, Bytes, Count, Milliseconds, Percent, Seconds, Within, check
+from benchmarks.typed import (
+    Amount,
+    Bytes,
+    Count,
+    Milliseconds,
+    Percent,
+    Seconds,
+    Within,
+    check,
+    mismatches,
+)
 
 KIND: Final = "benchmark"
 VERSION: Final = 1
@@ -19,6 +29,9 @@ VERSION: Final = 1
 Lengths = Literal["natural", "padded"]
 NATURAL: Final = "natural"
 PADDED: Final = "padded"
+
+# What `State.thermal_status` counts.
+THERMAL: Final = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 Celsius = Annotated[float, Within(-273.15, 1000, "°C")]
 Kilohertz = Annotated[int, Within(0, 1e9, "kHz")]
@@ -230,6 +243,48 @@ class Run(TypedDict):
     weight_cache: dict[str, Memory | None]
 
 
+class Gpu(TypedDict):
+    """A GPU that was in the machine.
+
+    Attributes:
+        name: as its driver tells it.
+        memory_bytes: its own.
+    """
+
+    name: str
+    memory_bytes: Bytes
+
+
+class Machine(TypedDict):
+    """What `benchmarks.machine.describe` tells; null is what the system does not tell.
+
+    Attributes:
+        cpu: its model.
+        architecture: instruction set.
+        logical_cores: those that the process might use.
+        flags: of the CPU, those that decide which kernels a runtime picks.
+        governor: of the first core's clock.
+        memory_bytes: all of it.
+        os: name and release.
+        kernel: name and release.
+        python: implementation and release.
+        load_average: of 1, 5 and 15 minutes.
+        gpus: that torch saw, where it was in use.
+    """
+
+    cpu: str | None
+    architecture: str | None
+    logical_cores: Count | None
+    flags: list[str]
+    governor: str | None
+    memory_bytes: Bytes | None
+    os: str | None
+    kernel: str | None
+    python: str | None
+    load_average: list[Amount] | None
+    gpus: list[Gpu]
+
+
 class State(TypedDict):
     """A phone at one moment; null is what it does not tell.
 
@@ -342,17 +397,14 @@ class Benchmark(TypedDict):
         seed: of everything random.
         valid: whether every run's figures are.
         warnings: why to read the figures with caution.
-        machine: what `benchmarks.machine.describe` tells, on a phone too: `cpu`, `architecture`,
-            `logical_cores`, `flags`, `governor`, `memory_bytes`, `os`, `kernel`, `python`,
-            `load_average` (1, 5 and 15 minutes, before the first run), `gpus`; null what it does
-            not.
+        machine: a `Machine`, before the first run, and on a phone too.
         device: the phone; null elsewhere.
         load_average_after: of 1, 5 and 15 minutes, after the last run.
         other_work_cores: cores that other processes kept busy meanwhile.
         versions: of packages by name; null where not installed.
         queries: what was asked.
         files: ratios hold the others against the first.
-        runs: one a number of threads.
+        runs: one a number of threads; on a phone, one a file and number of threads.
         profiles: of `benchmarks.android`; else empty.
     """
 
@@ -410,6 +462,7 @@ def latency_contradictions(latency: Latency, where: str) -> Iterator[str]:
 
 
 def _contradictions(document: Benchmark) -> Iterator[str]:
+    yield from mismatches(document["machine"], Machine, "machine")
     yield from names_differ(document["files"], "files")
     for index, file in enumerate(document["files"]):
         if file["parts"] is not None and sum(file["parts"].values()) != file["bytes"]:
