@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.device_schema import THERMAL
 from benchmarks.layout import (
     DASH,
     FAILED,
@@ -18,7 +19,6 @@ from benchmarks.layout import (
 from benchmarks.schema import (
     NATURAL,
     PADDED,
-    THERMAL,
     Benchmark,
     Device,
     File,

@@ -84,7 +84,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through `line` and single `points`, (x, y) each, y above 0."""
+    """A line through `line` and single `points`, (x, y) each."""
 
     name: str
     role: str
@@ -208,14 +208,22 @@ def distribution(title: str, shown: Sequence[Timed], ends: Sequence[float]) -> P
 
 
 def curves(title: str, caption: str, shown: Sequence[Curve]) -> Plot | None:
-    """Lines over a linear axis, upward logarithmic, named at their right ends."""
+    """Lines over a linear axis, upward logarithmic, named at their right ends.
+
+    What took no time has no place on it.
+    """
+    shown = [
+        Curve(c.name, c.role, [p for p in c.line if p[1] > 0], [p for p in c.points if p[1] > 0])
+        for c in shown
+        if any(y > 0 for _, y in c.line)
+    ]
     every = [place for curve in shown for place in (*curve.line, *curve.points)]
     if not every:
         return None
     height = max(236, 15 * len(shown) + 40)
     right, limit = _beside([curve.name for curve in shown], 24)
     places = sorted({x for x, _ in every})
-    low, high = places[0], places[-1]
+    low, high = places[0], places[-1] or 1
     across = Scale(0 if low <= high / 2 else low - (high - low or high) / 20, high, 36, right)
     up = log_scale([y for _, y in every], height - 20, 12)
     drawn = []
