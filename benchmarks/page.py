@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import page_plots
-from benchmarks.files import read_json, write_text
+from benchmarks.files import json_text, read_json, write_text
 from benchmarks.headline import f1_fact, size_fact, speed_fact
 from benchmarks.layout import DASH, Fact, Page, Section, pairs, render, three_digits
 from benchmarks.page_tables import (
@@ -60,7 +59,7 @@ def write(document: Benchmark, path: Path) -> Path:
     page = path.with_suffix(".html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        write_text(path, json_text(document))
         write_text(page, text)
     except OSError as error:
         raise ValueError(f"cannot write {error.filename}: {error.strerror}") from error
@@ -102,7 +101,7 @@ def html(document: Any) -> str:
             f"with {_threads(run)}: {run['too_short']}" for run in valid["runs"] if run["too_short"]
         ],
         document=valid,
-        encoded=base64.b64encode(_compact(valid).encode()).decode(),
+        encoded=base64.b64encode(json_text(valid).encode()).decode(),
         readable=_readable(valid),
     )
 
@@ -287,10 +286,6 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
     return Section(anchor, title + mark, paragraphs, tables)
 
 
-def _compact(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-
-
 def _readable(document: Benchmark) -> str:
     """The document without its thousands of numbers."""
 
@@ -303,7 +298,7 @@ def _readable(document: Benchmark) -> str:
             return f"{len(value):,} numbers"
         return [short(item) for item in value]
 
-    return _compact(short(document), indent=1)
+    return json_text(short(document))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
