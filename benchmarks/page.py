@@ -56,7 +56,7 @@ def write(document: Benchmark, path: Path) -> Path:
         ValueError: the document is not valid, or the file system refuses.
     """
     text = html(document)
-    page = path.with_suffix(".html")
+    page = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json_text(document))
@@ -64,6 +64,11 @@ def write(document: Benchmark, path: Path) -> Path:
     except OSError as error:
         raise ValueError(f"cannot write {error.filename}: {error.strerror}") from error
     return page
+
+
+def _beside(path: Path) -> Path:
+    """Where the page of a document goes; never onto the document itself."""
+    return path.with_name(path.name.removesuffix(".json") + ".html")
 
 
 def html(document: Any) -> str:
@@ -311,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("document", type=Path, metavar="FILE.json", help="a benchmark")
     parser.add_argument("--out", type=Path, help="page to write (default: FILE.html beside it)")
     given = parser.parse_args(arguments)
-    out = given.out or given.document.with_suffix(".html")
+    out = given.out or _beside(given.document)
     try:
         text = html(read_json(given.document))
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -366,6 +366,9 @@ def test_json_and_page_are_written_together_or_not_at_all(tmp_path: Path) -> Non
     out = tmp_path / "new" / "benchmark.json"
     assert page.write(benchmark(), out) == out.with_suffix(".html")  # type: ignore[arg-type]
     assert json.loads(out.read_text()) == benchmark()
+    odd = out.with_name("odd.html")
+    assert page.write(benchmark(), odd).name == "odd.html.html"  # type: ignore[arg-type]
+    assert json.loads(odd.read_text()) == benchmark()
     before = {path: path.read_bytes() for path in out.parent.iterdir()}
     with pytest.raises(ValueError, match="valid: got 3"):
         page.write(benchmark() | {"valid": 3}, out)  # type: ignore[arg-type,operator]
