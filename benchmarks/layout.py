@@ -142,6 +142,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {int(seconds % 60):02d} s"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def pairs(values: Mapping[str, Any], space: str = "_") -> Table:
     """A table of names and values; `space` stands for the underscores of names."""
     found = list(flat(values))

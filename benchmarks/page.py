@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import page_plots
 from benchmarks.files import json_text, read_json, write_text
 from benchmarks.headline import f1_fact, size_fact, speed_fact
-from benchmarks.layout import DASH, Fact, Page, Section, pairs, render, three_digits
+from benchmarks.layout import DASH, Fact, Page, Section, counted, pairs, render, three_digits
 from benchmarks.page_tables import (
     around_table,
     checksums_table,
@@ -161,15 +161,13 @@ def _ratio(run: Run, about: File, reference: File) -> Ratio | None:
 
 def _subtitle(document: Benchmark, run: Run | None) -> str:
     device = document["device"]
-    where = (
-        f"{device['manufacturer']} {device['model']}" if device else document["machine"].get("cpu")
-    )
+    where = f"{device['manufacturer']} {device['model']}" if device else document["machine"]["cpu"]
     told = ["Benchmark", where or "machine not recorded", _threads(run) if run else None]
     return " · ".join(filter(None, [*told, document["created"]]))
 
 
-def _threads(run: Run) -> str:
-    return f"{run['threads']} thread{'' if run['threads'] == 1 else 's'}"
+def _threads(one: Run | Profile) -> str:
+    return counted(one["threads"], "thread")
 
 
 def _facts(
@@ -218,8 +216,7 @@ def _valid_fact(document: Benchmark, run: Run) -> Fact:
     if document["warnings"]:
         sentence += " Read the figures with caution: see above."
     figure = "Valid" if document["valid"] else "NOT VALID"
-    label = "by MLPerf's rule for a single stream"
-    return Fact(figure, label, sentence, document["valid"])
+    return Fact(figure, "by MLPerf's rule for a single stream", sentence, document["valid"])
 
 
 def _fastest(profiles: Sequence[Profile]) -> Fact | None:
@@ -232,7 +229,7 @@ def _fastest(profiles: Sequence[Profile]) -> Fact | None:
         (one for one in measured if one[1]["length"] == longest), key=lambda one: one[0]
     )
     failed = sum(profile["failed"] is not None for profile in profiles)
-    sentence = f"{best['file']}, {best['delegate']}, {best['threads']} threads: the fastest."
+    sentence = f"{best['file']}, {best['delegate']}, {_threads(best)}: the fastest."
     sentence += f" {failed} of {len(profiles)} profiles failed." if failed else ""
     return Fact(f"{three_digits(average)} ms", f"an inference of {longest} tokens", sentence)
 

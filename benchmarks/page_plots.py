@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.layout import Plot, number
+from benchmarks.layout import Plot, counted, number
 from benchmarks.page_tables import part_name
 from benchmarks.plots import Bar, Curve, Scored, Timed, accuracy, bars, curves, distribution
 from benchmarks.schema import NATURAL, PADDED, Benchmark, File, Latency, Lengths, Profile, Run
@@ -154,7 +154,7 @@ def profile_plots(profiles: Sequence[Profile]) -> list[Plot]:
             ]
             if line:
                 shown.append(Curve(key, colors[key], line, line))
-        title = f"Latency against length, {count} thread{'s' * (count != 1)}"
+        title = f"Latency against length, {counted(count, 'thread')}"
         caption = "Mean milliseconds of an inference (upward, logarithmic) over its tokens."
         drawn.append(curves(title, caption, shown))
     return [plot for plot in drawn if plot]

@@ -104,7 +104,9 @@ def _markdown_table(table: Table) -> str:
 
 def _escape(text: str) -> str:
     """Text that Markdown shows as it is; underscores within a word need no backslash."""
-    marked = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", html.escape(text, quote=False))
+    marked = re.sub(
+        r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", html.escape(text, quote=False)
+    )
     return " ".join(marked.split())
 
 
