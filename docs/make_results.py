@@ -4,7 +4,7 @@
     python docs/make_results.py all                      # what is not yet recorded of this version: hours
     python docs/make_results.py run embedded --seeds 1 2 3
     python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
-    python docs/make_results.py bench embedded -- --build build/embedded --threads 1 2
+    python docs/make_results.py bench files -- --build build/embedded --threads 1 2
     python docs/make_results.py paper -- --sentences 1500
     python docs/make_results.py output tests --lines 1 --minutes tests-minutes -- make test
     python docs/make_results.py fact smoke-seconds 70 --command "time make model ARGS=..."
@@ -24,6 +24,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -46,8 +47,8 @@ FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tfl
 PLAN = rf"""
 run embedded --seeds 42 1 2 --timed
 run qamr --seeds 42 --variants "general distillation only" both -- --train-file qamr-train.json --eval-file qamr-dev.json --max-train 1500 --max-eval 500
-bench embedded -- --build {OUT / "embedded-42"} --threads 1 2 4 --weight-cache
-paper -- --sentences 1500
+bench files -- --build {OUT / "embedded-42"} --threads 1 2 4 --weight-cache
+paper
 output model --fresh --start "^ +p90 ms" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test
@@ -95,7 +96,7 @@ def output(options: argparse.Namespace, command: Sequence[str]) -> None:
     where = ROOT
     if options.fresh:
         where = ROOT / OUT / "fresh"
-        execute(["rm", "-rf", str(where)])
+        shutil.rmtree(where, ignore_errors=True)
         execute(["git", "clone", "--quiet", str(ROOT), str(where)])
     start = time.monotonic()
     lines = execute(command, where).rstrip().splitlines()
@@ -129,9 +130,12 @@ def parsed(text: str) -> Any:
 
 def execute(command: Sequence[str], where: Path = ROOT) -> str:
     """Runs a command, shows what it prints, and returns it; raises where it fails."""
+    if not command:
+        raise ValueError("no command: give one behind --")
     full = [sys.executable if part == "python" else part for part in command]
+    wide = {**os.environ, "COLUMNS": "120"}  # a pipe has no width, and tables would fold
     told = []
-    with subprocess.Popen(full, cwd=where, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(full, cwd=where, stdout=subprocess.PIPE, text=True, env=wide) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -248,13 +252,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """The command: 0 recorded, 2 the user's mistake, 1 what it ran failed; then nothing is kept."""
     options, rest = parse(sys.argv[1:] if arguments is None else arguments)
-    if options.command == "all":
-        return everything(options.force, options.only)
-    if options.command != "write":
-        options.work(options, rest)
-    write()
+    try:
+        if options.command == "all":
+            return everything(options.force, options.only)
+        if options.command != "write":
+            options.work(options, rest)
+        write()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

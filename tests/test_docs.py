@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -299,6 +298,7 @@ def test_the_papers_table_is_written_beside_the_papers_figures(records: Path) ->
     document = {key: BENCHMARK[key] for key in ("created", "command", "machine", "versions")}
     document |= {"warnings": [], "too_short": None, "pairs": 512, "full_pass": 1500, "threads": 1}
     document |= {"mean_words": 24.04, "mean_pieces": 29.5, "assumed": "so", "method": "thus"}
+    document |= {"note": "of 180"}
     ratio = {"slower": "BERT-base", "faster": "DistilBERT", "ratio": 1.9, "low": 1.8, "high": 2.0}
     document |= {"rows": [row, alone], "ratios": [{**ratio, "paper": 1.629}]}
     assert measured.paper(store.EMPTY) == ""
@@ -364,10 +364,32 @@ def test_output_keeps_the_last_lines_of_a_command(records: Path) -> None:
     assert (records / "README.md").read_text() == "It took <!--f minutes-->0.0<!--/f--> minutes.\n"
 
 
-def test_a_command_that_fails_leaves_the_record(records: Path) -> None:
+def test_a_command_that_fails_leaves_the_record(
+    records: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = store.load()
-    with pytest.raises(subprocess.CalledProcessError):
-        make_results.main(["output", "minutes", *_python("print('9'); raise SystemExit(3)")])
+    assert make_results.main(["output", "minutes", *_python("print(9); raise SystemExit(3)")]) == 1
+    assert store.load() == before
+    assert "returned non-zero exit status 3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["output", "minutes"], "no command: give one behind --"),
+        (["fact", "minutes", "@absent", "--command", "x"], "No such file or directory: 'absent'"),
+        (["write"], "nothing is called 'hours'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    records: Path, arguments: list[str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if arguments == ["write"]:
+        (records / "README.md").write_text("It took <!--f hours-->0<!--/f--> hours.\n")
+    before = store.load()
+    assert make_results.main(arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ") and told in line
     assert store.load() == before
 
 

@@ -221,6 +221,7 @@ def test_the_command(
     text = capsys.readouterr().out
     assert "the mean of 4 pairs, scaled" in text and "not valid: 8 queries" in text
     assert text.count("NOT VALID") == 2 and "895" in text and "assumed, STS-B" in text
+    assert "the GLUE baseline around ELMo (93.6)" in text and found["note"] in text
 
 
 def test_a_whole_pass_is_not_scaled(

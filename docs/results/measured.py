@@ -122,6 +122,8 @@ def paper(results: Results) -> str:
         f"{document['mean_pieces']:.1f} word pieces a pair on average, {document['threads']} thread. Assumed, for want of STS-B: "
         f"{document['assumed']}. Method: {document['method']}.",
         "",
+        f"Note: {document['note']}.",
+        "",
         *_measured(document),
         *table(
             [

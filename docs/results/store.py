@@ -102,7 +102,7 @@ def is_recorded(kind: str, name: str) -> bool:
     if entry is None:
         return False
     versions: Mapping[str, Any] = entry.get("versions", {"distilbert-mobile": entry.get("version")})
-    return versions["distilbert-mobile"] == __version__
+    return bool(versions["distilbert-mobile"] == __version__)
 
 
 def is_built(name: str, variant: str, seed: int) -> bool:
