@@ -88,7 +88,8 @@ def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
 def _measured(kind: str, name: str, module: Sequence[str], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     execute(["python", "-m", *module, "--out", str(out)])
-    store.add_document(kind, name, json.loads(out.read_text(encoding="utf-8")))
+    document = json.loads(out.read_text(encoding="utf-8"))
+    store.add_document(kind, name, {**document, "command": shown(["python", "-m", *module])})
 
 
 def output(options: argparse.Namespace, command: Sequence[str]) -> None:

@@ -423,6 +423,7 @@ def test_benchmarks_are_run_and_kept(records: Path, monkeypatch: pytest.MonkeyPa
     assert ran[1][:5] == ["python", "-m", "benchmarks.paper", "--table", "3"]
     results = store.load()
     assert set(results["benchmarks"]) == {"phones"} and set(results["paper"]) == {"table-3"}
+    assert results["benchmarks"]["phones"]["command"] == shlex.join(ran[0][:-2])
 
 
 def test_builds_are_run_once_a_variant_and_seed(

@@ -4,8 +4,8 @@
     {"schema_version": 1,
      "builds": [{"experiment", "variant", "seed", "version", "command", "created", "data", "models",
                  "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
-     "benchmarks": {NAME: what `python -m benchmarks.run` wrote},
-     "paper": {"table-3": what `python -m benchmarks.paper` wrote},
+     "benchmarks": {NAME: what `python -m benchmarks.run` wrote, and "version"},
+     "paper": {"table-3": what `python -m benchmarks.paper` wrote, and "version"},
      "facts": {NAME: {"value", "command", "created", "version"}}}
 
 Raw samples are left out: they stay with whoever measured. A build has the figures of its report.json
@@ -74,9 +74,10 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
 
 
 def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:
-    """Adds or replaces a document of `benchmarks` or `paper`; its version is in its `versions`."""
+    """Adds or replaces a document of `benchmarks` or `paper`."""
     results = load()
-    save({**results, kind: {**results[kind], name: without_samples(document)}})
+    entry = {**without_samples(document), "version": __version__}
+    save({**results, kind: {**results[kind], name: entry}})
 
 
 def add_fact(name: str, value: Any, command: str) -> None:
@@ -98,11 +99,7 @@ def without_samples(value: Any) -> Any:
 
 def is_recorded(kind: str, name: str) -> bool:
     """Whether a document or a fact is there, measured with this version of the project."""
-    entry = load()[kind].get(name)
-    if entry is None:
-        return False
-    versions: Mapping[str, Any] = entry.get("versions", {"distilbert-mobile": entry.get("version")})
-    return bool(versions["distilbert-mobile"] == __version__)
+    return bool(load()[kind].get(name, {}).get("version") == __version__)
 
 
 def is_built(name: str, variant: str, seed: int) -> bool:
