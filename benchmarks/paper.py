@@ -62,7 +62,8 @@ NOTE = (
     "the paper's 180 million parameters are, by our count, the GLUE baseline around ELMo (93.6), "
     "whose BiLSTM of 1,500 units a direction has 84.3 more; the paper tells no lengths, and the "
     "GLUE scripts of its time padded every pair to 128 word pieces, as its 0.45 s a pair for "
-    "BERT-base suggest: hence both"
+    "BERT-base suggest: hence both; at batch 1 an LSTM reads all its weights again for every word, "
+    "so ELMo's time is that of memory and of PyTorch's product of a matrix and a vector"
 )
 REPORTED = ("torch", "transformers", "numpy", "distilbert-mobile")
 

@@ -154,11 +154,9 @@ def shown(command: Sequence[str]) -> str:
 def write() -> None:
     """Fills the marks of every page."""
     results = store.load()
-    for page in pages():
-        before = page.read_text(encoding="utf-8")
-        after = marks.filled(before, results)
-        if after != before:
-            page.write_text(after, encoding="utf-8")
+    texts = {page: marks.filled(page.read_text(encoding="utf-8"), results) for page in pages()}
+    for page, text in texts.items():  # none where one of them is wrong
+        page.write_text(text, encoding="utf-8")
 
 
 def pages() -> list[Path]:
