@@ -39,7 +39,7 @@ class Machine(TypedDict):
         os: name and release.
         kernel: name and release.
         python: implementation and release.
-        load_average: of 1, 5 and 15 minutes.
+        load_average: over one, five and fifteen minutes.
         gpus: that torch saw, where it was in use.
     """
 

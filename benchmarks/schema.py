@@ -77,7 +77,7 @@ class Queries(TypedDict):
 
 
 class Summary(TypedDict):
-    """The time of a query; the bounds are those of a bootstrap 95 % interval over queries.
+    """The time of a query; the bounds are the bootstrap interval over queries, confidence 0.95.
 
     Attributes:
         count: samples.
@@ -137,7 +137,7 @@ class Ratio(TypedDict):
         faster_lengths: of the queries of `faster`.
         slower_lengths: of the queries of `slower`.
         ratio: mean time of `slower` over mean time of `faster`.
-        low: lower bound of its bootstrap 95 % interval, paired by query.
+        low: lower bound of its bootstrap interval, paired by query, confidence 0.95.
         high: upper bound.
     """
 
@@ -254,7 +254,7 @@ class Benchmark(TypedDict):
         warnings: why to read the figures with caution.
         machine: before the first run; a phone is one too.
         device: the phone; null elsewhere.
-        load_average_after: of 1, 5 and 15 minutes, after the last run.
+        load_average_after: over one, five and fifteen minutes, after the last run.
         other_work_cores: cores that other processes kept busy meanwhile.
         versions: of packages by name; null where not installed.
         queries: what was asked.

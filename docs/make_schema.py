@@ -45,7 +45,7 @@ python -m benchmarks.page benchmark.json
 
 Both documents are checked before they are written and when they are read; an error names the place, what it holds and
 what is allowed. Every key is there and no other: null is what was not measured. Numbers are finite; counts, bytes, times
-and ratios are not negative. 1 MB is 10⁶ bytes. What is the same in both is told once, below.
+and ratios are not negative. What is the same in both is told once, below.
 """
 
 DOCUMENTS = (("report.json", Report), ("benchmark.json", Benchmark))
@@ -129,7 +129,7 @@ def shown(kind: Any, headings: dict[Any, str]) -> str:
     if origin is dict:
         return f"object, {shown(arguments[0], headings)} to {shown(arguments[1], headings)}"
     if origin is Literal:
-        return called(kind)
+        return f"`{called(kind)}`"
     return "null" if kind is type(None) else PLAIN[kind]
 
 
