@@ -34,9 +34,10 @@ from pathlib import Path
 from benchmarks import adb, benchmark_model, download, profiles
 from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
-from benchmarks.phone_session import INTERRUPTED, Plan, assemble, measure
-from benchmarks.run import named
-from converters import ConversionError, whole_file
+from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
+from benchmarks.run import FEWEST_PIECES, describe, named
+from converters import INPUTS, ConversionError, tflite_file, whole_file
+from converters.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
 THREADS = (1, 2, 4)
@@ -80,6 +81,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found.stopped == INTERRUPTED:
         return 130
     return 1 if found.failed or found.stopped is not None else 0
+
+
+def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Graph]:
+    """The graphs of a .tflite file by the lengths that they take, of those in `lengths`.
+
+    Raises:
+        ConversionError: it is damaged, no file of this project's, or takes none of the lengths.
+    """
+    summary = tflite_file.describe(path)
+    inputs = tuple(tensor.name for tensor in summary.inputs)
+    if sorted(inputs) != sorted(INPUTS):
+        raise ConversionError(
+            f"{path} has the inputs {', '.join(inputs)}, and {', '.join(INPUTS)} are needed: "
+            "export it with converters.to_tflite"
+        )
+    tables = (one.shape for one in summary.weights if one.name == tflite_file.POSITION_TABLE)
+    longest = next((shape[0] for shape in tables if len(shape) == 2), max(lengths))
+    pieces = vocabulary_size(path) or FEWEST_PIECES
+    found = {
+        length: benchmark_model.Graph(signature, inputs, pieces)
+        for length in lengths
+        for signature, only in summary.lengths.items()
+        if only == length or (only is None and length <= longest)
+    }
+    if not found:
+        raise ConversionError(f"{path} takes none of the lengths {' '.join(map(str, lengths))}")
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,10 +178,15 @@ def _plan(given: argparse.Namespace) -> Plan:
         program = download.fetch(url, sha256, download.cache_folder())
     if given.file and program is None:
         raise ValueError(f"--benchmark-model is missing, LiteRT's program for the phone: {HOW}")
+    lengths = tuple(dict.fromkeys(given.lengths))
+    files = named(given.file) if given.file else {}
     return Plan(
-        files=named(given.file) if given.file else {},
+        files={
+            name: Subject(path, describe(name, path), graphs(path, lengths))
+            for name, path in files.items()
+        },
         program=program if given.file else None,
-        lengths=tuple(dict.fromkeys(given.lengths)),
+        lengths=lengths,
         threads=tuple(dict.fromkeys(given.threads)),
         delegates=tuple(dict.fromkeys(given.delegates)),
         timing=profiles.Timing(

@@ -13,12 +13,20 @@ from typing import Any
 
 from benchmarks import adb, app_protocol, machine, phone, profiles
 from benchmarks.app_protocol import PACKAGE
-from benchmarks.benchmark_model import Delegate
-from benchmarks.run import describe
+from benchmarks.benchmark_model import Delegate, Graph
 from benchmarks.schema import KIND, VERSION, Benchmark, Device, File, Profile, Queries, Run
 from benchmarks.session import short
 
 INTERRUPTED = "stopped by Ctrl-C"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file to profile: where it lies, what a report says of it, and its graphs by length."""
+
+    path: Path
+    described: File
+    graphs: Mapping[int, Graph]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Plan:
         seed: of the app's order.
     """
 
-    files: Mapping[str, Path]
+    files: Mapping[str, Subject]
     program: Path | None
     lengths: Sequence[int]
     threads: Sequence[int]
@@ -72,16 +80,13 @@ def measure(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> Found
     """Measure everything in `plan`; what was measured before the phone went away is kept.
 
     Raises:
-        ValueError, ConversionError: a file or the program does not fit.
+        ValueError: the program does not fit the phone.
         PhoneError: the phone refuses a file or the app before anything is measured.
     """
     before = phone.state(tested)
     found = Found(*phone.describe(tested, before), warnings=phone.doubts(before))
-    graphs = {name: profiles.graphs(path, plan.lengths) for name, path in plan.files.items()}
-    for name, takes in graphs.items():
-        if not takes:
-            raise ValueError(f"{name} takes none of the lengths {' '.join(map(str, plan.lengths))}")
-        if left := [str(length) for length in plan.lengths if length not in takes]:
+    for name, subject in plan.files.items():
+        if left := [str(length) for length in plan.lengths if length not in subject.graphs]:
             found.warnings.append(f"{name} takes no {', '.join(left)} tokens: not measured")
     if plan.program is not None:
         profiles.check_program(plan.program, found.device["abis"])
@@ -99,12 +104,12 @@ def measure(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> Found
             )
         try:
             places = [
-                profiles.Place(name, remote, graphs[name][length], length, threads, delegate)
+                profiles.Place(name, remote, graph, length, threads, delegate)
                 for delegate in plan.delegates
                 for threads in plan.threads
                 for length in plan.lengths
                 for name, remote in remotes.items()
-                if length in graphs[name]
+                if (graph := plan.files[name].graphs.get(length)) is not None
             ]
             for profile, broke, doubts in profiles.measure(
                 tested, places, plan.timing, between=cooler.cool, tell=tell
@@ -145,9 +150,9 @@ def _push(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> dict[st
     remotes = {}
     if plan.program is not None:
         tested.push(plan.program, profiles.PROGRAM, program=True)
-    for number, (name, path) in enumerate(plan.files.items()):
+    for number, (name, subject) in enumerate(plan.files.items()):
         tell(f"copying {name} to the phone")
-        remotes[name] = tested.push(path, f"{number}.tflite")
+        remotes[name] = tested.push(subject.path, f"{number}.tflite")
     if plan.apk is not None:
         tell(f"installing {plan.apk.name}")
         tested.install(plan.apk)
@@ -197,13 +202,13 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
     apps = found.documents
     by_app: dict[str, File] = {file["name"]: file for one in apps for file in one["files"]}
     files, names = [], {}
-    for name, path in plan.files.items():
-        mine = describe(name, path)
+    for name, subject in plan.files.items():
+        mine = subject.described.copy()
         if (other := by_app.get(name)) is not None and other["sha256"] == mine["sha256"]:
             mine["exact_match"], mine["f1"] = other["exact_match"], other["f1"]
             del by_app[name]
         elif other is not None:
-            mine["name"] = short(path)  # another file of the app's has the name
+            mine["name"] = short(subject.path)  # another file of the app's has the name
         names[name] = mine["name"]
         files.append(mine)
     runs: list[Run] = [run for one in apps for run in one["runs"]]

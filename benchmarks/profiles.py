@@ -11,10 +11,7 @@ from pathlib import Path
 from benchmarks import benchmark_model
 from benchmarks.adb import Phone, Ran, SilentError
 from benchmarks.benchmark_model import Delegate, Graph, Printed
-from benchmarks.run import FEWEST_PIECES
 from benchmarks.schema import Profile
-from converters import INPUTS, ConversionError, tflite_file
-from converters.weights import vocabulary_size
 
 PROGRAM = "benchmark_model"
 
@@ -48,30 +45,6 @@ class Place:
     def __str__(self) -> str:
         plural = "" if self.threads == 1 else "s"
         return f"{self.file}, {self.delegate}, {self.threads} thread{plural}, {self.length} tokens"
-
-
-def graphs(path: Path, lengths: Sequence[int]) -> dict[int, Graph]:
-    """The graphs of a .tflite file that take `lengths`, those that none takes left out.
-
-    Raises:
-        ConversionError: it is damaged, or no file of this project's.
-    """
-    summary = tflite_file.describe(path)
-    inputs = tuple(tensor.name for tensor in summary.inputs)
-    if sorted(inputs) != sorted(INPUTS):
-        raise ConversionError(
-            f"{path} has the inputs {', '.join(inputs)}, and {', '.join(INPUTS)} are needed: "
-            "export it with converters.to_tflite"
-        )
-    tables = (one.shape for one in summary.weights if one.name == tflite_file.POSITION_TABLE)
-    longest = next((shape[0] for shape in tables if len(shape) == 2), max(lengths))
-    pieces = vocabulary_size(path) or FEWEST_PIECES
-    return {
-        length: Graph(signature, inputs, pieces)
-        for length in lengths
-        for signature, only in summary.lengths.items()
-        if only == length or (only is None and length <= longest)
-    }
 
 
 def check_program(path: Path, abis: Sequence[str]) -> None:

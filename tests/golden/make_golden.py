@@ -5,8 +5,8 @@ python -m tests.golden.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
 `answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles.
-Offsets count code points. `android_start.json` holds arguments of `am start` for the app's benchmark
-with what they ask for, or the extra for which they are refused.
+Offsets count code points. `android_start.json` holds arguments of `am start` for the app's
+benchmark with what they ask for, or the extra for which they are refused.
 """
 
 from __future__ import annotations
