@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         document = assemble(plan, found, shlex.join(command), created)
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
         whole_file.write((text + "\n").encode(), given.out)
-    except (ValueError, ConversionError, adb.PhoneError) as error:
+    except (ValueError, OSError, ConversionError, adb.PhoneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -167,6 +168,9 @@ def _plan(given: argparse.Namespace) -> Plan:
     for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
+    given.out.parent.mkdir(parents=True, exist_ok=True)  # now, and not after an hour's work
+    if given.out.is_dir() or not os.access(given.out.parent, os.W_OK):
+        raise ValueError(f"--out {given.out} cannot be written: name a file in a folder of yours")
     if given.timeout <= 0:
         raise ValueError("--timeout 0: a run needs a moment; give seconds")
     url, sha256 = given.benchmark_model_url, given.benchmark_model_sha256

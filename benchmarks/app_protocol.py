@@ -149,7 +149,7 @@ def _measure(phone: Phone, start: Start, timeout: float, tell: Callable[[str], N
         started = phone.shell(shlex.join(["am", *start.arguments()]))
         if started.code or re.search(r"^Error", started.output, re.MULTILINE):
             raise AppError(f"the app does not start: {' '.join(started.output.split())[:300]}")
-        heard = time.monotonic()
+        heard, dead = time.monotonic(), False
         for line in lines:
             if line is not None and log.add(line):
                 heard = time.monotonic()
@@ -161,10 +161,12 @@ def _measure(phone: Phone, start: Start, timeout: float, tell: Callable[[str], N
                 break
             if time.monotonic() - heard > timeout:
                 raise AppError(f"the app said nothing for {timeout:g} s, and was stopped")
-            if line is None and not phone.text(f"pidof {PACKAGE}"):
-                raise AppError(
-                    "the app ended before its benchmark did: adb logcat -b crash tells why"
-                )
+            if line is None:
+                if dead:  # since the last look: nothing that it logged is still on its way
+                    raise AppError(
+                        "the app ended before its benchmark did: adb logcat -b crash tells why"
+                    )
+                dead = not phone.text(f"pidof {PACKAGE}")
     return _read(phone, log)
 
 
@@ -198,6 +200,8 @@ def document(text: str) -> Benchmark:
         validate(found)
     except ValueError as error:
         raise AppError(f"the app's document is none: {error}") from error
+    if found["device"] is None:
+        raise AppError("the app's document names no device")
     whole: Benchmark = found
     return whole
 
