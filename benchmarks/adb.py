@@ -20,7 +20,11 @@ from typing import Any
 
 # Everything that is pushed; a run that was cut off leaves at most this, and the next removes it.
 FOLDER = "/data/local/tmp/distilbert-mobile-benchmark"
+PROGRAM = "benchmark_model"
 PROCESS = f"{FOLDER}/process"  # holds the number of the process that runs
+
+# Another process may have got the number of one that ended.
+KILL = f"p=$(cat {PROCESS}) && grep -q {PROGRAM} /proc/$p/cmdline && kill -9 $p"
 
 # A phone answers such commands at once; a busy one in a few seconds.
 ANSWER_SECONDS = 60.0
@@ -123,31 +127,29 @@ class Phone:
         return ran.output.strip() if ran.code == 0 else ""
 
     def run(self, arguments: Sequence[str], timeout: float) -> Ran:
-        """Run a program in `FOLDER`, and kill it when it is silent for `timeout` seconds."""
-        line = f"cd {FOLDER} && echo $$ > {PROCESS} && exec {shlex.join(arguments)}"
+        """Run `PROGRAM` in `FOLDER`, and kill it when it is silent for `timeout` seconds."""
+        words = shlex.join([f"./{PROGRAM}", *arguments])
+        line = f"cd {FOLDER} && echo $$ > {PROCESS} && exec {words}"
         try:
             return self.shell(f"sh -c {shlex.quote(line)}", timeout)
         except SilentError:
-            self.kill()
+            self.shell(KILL)
             raise
 
-    def kill(self) -> None:
-        """Kill what `run` started, if it still runs."""
-        self.shell(f"kill -9 $(cat {PROCESS})")
-
     def make_folder(self) -> None:
-        """Make `FOLDER`, empty.
+        """Make `FOLDER`, empty; a run that was cut off may have left one.
 
         Raises:
             PhoneError: the phone does not let it be made.
         """
-        ran = self.shell(f"rm -rf {FOLDER} && mkdir -p {FOLDER}")
+        self.clean()
+        ran = self.shell(f"mkdir -p {FOLDER}")
         if ran.code:
             raise PhoneError(f"the phone does not make {FOLDER}: {_one_line(ran.output)}")
 
     def clean(self) -> None:
         """Kill what still runs and remove all that was pushed."""
-        self.shell(f"kill -9 $(cat {PROCESS}); rm -rf {FOLDER}")
+        self.shell(f"{KILL}; rm -rf {FOLDER}")
 
     def push(self, local: Path, name: str, *, program: bool = False) -> str:
         """Copy a file into `FOLDER` and return its path there.
@@ -158,14 +160,15 @@ class Phone:
         remote, size = f"{FOLDER}/{name}", local.stat().st_size
         self._check_room(local.name, size)
         try:
-            with self._told(f"the phone did not take {local.name}"):
+            with self._told(local.name):
                 mode = 0o755 if program else 0o644
                 self._device.sync.push(local, remote, mode=mode, check=True)
         except GoneError:
             raise
-        except PhoneError:
-            self._check_room(local.name, size)  # the better reason, where it is the reason
-            raise
+        except PhoneError as error:
+            self._check_room(local.name, size)  # adbutils keeps the phone's reason for itself
+            why = f"it may be full, or not let adb write to {FOLDER}"
+            raise PhoneError(f"the phone did not take {local.name}: {why}") from error
         return remote
 
     def read(self, remote: str) -> bytes:

@@ -87,8 +87,7 @@ class Printed:
     operators: list[Operator] | None
 
 
-def command(
-    program: str,
+def arguments(
     file: str,
     graph: Graph,
     *,
@@ -100,11 +99,10 @@ def command(
     at_most: float,
     profiled: bool,
 ) -> list[str]:
-    """Arguments of one call, the program first.
+    """Arguments of one call.
 
     Args:
-        program: its path on the phone.
-        file: the path of the .tflite file there.
+        file: the path of the .tflite file on the phone.
         graph: see `Graph`.
         length: S of the (1, S) inputs. None of them is padding.
         threads: of the CPU, for whatever part of the graph runs there.
@@ -117,7 +115,6 @@ def command(
     # Random integers, both ends included: any piece, no padding, question or passage.
     ranges = {"ids": (0, graph.vocabulary - 1), "mask": (1, 1), "segment_ids": (0, 1)}
     return [
-        program,
         f"--graph={file}",
         f"--signature_to_run_for={graph.signature}",
         f"--input_layer={','.join(graph.inputs)}",

@@ -119,7 +119,8 @@ def measure(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> Found
                 found.warnings += doubts
             if with_app and plan.app is not False:
                 _ask_app(plan, tested, found, cooler, tell)
-            found.device["after"] = phone.state(tested)
+            found.device["after"] = after = phone.state(tested)
+            cooler.doubts += phone.doubts(after)
         except adb.PhoneError as error:
             found.stopped = str(error)
         except KeyboardInterrupt:
@@ -149,7 +150,7 @@ def _push(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> dict[st
     tested.make_folder()
     remotes = {}
     if plan.program is not None:
-        tested.push(plan.program, profiles.PROGRAM, program=True)
+        tested.push(plan.program, adb.PROGRAM, program=True)
     for number, (name, subject) in enumerate(plan.files.items()):
         tell(f"copying {name} to the phone")
         remotes[name] = tested.push(subject.path, f"{number}.tflite")
@@ -216,8 +217,8 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
     ran = []
     if plan.program is not None:
         digest = hashlib.sha256(plan.program.read_bytes()).hexdigest()
-        versions[profiles.PROGRAM] = f"sha256 {digest}"
-        ran.append(f"{profiles.PROGRAM} with sha256 {digest[:12]}")
+        versions[adb.PROGRAM] = f"sha256 {digest}"
+        ran.append(f"{adb.PROGRAM} with sha256 {digest[:12]}")
     for one in apps[:1]:
         versions |= one["versions"]
         assert one["device"] is not None

@@ -13,8 +13,6 @@ from benchmarks.adb import Phone, Ran, SilentError
 from benchmarks.benchmark_model import Delegate, Graph, Printed
 from benchmarks.schema import Profile
 
-PROGRAM = "benchmark_model"
-
 # Above it, something else had the processor, or the phone lowered its clocks.
 LARGEST_SPREAD = 0.2
 
@@ -95,8 +93,7 @@ def measure(
 
 def _one(phone: Phone, place: Place, timing: Timing) -> tuple[Profile, bool, list[str]]:
     call = partial(
-        benchmark_model.command,
-        f"./{PROGRAM}",
+        benchmark_model.arguments,
         place.remote,
         place.graph,
         length=place.length,

@@ -23,6 +23,7 @@ from phone_outputs import BATTERY, CPU_INFO, DF, GETPROP, THERMAL, printed
 
 FOLDER = "/data/local/tmp/distilbert-mobile-benchmark"
 PACKAGE = "distilbert.mobile.app"
+KILL = rf"p=\$\(cat {FOLDER}/process\) && grep -q benchmark_model /proc/\$p/cmdline && kill -9 \$p"
 VERSION = 41  # of adb; the transport that newer ones have
 
 
@@ -41,7 +42,7 @@ class FakePhone:
 
     serial: str = "R58M12ABCDE"
     state: str = "device"
-    features: str = "shell_v2,cmd,stat_v2,ls_v2"
+    features: str = "shell_v2,cmd"
     free_kb: int = 60_000_000
     full_after: int | None = None  # bytes that a quota lets through, whatever df says
     celsius: list[float] = field(default_factory=lambda: [31.0])
@@ -105,8 +106,9 @@ class FakePhone:
             "uname -sr": "Linux 5.10.177-android13\n",
             "date .*": "11-22 20:00:00.000\n",
             "input keyevent KEYCODE_WAKEUP": "",
-            rf"(?:kill -9 \S+ \S+process\); )?rm -rf {FOLDER}(?: && mkdir -p .*)?": self._removed,
-            r"kill -9 \$\(cat \S+/process\)": self._kill,
+            rf"{KILL}; rm -rf {FOLDER}": self._removed,
+            KILL: self._kill,
+            f"mkdir -p {FOLDER}": "",
             rf"df -k {FOLDER}": DF.format(free=self.free_kb),
             r"pm path (\S+)": lambda m: (
                 (0, f"package:/data/app/~~x==/{m[1]}/base.apk\n")
@@ -156,7 +158,7 @@ class FakePhone:
 
     def _kill(self, _: Any) -> tuple[int, str]:
         self.killed.set()
-        return 1, "sh: kill: process: arguments must be jobs or process IDs\n"
+        return 1, f"cat: {FOLDER}/process: No such file or directory\n"
 
     def _stopped(self, found: re.Match[str]) -> str:
         self.running.discard(found[1])
@@ -208,6 +210,10 @@ class _Handler(socketserver.BaseRequestHandler):
             self._block(f"{VERSION:04x}")
         elif name in ("host:devices", "host:devices-l"):
             self._block("".join(f"{one.serial}\t{one.state}\n" for one in self.server.phones))
+        elif name in ("host:tport:any", "host:features"):  # of the one phone, as adb's client asks
+            (one,) = self.server.phones
+            whole = {"host:tport:any": f"host:tport:serial:{one.serial}"}
+            return self._service(whole.get(name, f"host-serial:{one.serial}:features"))
         elif found := re.fullmatch(r"host:(?:tport:serial|transport):(.+)", name):
             if not self._choose(found[1]):
                 return False
@@ -217,8 +223,8 @@ class _Handler(socketserver.BaseRequestHandler):
         elif found := re.fullmatch(r"host-serial:(.+):features", name):
             if self._choose(found[1]):
                 self._block(self.phone.features)
-        elif name.startswith(("shell:", "shell,v2:")):
-            self._shell(name.partition(":")[2], v2=name.startswith("shell,v2"))
+        elif found := re.fullmatch(r"shell(,v2)?(?:,[^:]*)?:(.*)", name, re.DOTALL):
+            self._shell(found[2], v2=found[1] is not None)
         elif name == "sync:":
             self.request.sendall(b"OKAY")
             while self._sync():
@@ -274,6 +280,8 @@ class _Handler(socketserver.BaseRequestHandler):
     def _sync(self) -> bool:
         kind, size = struct.unpack("<4sI", self._read(8))
         path = self._read(size).decode()
+        if kind == b"QUIT":
+            return False
         if kind == b"STAT":
             found = self.phone.files.get(path)
             sizes = (0, 0, 0) if found is None else (0o100644, len(found), 1_700_000_000)

@@ -116,8 +116,7 @@ def test_a_delegate_must_say_that_it_ran() -> None:
 
 def test_the_command_line() -> None:
     graph = Graph("length_64", ("segment_ids", "ids", "mask"), 30522)
-    line = benchmark_model.command(
-        "./benchmark_model",
+    line = benchmark_model.arguments(
         "/a/0.tflite",
         graph,
         length=64,
@@ -129,7 +128,6 @@ def test_the_command_line() -> None:
         profiled=False,
     )
     assert line == [
-        "./benchmark_model",
         "--graph=/a/0.tflite",
         "--signature_to_run_for=length_64",
         "--input_layer=segment_ids,ids,mask",
