@@ -15,7 +15,6 @@ Exit code: 0 nothing became worse, 1 something did, 2 the files cannot be compar
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +24,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import latency
-from benchmarks.schema import KIND, NATURAL, PADDED, VERSION
+from benchmarks.files import read_json
+from benchmarks.schema import KIND, NATURAL, PADDED, Latency, validate
 from benchmarks.table import table
+from benchmarks.typed import mismatches
 
 THRESHOLD = 5.0
 WORSE, BETTER, SAME, UNCLEAR, NOT_JUDGED = "WORSE", "better", "same", "unclear", "-"
@@ -81,21 +82,15 @@ def read(path: Path) -> Measured:
     Raises:
         ValueError: it is neither, or damaged.
     """
+    document = read_json(path)
+    found = Measured()
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    try:
-        found = Measured()
-        if document.get("kind") == KIND:
-            if document["schema_version"] != VERSION:
-                raise ValueError(
-                    f"schema {document['schema_version']}, and this version reads {VERSION}"
-                )
+        if isinstance(document, dict) and document.get("kind") == KIND:
+            validate(document)
             _take_benchmark(document, found)
         else:
             _take_report(document, found)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no benchmark and no report.json with one ({type(error).__name__}: {error}):"
             " give what python -m benchmarks.run or python -m pipeline.build wrote"
@@ -130,7 +125,9 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
             found.figures[f"bytes, {part}", None, file["name"], ""] = float(size)
 
 
-def _take_report(document: Mapping[str, Any], found: Measured) -> None:
+def _take_report(document: Any, found: Measured) -> None:
+    for wrong in mismatches(document["latency"], Latency, "latency"):
+        raise ValueError(wrong)  # the first says enough: this schema is not the whole report's
     found.queries = [document["data"]["eval"]["sha256"], document["latency"]["mean_tokens"]]
     found.cpu = document["machine"]["cpu"]
     if document["latency"]["busy"]:

@@ -23,6 +23,8 @@ NAME_CHARACTERS = 30  # in a line with a figure at its end
 LETTER = 6  # units that a letter takes at most, on average, in the widest of usual fonts
 LEAST_PLOT = 165  # units that names leave to a plot they stand beside
 MOST_PLOT = 250
+FEW_PLACES = 5  # on an axis, each marked
+NUMBER = 28  # units from a number below an axis to the next
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through `line` and single `points`, (x, y) each, y above 0."""
+    """A line through `line` and single `points`, (x, y) each."""
 
     name: str
     role: str
@@ -90,15 +92,24 @@ class Curve:
     points: Sequence[tuple[float, float]] = ()
 
 
-def bars(title: str, caption: str, shown: Sequence[Bar]) -> Plot | None:
-    """One bar under the other, from zero; None where there is no length to show."""
+def bars(
+    title: str, caption: str, shown: Sequence[Bar], legend: Sequence[tuple[str, str]] = ()
+) -> Plot | None:
+    """One bar under the other, from zero; None where there is no length to show.
+
+    Args:
+        title: of the plot.
+        caption: how it is read.
+        shown: from top to bottom.
+        legend: (role, what it stands for) of parts.
+    """
     longest = max((sum(value for _, value in bar.parts) for bar in shown), default=0)
     if not longest:
         return None
     across = Scale(0, longest, 0, WIDTH)
-    drawn = []
+    drawn, start = _legend(legend)
     for row, bar in enumerate(shown):
-        top = 34 * row
+        top = start + 34 * row
         drawn += [text(0, top + 12, bar.name), text(WIDTH, top + 12, bar.label, "end figure")]
         before = 0.0
         for role, value in bar.parts:
@@ -107,42 +118,59 @@ def bars(title: str, caption: str, shown: Sequence[Bar]) -> Plot | None:
                 f'<rect class="{role}" x="{left}" y="{top + 18}" width="{length}" height="7"/>'
             )
             before += value
-    return Plot(title, caption, svg(title, caption, 34 * len(shown), drawn))
+    return Plot(title, caption, svg(title, caption, start + 34 * len(shown), drawn))
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> tuple[list[str], float]:
+    """Squares with their names, in as many lines as that takes; and the height of those."""
+    drawn: list[str] = []
+    x, y = 0, 0
+    for role, name in entries:
+        width = 12 + LETTER * len(name)
+        if x + width > WIDTH:
+            x, y = 0, y + 18
+        drawn.append(f'<rect class="{role}" x="{x}" y="{y}" width="8" height="8"/>')
+        drawn.append(text(x + 12, y + 8, name, "muted"))
+        x += width + 16
+    return drawn, y + 22 if entries else 0
 
 
 def accuracy(shown: Sequence[Scored]) -> Plot | None:
-    """F1 against median latency, one line from natural to padded lengths a subject."""
-    points = sorted((p for p in shown if p.medians), key=lambda p: (p.f1, p.name), reverse=True)
+    """F1 against median latency, one line from natural to padded lengths a subject.
+
+    Each has a row of its own: files of one model score alike, and would hide one another. Rows
+    stand as far apart as their F1 does where there is room.
+    """
+    # Of equal F1, the fastest first.
+    points = sorted((p for p in shown if p.medians), key=lambda p: (-p.f1, min(p.medians)))
     if not points:
         return None
-    height = max(236, 15 * len(points) + 40)
-    right, limit = _beside([point.name for point in points], 13)
-    across = log_scale([median for point in points for median in point.medians], 32, right)
+    height = max(236, 15 * len(points) + 80)
+    right, limit = _beside([point.name for point in points], 12)
+    across = log_scale([median for point in points for median in point.medians], 36, right)
     scores = [point.f1 for point in points]
     # At least 5 points of F1, so that a difference within noise does not look like a cliff.
     margin = max(5 - (max(scores) - min(scores)), 1) / 2
     up = Scale(min(scores) - margin, max(scores) + margin, height - 20, 12)
-    drawn = list(ticks(across, 12, height - 20))
-    step = next(s for s in (1, 2, 5, 10, 25) if (up.high - up.low) / s <= 6)
-    for tick in range(math.ceil(up.low / step) * step, math.floor(up.high) + 1, step):
-        drawn.append(f'<path class="grid" d="M32 {up(tick)}H{right}"/>')
-        drawn.append(text(26, up(tick) + 4, str(tick), "end muted figure"))
-    labels = apart([up(f1) for f1 in scores], 15, height - 20)
-    for point, label in zip(points, labels, strict=True):
-        y, role = up(point.f1), point.role
+    drawn = list(ticks(across, 6, height - 20))
+    rows = apart([up(f1) for f1 in scores], 15, height - 26)
+    for point, y in zip(points, rows, strict=True):
         ends = [across(median) for median in point.medians]
-        leader = f"M{max(ends)} {y}L{right + 6} {label}H{right + 10}"
-        drawn.append(f'<path class="leader" d="{leader}"/>')
-        drawn.append(f'<path class="link {role}" d="M{min(ends)} {y}H{max(ends)}"/>')
+        drawn += [
+            text(30, y + 4, f"{point.f1:.1f}", "end muted figure"),
+            f'<path class="grid" d="M36 {y}H{right + 6}"/>',
+            f'<path class="link {point.role}" d="M{min(ends)} {y}H{max(ends)}"/>',
+        ]
         if point.natural:
-            drawn.append(f'<circle class="{role}" cx="{across(point.natural)}" cy="{y}" r="4"/>')
+            x = across(point.natural)
+            drawn.append(f'<circle class="{point.role}" cx="{x}" cy="{y}" r="4"/>')
         if point.padded:
             x = across(point.padded)
-            drawn.append(f'<circle class="ring {role}" cx="{x}" cy="{y}" r="3.5"/>')
-        drawn.append(text(right + 13, label + 4, point.name, limit=limit))
+            drawn.append(f'<circle class="ring {point.role}" cx="{x}" cy="{y}" r="3.5"/>')
+        drawn.append(text(right + 12, y + 4, point.name, limit=limit))
     title = "F1 against latency"
-    caption = "F1 over median milliseconds per question, logarithmic: up and left is better. "
-    caption += "Filled: natural lengths; ring: padded."
+    caption = "F1, at the left, over median milliseconds per question, logarithmic: up and left "
+    caption += "is better. Filled: natural lengths; ring: padded."
     return Plot(title, caption, svg(title, caption, height, drawn))
 
 
@@ -180,22 +208,35 @@ def distribution(title: str, shown: Sequence[Timed], ends: Sequence[float]) -> P
 
 
 def curves(title: str, caption: str, shown: Sequence[Curve]) -> Plot | None:
-    """Lines over a linear axis from zero, upward logarithmic, named at their right ends."""
+    """Lines over a linear axis, upward logarithmic, named at their right ends.
+
+    What took no time has no place on it.
+    """
+    shown = [
+        Curve(c.name, c.role, [p for p in c.line if p[1] > 0], [p for p in c.points if p[1] > 0])
+        for c in shown
+        if any(y > 0 for _, y in c.line)
+    ]
     every = [place for curve in shown for place in (*curve.line, *curve.points)]
     if not every:
         return None
     height = max(236, 15 * len(shown) + 40)
     right, limit = _beside([curve.name for curve in shown], 24)
-    across = Scale(0, max(x for x, _ in every), 32, right)
+    places = sorted({x for x, _ in every})
+    low, high = places[0], places[-1] or 1
+    across = Scale(0 if low <= high / 2 else low - (high - low or high) / 20, high, 36, right)
     up = log_scale([y for _, y in every], height - 20, 12)
     drawn = []
     for value, is_named in _log_ticks(up, 13):
-        drawn.append(f'<path class="grid" d="M32 {up(value)}H{right}"/>')
+        drawn.append(f'<path class="grid" d="M36 {up(value)}H{right}"/>')
         if is_named:
-            drawn.append(text(26, up(value) + 4, f"{value:g}", "end muted figure"))
-    for tick in _steps(across):
+            drawn.append(text(30, up(value) + 4, f"{value:g}", "end muted figure"))
+    last = -math.inf
+    for tick in places if len(places) <= FEW_PLACES else _steps(across):
         drawn.append(f'<path class="grid" d="M{across(tick)} 12V{height - 20}"/>')
-        drawn.append(text(across(tick), height - 7, f"{tick:g}", "middle muted figure"))
+        if across(tick) - last >= NUMBER:
+            last = across(tick)
+            drawn.append(text(last, height - 7, f"{tick:g}", "middle muted figure"))
     ordered = sorted(shown, key=lambda curve: -curve.line[-1][1])
     labels = apart([up(curve.line[-1][1]) for curve in ordered], 15, height - 20)
     for curve, label in zip(ordered, labels, strict=True):
@@ -243,7 +284,7 @@ def log_scale(values: Sequence[float], start: float, end: float) -> Scale:
 
 def ticks(across: Scale, top: float, bottom: float) -> Iterator[str]:
     """Grid lines of a logarithmic axis with their values below."""
-    for value, is_named in _log_ticks(across, 28):
+    for value, is_named in _log_ticks(across, NUMBER):
         x = across(value)
         yield f'<path class="grid" d="M{x} {top}V{bottom}"/>'
         if is_named:
@@ -268,10 +309,11 @@ def _log_ticks(scale: Scale, room: float) -> Iterator[tuple[float, bool]]:
 
 
 def _steps(scale: Scale) -> list[float]:
-    """Round values of a linear axis from zero, at most five steps."""
-    power = 10.0 ** math.floor(math.log10(scale.high)) if scale.high > 0 else 1.0
-    step = next(s * power for s in (0.2, 0.5, 1, 2, 5) if scale.high / (s * power) <= 5)
-    return [step * count for count in range(int(scale.high / step) + 1)]
+    """Round values of a linear axis, at most five steps."""
+    width = scale.high - scale.low
+    power = 10.0 ** math.floor(math.log10(width))
+    step = next(s * power for s in (0.2, 0.5, 1, 2, 5) if width / (s * power) <= 5)
+    return [step * n for n in range(math.ceil(scale.low / step), int(scale.high / step) + 1)]
 
 
 def _beside(names: Sequence[str], gap: float) -> tuple[float, int]:

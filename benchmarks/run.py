@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import latency, machine, memory, size
+from benchmarks import latency, machine, memory, page, size
 from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
 from benchmarks.session import ColdStart, session, short
-from converters import ConversionError, whole_file
+from converters import ConversionError
 from converters.runtimes import open_predictor
 from converters.weights import stored, vocabulary_size
 
@@ -280,8 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         out = given.out or (given.build or Path()) / "benchmark.json"
         found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
-        text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
-        whole_file.write((text + "\n").encode(), out)
+        page_file = page.write(found, out)
     except (ValueError, ConversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -289,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(show(found))
-    print(f"\nsamples and machine: {out}")
+    print(f"\nsamples and machine: {out}\npage: {page_file}")
     return 0
 
 

@@ -11,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, TypedDict
 
-from benchmarks.typed import Amount, Bytes, Count, Milliseconds, Percent, Seconds, Within, check
+# All types of a document are found here.
+from benchmarks.device_schema import Device as Device
+from benchmarks.device_schema import Machine as Machine
+from benchmarks.device_schema import Operator as Operator
+from benchmarks.device_schema import Profile as Profile
+from benchmarks.device_schema import State as State
+from benchmarks.typed import (
+    Amount,
+    Bytes,
+    Count,
+    Milliseconds,
+    Percent,
+    Seconds,
+    check,
+)
 
 KIND: Final = "benchmark"
 VERSION: Final = 1
@@ -19,9 +33,6 @@ VERSION: Final = 1
 Lengths = Literal["natural", "padded"]
 NATURAL: Final = "natural"
 PADDED: Final = "padded"
-
-Celsius = Annotated[float, Within(-273.15, 1000, "°C")]
-Kilohertz = Annotated[int, Within(0, 1e9, "kHz")]
 
 
 class File(TypedDict):
@@ -230,107 +241,6 @@ class Run(TypedDict):
     weight_cache: dict[str, Memory | None]
 
 
-class State(TypedDict):
-    """A phone at one moment; null is what it does not tell.
-
-    Attributes:
-        battery_percent: charge.
-        battery_celsius: its temperature.
-        charging: whether it hangs on a charger.
-        thermal_status: Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency,
-            6 shutdown.
-        clocks_khz: current frequency of each core, in their order.
-    """
-
-    battery_percent: Percent | None
-    battery_celsius: Celsius | None
-    charging: bool | None
-    thermal_status: Count | None
-    clocks_khz: list[Kilohertz] | None
-
-
-class Device(TypedDict):
-    """The phone that was measured; nothing that tells one phone from another of its model.
-
-    Attributes:
-        manufacturer: as the phone tells it.
-        model: as the phone tells it.
-        soc: its chip.
-        android: release, as in "15".
-        api: level of Android's interfaces.
-        abis: instruction sets, the preferred one first.
-        runtime: what ran the files, with its version.
-        app_version: null where no app did.
-        before: its state before the first run.
-        after: its state after the last one.
-    """
-
-    manufacturer: str
-    model: str
-    soc: str | None
-    android: str
-    api: Count
-    abis: list[str]
-    runtime: str
-    app_version: str | None
-    before: State
-    after: State
-
-
-class Operator(TypedDict):
-    """One kind of operator in a profile.
-
-    Attributes:
-        name: the runtime's own.
-        count: how often it runs in an inference.
-        average_ms: all of them in an inference.
-        percent: of the time of all operators.
-    """
-
-    name: str
-    count: Count
-    average_ms: Milliseconds
-    percent: Amount
-
-
-class Profile(TypedDict):
-    """What LiteRT's `benchmark_model` tells of a file at one length; null is what it did not.
-
-    Attributes:
-        file: its name.
-        delegate: "cpu" (XNNPACK), "gpu" or "nnapi".
-        threads: of the runtime.
-        length: tokens of the input.
-        failed: why there are no figures, in one line; null where there are.
-        runs: timed inferences.
-        init_ms: opening the file.
-        first_ms: the first inference.
-        warmup_ms: mean of the inferences before the timed ones.
-        average_ms: mean.
-        p50_ms: median.
-        p90_ms: 90th percentile.
-        p99_ms: 99th percentile.
-        peak_memory_bytes: of the process.
-        operators: where the time goes, the largest first.
-    """
-
-    file: str
-    delegate: str
-    threads: Count
-    length: Count
-    failed: str | None
-    runs: Count | None
-    init_ms: Milliseconds | None
-    first_ms: Milliseconds | None
-    warmup_ms: Milliseconds | None
-    average_ms: Milliseconds | None
-    p50_ms: Milliseconds | None
-    p90_ms: Milliseconds | None
-    p99_ms: Milliseconds | None
-    peak_memory_bytes: Bytes | None
-    operators: list[Operator] | None
-
-
 class Benchmark(TypedDict):
     """The whole document.
 
@@ -342,17 +252,14 @@ class Benchmark(TypedDict):
         seed: of everything random.
         valid: whether every run's figures are.
         warnings: why to read the figures with caution.
-        machine: what `benchmarks.machine.describe` tells, on a phone too: `cpu`, `architecture`,
-            `logical_cores`, `flags`, `governor`, `memory_bytes`, `os`, `kernel`, `python`,
-            `load_average` (1, 5 and 15 minutes, before the first run), `gpus`; null what it does
-            not.
+        machine: before the first run; a phone is one too.
         device: the phone; null elsewhere.
         load_average_after: of 1, 5 and 15 minutes, after the last run.
         other_work_cores: cores that other processes kept busy meanwhile.
         versions: of packages by name; null where not installed.
         queries: what was asked.
         files: ratios hold the others against the first.
-        runs: one a number of threads.
+        runs: one a number of threads; on a phone, one a file and number of threads.
         profiles: of `benchmarks.android`; else empty.
     """
 
@@ -363,7 +270,7 @@ class Benchmark(TypedDict):
     seed: int
     valid: bool
     warnings: list[str]
-    machine: dict[str, Any]
+    machine: Annotated[dict[str, Any], Machine]
     device: Device | None
     load_average_after: list[Amount] | None
     other_work_cores: Amount | None

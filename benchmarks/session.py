@@ -146,9 +146,7 @@ def subject(
     }
 
 
-def ratios(
-    samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int
-) -> list[Ratio]:
+def ratios(samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int) -> list[Ratio]:
     """How many times faster one of each pair is, in mean time with its interval."""
     found: list[Ratio] = []
     for faster, slower, mine, theirs in pairs:

@@ -72,7 +72,8 @@ def mismatches(value: Any, kind: Any, where: str = "") -> Iterator[str]:
     Args:
         value: what `json.load` gives; tuples pass for lists.
         kind: a TypedDict, or what its fields may be: unions, lists, dicts, Literals, `Any` (any
-            JSON value) and numbers annotated with `Within`.
+            JSON value), numbers annotated with `Within`, and anything annotated with the
+            TypedDict that it is held against.
         where: the place of `value`, as in `files[0].bytes`.
     """
     origin, arguments = get_origin(kind), get_args(kind)
@@ -87,6 +88,8 @@ def mismatches(value: Any, kind: Any, where: str = "") -> Iterator[str]:
                 if nested and isinstance(value, (dict, list))
                 else [_line(where, value, " or ".join(map(called, arguments)))]
             )
+    elif origin is Annotated and is_typeddict(arguments[1]):
+        yield from mismatches(value, arguments[1], where)
     elif origin is Annotated:
         if not _fits(value, arguments[0]) or not arguments[1].low <= value <= arguments[1].high:
             yield _line(where, value, called(kind))

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from benchmarks.files import write_text
 from benchmarks.layout import DASH, FAILED, PASSED, Column, Table, interval, megabytes, number
 from pipeline import markdown
-from pipeline.artifacts import MANIFEST, discard, replacing, write_text
+from pipeline.artifacts import MANIFEST, discard, replacing
 from pipeline.data.squad import EMBEDDED
 from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers

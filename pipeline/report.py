@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
+from benchmarks.files import write_text
 from benchmarks.layout import FAILED, PASSED, Fact, Page, Section, Table, render, three_digits
-from pipeline.artifacts import write_text
 from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import html.parser
 import io
 import itertools
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import ParsedPage
 from rich.console import Console
 
 from benchmarks.latency import summarize
@@ -184,41 +184,10 @@ def _set(report: dict[str, Any], path: str, value: Any) -> None:
         place[last] = value
 
 
-class _Page(html.parser.HTMLParser):
-    """Collects a page's text, tags and attributes, and checks that tags are closed."""
-
-    VOID = frozenset({"meta", "link", "rect", "path", "circle"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self._open == []
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
-            self.words.append(data)
-
-
-def _written(report: dict[str, Any], folder: Path) -> tuple[_Page, str]:
+def _written(report: dict[str, Any], folder: Path) -> tuple[ParsedPage, str]:
     write_reports(report, folder)
     return (
-        _Page((folder / "report.html").read_text(encoding="utf-8")),
+        ParsedPage((folder / "report.html").read_text(encoding="utf-8")),
         (folder / "report.md").read_text(encoding="utf-8"),
     )
 
