@@ -25,19 +25,18 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import adb, benchmark_model, download, profiles
+from benchmarks import adb, benchmark_model, download, page, profiles
 from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, tflite_file, whole_file
+from converters import INPUTS, ConversionError, tflite_file
 from converters.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
@@ -67,8 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         command = ["python", "-m", "benchmarks.android", *hidden(arguments, ("--serial",))]
         document = assemble(plan, found, shlex.join(command), created)
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
-        whole_file.write((text + "\n").encode(), given.out)
+        page_file = page.write(document, given.out)
     except (ValueError, OSError, ConversionError, adb.PhoneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -76,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
         return 130
     print(show(document))
-    print(f"\nfigures, samples and phone: {given.out}")
+    print(f"\nfigures, samples and phone: {given.out}\npage: {page_file}")
     if found.stopped is not None:
         print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
     if found.stopped == INTERRUPTED:

@@ -102,7 +102,7 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
     queries = document["queries"]
     found.queries = [queries["source"], queries["sha256"], queries["tokens"]]
     found.cpu = document["machine"]["cpu"]
-    if document.get("device"):
+    if document["device"]:
         found.cpu = f"{document['device']['model']} ({found.cpu})"
     found.cautions += document["warnings"]
     for run in document["runs"]:
@@ -114,7 +114,7 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
         for name, one in run["weight_cache"].items():
             if one:
                 _take_start(one, run["threads"], f"{name}, weight cache", found)
-    for profile in document.get("profiles", ()):
+    for profile in document["profiles"]:
         if profile["average_ms"] is not None:
             lengths = f"{profile['delegate']} {profile['length']}"
             place = (PROFILED, int(profile["threads"]), profile["file"], lengths)

@@ -7,11 +7,10 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks import machine
 from benchmarks.adb import Phone
-from benchmarks.schema import Device, State
+from benchmarks.device_schema import THERMAL, Device, Machine, State
 
 CLOCKS = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -25,9 +24,6 @@ LOW_BATTERY_PERCENT = 30.0
 # A battery's temperature comes in tenths and wavers by a few of them; one degree is cool again.
 COOL_WITHIN = 1.0
 LOOK_SECONDS = 5.0
-
-# PowerManager.THERMAL_STATUS_* of Android.
-THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
 def state(phone: Phone) -> State:
@@ -46,7 +42,7 @@ def state(phone: Phone) -> State:
     }
 
 
-def describe(phone: Phone, before: State) -> tuple[Device, dict[str, Any]]:
+def describe(phone: Phone, before: State) -> tuple[Device, Machine]:
     """The phone as a report's `device`, `runtime` still empty, and as its `machine`."""
     properties = dict(re.findall(r"^\[(.+?)\]: \[(.*)\]\r?$", phone.text("getprop"), re.MULTILINE))
 
@@ -70,7 +66,7 @@ def describe(phone: Phone, before: State) -> tuple[Device, dict[str, Any]]:
     info = phone.text("cat /proc/cpuinfo")
     cpu, flags = machine.parse_cpu_info(info)
     memory = re.search(r"MemTotal:\s+([0-9]+) kB", phone.text("cat /proc/meminfo"))
-    load = [_number(part) for part in phone.text("cat /proc/loadavg").split()[:3]]
+    load = re.match(r"([0-9.]+) ([0-9.]+) ([0-9.]+) ", phone.text("cat /proc/loadavg"))
     return device, {
         "cpu": soc or cpu,
         "architecture": phone.text("uname -m") or None,
@@ -81,7 +77,7 @@ def describe(phone: Phone, before: State) -> tuple[Device, dict[str, Any]]:
         "os": f"Android {device['android']} (API {device['api']})",
         "kernel": phone.text("uname -sr") or None,
         "python": None,
-        "load_average": load if len(load) == 3 and None not in load else None,
+        "load_average": [float(part) for part in load.groups()] if load else None,
         "gpus": [],
     }
 

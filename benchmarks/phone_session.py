@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks import adb, app_protocol, machine, phone, profiles
 from benchmarks.app_protocol import PACKAGE
 from benchmarks.benchmark_model import Delegate, Graph
+from benchmarks.device_schema import Machine
 from benchmarks.schema import KIND, VERSION, Benchmark, Device, File, Profile, Queries, Run
 from benchmarks.session import short
 
@@ -68,7 +68,7 @@ class Found:
     """What has been measured so far; `stopped` says why it is not all."""
 
     device: Device
-    machine: dict[str, Any]
+    machine: Machine
     profiles: list[Profile] = field(default_factory=list)
     documents: list[Benchmark] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -242,7 +242,7 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
         "seed": plan.seed,
         "valid": found.stopped is None and all(run["too_short"] is None for run in runs),
         "warnings": list(dict.fromkeys(warnings)),
-        "machine": found.machine,
+        "machine": dict(found.machine),
         "device": {**found.device, "runtime": "; ".join(ran)},
         "load_average_after": None,
         "other_work_cores": None,

@@ -105,7 +105,7 @@ def cut(phone: FakePhone, extras: dict[str, str], keep: int, *more: str) -> Iter
                 'JSON {run_id} 1/1 {{"kind":"benchmark","schema_version":9}}',
                 "DONE {run_id} /sdcard/none.json",
             ),
-            "the app writes schema 9, and this version reads 1",
+            "schema_version: got 9, must be 1",
         ),
     ],
 )
