@@ -18,7 +18,7 @@ https://ai.google.dev/edge/litert/models/measurement. Nobody publishes checksums
 
 Exit code: 0 measured, 2 the user's mistake or no phone to use, 1 a run failed and the others'
 figures are written, 130 stopped by Ctrl-C, what was measured being written too. A GPU or NNAPI that
-does not take a file is a result and no failure.
+does not take a file is a result and no failure, as long as there are figures at all.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
     if found.stopped == INTERRUPTED:
         return 130
-    return 1 if found.failed or found.stopped is not None else 0
+    figures = bool(found.documents) or any(one["failed"] is None for one in found.profiles)
+    return 1 if found.failed or found.stopped is not None or not figures else 0
 
 
 def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Graph]:

@@ -145,16 +145,18 @@ def _measure(phone: Phone, start: Start, timeout: float, tell: Callable[[str], N
     log = Log(start.run_id)
     since = phone.text("date '+%m-%d %H:%M:%S.000'")
     with contextlib.closing(phone.log(TAG, since, LOOK_SECONDS)) as lines:
-        phone.shell("input keyevent KEYCODE_WAKEUP")  # an app behind a dark screen is slowed down
+        # A process of its own, whose memory is the benchmark's; behind a dark screen it is slow.
+        phone.shell(f"am force-stop {PACKAGE}; input keyevent KEYCODE_WAKEUP")
         started = phone.shell(shlex.join(["am", *start.arguments()]))
         if started.code or re.search(r"^Error", started.output, re.MULTILINE):
             raise AppError(f"the app does not start: {' '.join(started.output.split())[:300]}")
         heard, dead = time.monotonic(), False
         for line in lines:
+            before = log.progress
             if line is not None and log.add(line):
                 heard = time.monotonic()
-                if log.progress:
-                    tell(f"app, {start.threads} threads: {log.progress}")
+                if log.progress != before:
+                    tell(f"app, threads {start.threads}: {log.progress}")
             if log.failed is not None:
                 raise AppError(f"the app says: {log.failed}")
             if log.path is not None:

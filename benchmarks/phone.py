@@ -29,7 +29,7 @@ LOOK_SECONDS = 5.0
 def state(phone: Phone) -> State:
     """Battery, heat and clocks, now."""
     battery = dict(re.findall(r"^\s*([\w ]+): (\S+)", phone.text("dumpsys battery"), re.MULTILINE))
-    thermal = re.search(r"Thermal Status: ([0-9]+)", phone.text("dumpsys thermalservice"))
+    thermal = re.search(r"Thermal Status: ([0-9]{1,9})", phone.text("dumpsys thermalservice"))
     clocks = re.findall(r"/cpu([0-9]+)/\S+:([0-9]+)", phone.text(f"grep -H . {CLOCKS}; true"))
     level, scale = _number(battery.get("level")), _number(battery.get("scale")) or 100.0
     tenths = _number(battery.get("temperature"))
@@ -140,7 +140,4 @@ class Cooler:
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+    return float(text) if text and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]+)?", text) else None

@@ -183,7 +183,7 @@ def _ask_app(
                 made = app_protocol.measure(tested, start, timeout=plan.timing.timeout, tell=tell)
             except app_protocol.AppError as error:
                 found.failed = True
-                asked = f"{file}, {threads} threads" if file else f"{threads} threads"
+                asked = f"{file}, threads {threads}" if file else f"threads {threads}"
                 found.warnings.append(f"the app, {asked}: {error}")
                 continue
             if found.documents and made["queries"] != found.documents[0]["queries"]:

@@ -105,7 +105,7 @@ class FakePhone:
             "uname -m": "aarch64\n",
             "uname -sr": "Linux 5.10.177-android13\n",
             "date .*": "11-22 20:00:00.000\n",
-            "input keyevent KEYCODE_WAKEUP": "",
+            r"am force-stop (\S+); input keyevent KEYCODE_WAKEUP": self._stopped,
             rf"{KILL}; rm -rf {FOLDER}": self._removed,
             KILL: self._kill,
             f"mkdir -p {FOLDER}": "",
@@ -162,7 +162,7 @@ class FakePhone:
 
     def _stopped(self, found: re.Match[str]) -> str:
         self.running.discard(found[1])
-        self.files.pop(found[2], None)
+        self.files.pop(found[found.lastindex or 1], None)
         return ""
 
     def _install(self, found: re.Match[str]) -> tuple[int, str]:

@@ -136,6 +136,12 @@ def test_a_delegate_that_does_not_run_gets_no_times(
     assert "\n" not in gpu["failed"] and gpu["failed"] in said
 
 
+def test_no_figures_at_all_are_a_failure(main: Main, phone: FakePhone) -> None:
+    phone.benchmark = fallback(MISSING)
+    code, found, _ = main(phone, more="--delegates gpu")
+    assert code == 1 and found["profiles"][0]["failed"]
+
+
 def test_the_cpu_without_xnnpack_is_a_failure(main: Main, phone: FakePhone) -> None:
     phone.benchmark = lambda _, given: (0, START.format(**given) + FALLBACK.format(name="XNNPACK"))
     code, found, _ = main(phone)
