@@ -37,7 +37,7 @@ def speed_fact(latency: Latency, first: Ratio) -> Fact:
         ]
         sentence += f" Like for like: {', '.join(same)}." if same else ""
     if latency["busy"]:
-        sentence += " Read it with caution: see Latency."
+        sentence += " Read it with caution: this page says why."
     label = "faster" if first["ratio"] >= 1 else "the speed"
     return Fact(f"{three_digits(first['ratio'])}{TIMES}", label, sentence)
 

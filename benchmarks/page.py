@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
+import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import page_plots
-from benchmarks.files import read_json, write_text
+from benchmarks.files import json_text, read_json, write_text
 from benchmarks.headline import f1_fact, size_fact, speed_fact
 from benchmarks.layout import DASH, Fact, Page, Section, pairs, render, three_digits
 from benchmarks.page_tables import (
@@ -57,14 +58,19 @@ def write(document: Benchmark, path: Path) -> Path:
         ValueError: the document is not valid, or the file system refuses.
     """
     text = html(document)
-    page = path.with_suffix(".html")
+    page = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        write_text(path, json_text(document))
         write_text(page, text)
     except OSError as error:
         raise ValueError(f"cannot write {error.filename}: {error.strerror}") from error
     return page
+
+
+def _beside(path: Path) -> Path:
+    """Where the page of a document goes; never onto the document itself."""
+    return path.with_name(path.name.removesuffix(".json") + ".html")
 
 
 def html(document: Any) -> str:
@@ -102,7 +108,7 @@ def html(document: Any) -> str:
             f"with {_threads(run)}: {run['too_short']}" for run in valid["runs"] if run["too_short"]
         ],
         document=valid,
-        encoded=base64.b64encode(_compact(valid).encode()).decode(),
+        encoded=base64.b64encode(json_text(valid).encode()).decode(),
         readable=_readable(valid),
     )
 
@@ -114,18 +120,22 @@ def _by_threads(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _about(document: Benchmark, runs: Sequence[Run]) -> File | None:
-    """The file that the page is about: the fastest at natural lengths but for the reference."""
-    means = {
-        name: times["mean"]
-        for run in runs
-        for name, subject in run["latency"]["subjects"].items()
-        if (times := subject[NATURAL])
-    }
+    """The file that the page is about: the fastest at natural lengths but for the reference.
+
+    Where files were compared with the reference, it is one of those.
+    """
+    means: dict[str, float] = {}
+    compared: set[str] = set()
+    for run in runs:
+        for name, subject in run["latency"]["subjects"].items():
+            if times := subject[NATURAL]:
+                means[name] = times["mean"]
+        reference = document["files"][0]["name"] if document["files"] else ""
+        pairs = ((ratio["faster"], ratio["slower"]) for ratio in run["latency"]["ratios"])
+        compared |= {faster for faster, slower in pairs if slower == reference != faster}
     files = document["files"][1:] or document["files"]
-    known = [file for file in files if file["name"] in means]
-    if known:
-        return min(known, key=lambda file: means[file["name"]])
-    return files[0] if files else None
+    known = [file for file in files if file["name"] in (compared or means)]
+    return min(known or files, key=lambda file: means.get(file["name"], math.inf), default=None)
 
 
 def _title(document: Benchmark, run: Run | None, about: File | None, reference: File | None) -> str:
@@ -171,6 +181,7 @@ def _facts(
         ratio = _ratio(run, about, compared or about)
         if ratio:
             facts.append(speed_fact(run["latency"], ratio))
+        facts += _rivals_fact(run, about, compared or about)
         if compared and about["bytes"] and compared["bytes"]:
             names = about["name"], compared["name"]
             facts.append(size_fact(names[0], about["bytes"], names[1], compared["bytes"]))
@@ -182,6 +193,23 @@ def _facts(
     if document["device"]:
         facts.append(_device_fact(document["device"]))
     return facts
+
+
+def _rivals_fact(run: Run, about: File, reference: File) -> list[Fact]:
+    """How the file compares with the closest of what it was held against; none if with nothing."""
+    mine = about["name"]
+    ratios = [
+        ratio
+        for ratio in run["latency"]["ratios"]
+        if ratio["faster"] == mine and ratio["slower"] not in (mine, reference["name"])
+    ]
+    if not ratios:
+        return []
+    closest = min(ratios, key=lambda ratio: ratio["ratio"])
+    rivals = len({ratio["slower"] for ratio in ratios})
+    label = "faster than" if closest["ratio"] >= 1 else "the speed of"
+    label += f" the closest of {rivals} others" if rivals > 1 else " the other"
+    return [replace(speed_fact(run["latency"], closest), label=label)]
 
 
 def _valid_fact(document: Benchmark, run: Run) -> Fact:
@@ -264,7 +292,8 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
     paragraphs = [
         f"{method[:1].upper()}{method[1:]}. Questions: {latency['queries']:,}, "
         f"{latency['mean_tokens']:,.1f} tokens on average; rounds: {latency['rounds']}; "
-        f"{run['seconds']:.1f} s in all. Padded means to {latency['padded_length']} tokens."
+        f"{run['seconds']:.1f} s in all. Padded means to {latency['padded_length']} tokens. "
+        "Ratios are of mean times; intervals are bootstrapped over queries."
     ]
     if latency["busy"]:
         paragraphs.append(f"Caution: {latency['busy']}.")
@@ -287,10 +316,6 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
     return Section(anchor, title + mark, paragraphs, tables)
 
 
-def _compact(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-
-
 def _readable(document: Benchmark) -> str:
     """The document without its thousands of numbers."""
 
@@ -303,7 +328,7 @@ def _readable(document: Benchmark) -> str:
             return f"{len(value):,} numbers"
         return [short(item) for item in value]
 
-    return _compact(short(document), indent=1)
+    return json_text(short(document))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -316,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("document", type=Path, metavar="FILE.json", help="a benchmark")
     parser.add_argument("--out", type=Path, help="page to write (default: FILE.html beside it)")
     given = parser.parse_args(arguments)
-    out = given.out or given.document.with_suffix(".html")
+    out = given.out or _beside(given.document)
     try:
         text = html(read_json(given.document))
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from benchmarks.device_schema import THERMAL
 from benchmarks.layout import (
@@ -63,43 +64,53 @@ def times_table(
 
 
 def ratio_tables(ratios: Sequence[Ratio], mark: str) -> list[Table]:
-    """How many times faster subjects are than another one: a table for each of those.
+    """How many times faster: all against one, one against all others, each against itself.
 
     Args:
         ratios: of a subject with itself too, natural lengths against padded.
         mark: put after each title.
     """
-    tables = []
-    for slower in dict.fromkeys(r["slower"] for r in ratios if r["slower"] != r["faster"]):
-        found: dict[tuple[Lengths, Lengths], dict[str, Ratio]] = {}
-        for ratio in ratios:
-            if ratio["slower"] == slower != ratio["faster"]:
-                way = ratio["faster_lengths"], ratio["slower_lengths"]
-                found.setdefault(way, {})[ratio["faster"]] = ratio
-        names = list(dict.fromkeys(name for each in found.values() for name in each))
-        columns = [Column("Subject", names)]
-        for way, each in found.items():
-            columns += _ratio_columns(_way(way), [each.get(name) for name in names])
-        tables.append(Table(f"Times faster than {slower}, ratio of means{mark}", columns))
     alone = [ratio for ratio in ratios if ratio["slower"] == ratio["faster"]]
+    others = [ratio for ratio in ratios if ratio["slower"] != ratio["faster"]]
+    # A subject that a single other one is held against belongs into that one's table.
+    rivals: dict[str, set[str]] = {}
+    for ratio in others:
+        rivals.setdefault(ratio["slower"], set()).add(ratio["faster"])
+    tables = []
+    for name in rivals:
+        mine = [ratio for ratio in others if ratio["slower"] == name and len(rivals[name]) > 1]
+        if mine:
+            tables.append(_ratio_table(f"Times faster than {name}{mark}", mine, "faster"))
+    rest = [ratio for ratio in others if len(rivals[ratio["slower"]]) == 1]
+    for name in dict.fromkeys(ratio["faster"] for ratio in rest):
+        mine = [ratio for ratio in rest if ratio["faster"] == name]
+        tables.append(
+            _ratio_table(f"Times that {name} is faster than others{mark}", mine, "slower")
+        )
     if alone:
-        names = [ratio["faster"] for ratio in alone]
-        columns = [Column("Subject", names), *_ratio_columns("natural against padded", alone)]
-        tables.append(Table(f"Times faster unpadded, ratio of means{mark}", columns))
+        tables.append(_ratio_table(f"Times faster unpadded{mark}", alone, "faster"))
     return tables
+
+
+def _ratio_table(title: str, ratios: Sequence[Ratio], rows: Literal["faster", "slower"]) -> Table:
+    """Ratios of means with their intervals: a row a subject, columns by whose lengths are which."""
+    ways: dict[tuple[Lengths, Lengths], dict[str, Ratio]] = {}
+    for ratio in ratios:
+        way = ratio["faster_lengths"], ratio["slower_lengths"]
+        ways.setdefault(way, {})[ratio[rows]] = ratio
+    names = list(dict.fromkeys(ratio[rows] for ratio in ratios))
+    columns = [Column("Subject", names)]
+    for way, found in ways.items():
+        each = [found.get(name) for name in names]
+        bounds = [interval(one["low"], one["high"], 2) if one else DASH for one in each]
+        columns.append(number(_way(way), [one["ratio"] if one else None for one in each], 2))
+        columns.append(Column("95%", bounds, "number"))
+    return Table(title, columns)
 
 
 def _way(way: tuple[Lengths, Lengths]) -> str:
     mine, theirs = way
     return f"both {mine}" if mine == theirs else f"{mine} against {theirs}"
-
-
-def _ratio_columns(name: str, ratios: Sequence[Ratio | None]) -> list[Column]:
-    bounds = [interval(r["low"], r["high"], 2) if r else DASH for r in ratios]
-    return [
-        number(name, [r["ratio"] if r else None for r in ratios], 2),
-        Column("95%", bounds, "number"),
-    ]
 
 
 def memory_table(title: str, run: Run, files: Sequence[File]) -> Table:

@@ -322,7 +322,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="a handful of queries, marked as not valid")
     add("--seed", type=int, default=0, help="of lengths, questions and order")
     add("--weight-cache", action="store_true", help="start with XNNPACK's weight cache as well")
-    add("--out", type=Path, help="JSON to write (default: benchmark.json, in the build's folder)")
+    add(
+        "--out",
+        type=Path,
+        help="JSON to write, a page beside it (default: benchmark.json, in the build's folder)",
+    )
     return parser
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from benchmarks.files import write_text
+from benchmarks.files import json_text, write_text
 from benchmarks.layout import FAILED, PASSED, Fact, Page, Section, Table, render, three_digits
 from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
@@ -41,7 +41,7 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     validate(report)
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
     texts = {
-        "report.json": _json(valid),
+        "report.json": json_text(valid),
         "report.md": _markdown(valid),
         "report.html": _html(valid),
     }
@@ -73,13 +73,6 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     for fact in headline(valid):
         line = Text(f"{fact.figure} {fact.label}. ", style="bold")
         console.print(line.append(fact.sentence, style="not bold"))
-
-
-def _json(report: Report) -> str:
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    # A list of numbers on one line: thousands of samples would bury everything else. Strings
-    # cannot match, their line breaks are escaped.
-    return re.sub(r"\[\n[\d\s.,eE+-]+\]", lambda m: re.sub(r"\s+", " ", m[0]), text) + "\n"
 
 
 def _markdown(report: Report) -> str:

@@ -82,6 +82,35 @@ def test_the_summary_by_hand() -> None:
     assert "Valid by MLPerf's rule" in facts and "NOT VALID" not in facts
 
 
+def test_one_file_against_many_is_one_table_and_the_closest_is_told_first() -> None:
+    document = benchmark()
+    for run in document["runs"]:
+        ratios = run["latency"]["ratios"]
+        first = next(r for r in ratios if r["faster"] == "student-int8.tflite")
+        like = {**first, "slower_lengths": "natural", "slower": "student-fp32.onnx"}
+        ratios[:] = [
+            *(r for r in ratios if r["faster"] != "student-fp32.onnx"),
+            like | {"ratio": 3.01, "low": 2.9, "high": 3.1},
+            like | {"ratio": 5.5, "low": 5.4, "high": 5.6, "slower_lengths": "padded"},
+        ]
+    text = ParsedPage(page.html(document)).text
+    assert "3.01\u00d7 faster than the other" in text
+    (table,) = re.findall(
+        r"Times that student-int8.tflite is faster than others (.*?) Times", text
+    )[:1]
+    assert "student-fp32.onnx 5.50 5.40–5.60 3.01 2.90–3.10 — —" in table  # noqa: RUF001
+    assert text.count("Times that student-int8.tflite is faster than others") == 2  # runs
+
+
+def test_the_page_is_about_the_fastest_that_was_held_against_the_reference() -> None:
+    document = benchmark()
+    for run in document["runs"]:
+        ratios = run["latency"]["ratios"]
+        ratios[:] = [r for r in ratios if r["faster"] != "student-int8.tflite"]
+    text = ParsedPage(page.html(document)).text
+    assert "student-fp32.onnx at natural lengths against teacher-fp32.tflite padded" in text
+
+
 def test_what_is_not_valid_and_what_to_be_careful_with_is_said_first() -> None:
     document = benchmark()
     document["valid"] = False
@@ -366,6 +395,9 @@ def test_json_and_page_are_written_together_or_not_at_all(tmp_path: Path) -> Non
     out = tmp_path / "new" / "benchmark.json"
     assert page.write(benchmark(), out) == out.with_suffix(".html")  # type: ignore[arg-type]
     assert json.loads(out.read_text()) == benchmark()
+    odd = out.with_name("odd.html")
+    assert page.write(benchmark(), odd).name == "odd.html.html"  # type: ignore[arg-type]
+    assert json.loads(odd.read_text()) == benchmark()
     before = {path: path.read_bytes() for path in out.parent.iterdir()}
     with pytest.raises(ValueError, match="valid: got 3"):
         page.write(benchmark() | {"valid": 3}, out)  # type: ignore[arg-type,operator]
