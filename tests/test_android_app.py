@@ -6,17 +6,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from adb_server import PACKAGE, FakePhone, until
 from app_document import app_document, app_lines
 from phone_files import Main, failure
 from phone_outputs import printed
 
-from benchmarks import compare
+from benchmarks import compare, latency
 
 pytest.importorskip("adbutils", reason="needs the android extra")
 
@@ -228,18 +228,21 @@ def test_the_apps_document_is_read(
     path.write_text(text)
     assert compare.main([str(path), str(path)]) == 0
     for run in document["runs"]:
-        latency = run["latency"]
-        for name, each in latency["samples_ms"].items():
-            for lengths, samples in each.items():
-                told = latency["subjects"][name][lengths]
-                # samples are kept with 4 decimals: half of the last one
-                near = {"abs": 5e-5 + 1e-9, "rel": 0}
-                assert told["count"] == len(samples)
-                assert told["mean"] == pytest.approx(np.mean(samples), **near)
-                for percent in (50, 90, 99):
-                    asked = np.percentile(samples, percent)
-                    assert told[f"p{percent}"] == pytest.approx(asked, **near)
-                assert told["min"] == pytest.approx(min(samples), **near)
-                assert told["max"] == pytest.approx(max(samples), **near)
-                assert told["mean_low"] <= told["mean"] <= told["mean_high"]
-                assert told["p50_low"] <= told["p50"] <= told["p50_high"]
+        measured, rounds = run["latency"], run["latency"]["rounds"]
+        for name, each in measured["samples_ms"].items():
+            told = [(measured["subjects"][name][lengths], times) for lengths, times in each.items()]
+            for around in run["around"].get(name, {}).values():
+                told += [(around[phase], times) for phase, times in around["samples_ms"].items()]
+            for summary, samples in told:
+                # the same sums in another order: a few units in the last place
+                expected = asdict(latency.summarize(samples, rounds=rounds))
+                assert summary == pytest.approx(expected, abs=1e-9, rel=0)
+        if kotlin:
+            for one in measured["ratios"]:
+                faster, slower = (
+                    measured["samples_ms"][one[side]][one[f"{side}_lengths"]]
+                    for side in ("faster", "slower")
+                )
+                expected = latency.ratio(slower, faster, document["seed"], rounds=rounds)
+                found = tuple(one[key] for key in ("ratio", "low", "high"))
+                assert found == pytest.approx(expected, abs=1e-9, rel=0)
