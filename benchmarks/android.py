@@ -49,6 +49,8 @@ APP_QUERIES, APP_SECONDS = 1024, 60
 QUICK_RUNS = 5
 QUICK_QUERIES = 8
 
+STOPPED = 130  # as shells have it: 128 and the number of the signal
+
 HOW = "see python -m benchmarks.android --help for where to get it"
 
 
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not found.profiles and not found.documents:
             why = found.stopped or "; ".join(found.warnings)
             print(f"error: nothing was measured: {why}", file=sys.stderr)
-            return 1
+            return STOPPED if found.stopped == INTERRUPTED else 1
         command = ["python", "-m", "benchmarks.android", *hidden(arguments, ("--serial",))]
         document = assemble(plan, found, shlex.join(command), created)
         page_file = page.write(document, given.out)
@@ -72,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
-        return 130
+        return STOPPED
     print(show(document))
     print(f"\nfigures, samples and phone: {given.out}\npage: {page_file}")
     if found.stopped is not None:
         print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
     if found.stopped == INTERRUPTED:
-        return 130
+        return STOPPED
     figures = bool(found.documents) or any(one["failed"] is None for one in found.profiles)
     return 1 if found.failed or found.stopped is not None or not figures else 0
 

@@ -74,9 +74,7 @@ def test_adb_copies_files_there_and_back(tmp_path: Path) -> None:
     assert list(phone.files) == [f"{FOLDER}/a"]
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="sees processes as Android does"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="sees processes as Android does")
 def test_lines_for_the_phone_are_what_a_shell_understands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
