@@ -24,7 +24,7 @@ PROGRAM = "benchmark_model"
 PROCESS = f"{FOLDER}/process"  # holds the number of the process that runs
 
 # Another process may have got the number of one that ended.
-KILL = f"p=$(cat {PROCESS}) && grep -q {PROGRAM} /proc/$p/cmdline && kill -9 $p"
+KILL = f"p=$(cat {PROCESS}) && grep -q ^./{PROGRAM} /proc/$p/cmdline && kill -9 $p"
 
 # A phone answers such commands at once; a busy one in a few seconds.
 ANSWER_SECONDS = 60.0

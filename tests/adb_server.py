@@ -23,7 +23,9 @@ from phone_outputs import BATTERY, CPU_INFO, DF, GETPROP, THERMAL, printed
 
 FOLDER = "/data/local/tmp/distilbert-mobile-benchmark"
 PACKAGE = "distilbert.mobile.app"
-KILL = rf"p=\$\(cat {FOLDER}/process\) && grep -q benchmark_model /proc/\$p/cmdline && kill -9 \$p"
+KILL = (
+    rf"p=\$\(cat {FOLDER}/process\) && grep -q \^./benchmark_model /proc/\$p/cmdline && kill -9 \$p"
+)
 VERSION = 41  # of adb; the transport that newer ones have
 
 

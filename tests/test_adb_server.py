@@ -6,7 +6,6 @@ The client comes with the adbutils package.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +103,10 @@ def test_lines_for_the_phone_are_what_a_shell_understands(
         with pytest.raises(SilentError):
             phone.run(["60"], 0.5)
         assert until(lambda: not running())
-        (folder / "process").write_text(f"{os.getpid()}\n")  # of another program by now
+        other = subprocess.Popen(["sleep", "60"])  # has the number of one that ended
+        (folder / "process").write_text(f"{other.pid}\n")
         phone.clean()
+        assert other.poll() is None
+        other.kill()
+        other.wait()
     assert not folder.exists()
