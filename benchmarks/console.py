@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from benchmarks.schema import Benchmark, File, Memory, Run
+from benchmarks.schema import Benchmark, File, Memory, Profile, Run
 from benchmarks.session import KINDS
 from benchmarks.size import PARTS
 from benchmarks.table import table
@@ -21,6 +21,8 @@ def show(benchmark: Benchmark) -> str:
     for run in benchmark["runs"]:
         blocks += _run(run)
     blocks.append(_files(benchmark["files"]))
+    if benchmark["profiles"]:
+        blocks.append(_profiles(benchmark["profiles"]))
     return "\n\n".join(blocks)
 
 
@@ -118,6 +120,26 @@ def _files(files: list[File]) -> str:
             for file in files
         ],
     )
+
+
+def _profiles(profiles: list[Profile]) -> str:
+    heads = ["file", "delegate", "threads", "tokens", "load", "first", "mean", "median", "peak MB"]
+    rows = [
+        [
+            *(one["file"], one["delegate"], str(one["threads"]), str(one["length"])),
+            *map(_time, (one["init_ms"], one["first_ms"], one["average_ms"], one["p50_ms"])),
+            _megabytes(one["peak_memory_bytes"], 0),
+        ]
+        for one in profiles
+    ]
+    failed = dict.fromkeys(
+        f"{one['file']}, {one['delegate']}: {one['failed']}" for one in profiles if one["failed"]
+    )
+    return "\n".join(["benchmark_model, milliseconds", table(heads, rows), *failed])
+
+
+def _time(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 def _score(value: Any) -> str:
