@@ -20,6 +20,9 @@ internal interface ModelFolder {
      */
     fun read(name: String): ByteArray
 
+    /** The same as a text. */
+    fun text(name: String): String = read(name).toString(Charsets.UTF_8)
+
     /**
      * A file mapped into memory: the system loads and drops its pages as it needs.
      *
