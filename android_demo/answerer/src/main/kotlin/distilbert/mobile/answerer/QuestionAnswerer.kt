@@ -151,7 +151,7 @@ class QuestionAnswerer private constructor(
         private fun defaultThreads() =
             JavaRuntime.getRuntime().availableProcessors().coerceAtMost(FAST_CORES)
 
-        private fun open(folder: ModelFolder, path: String?, threads: Int): QuestionAnswerer {
+        internal fun open(folder: ModelFolder, path: String?, threads: Int): QuestionAnswerer {
             require(threads > 0) { "$threads threads: at least one is needed" }
             try {
                 val description = ModelDescription.parse(folder.text("model.json"))

@@ -86,7 +86,12 @@ internal class TfLiteModel(
         }
 
     private fun refused(error: RuntimeException): ModelException {
-        val reason = error.message?.replace(Regex("\\s+"), " ")?.trim() ?: error.toString()
+        // The first sentence of several lines.
+        val reason =
+            (error.message ?: error.toString())
+                .removePrefix("Internal error: ")
+                .replace(Regex("\\s+"), " ")
+                .substringBefore(". ")
         val remedy =
             if (runtime.computes(file)) {
                 "copy the file and model.json from the same build"

@@ -3,6 +3,7 @@ package distilbert.mobile.answerer
 
 import android.content.Context
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.testing.Builds
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -15,6 +16,7 @@ import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import java.io.File
+import java.io.IOException
 
 /** What cannot be opened is refused in one sentence that says what to do. */
 @RunWith(RobolectricTestRunner::class)
@@ -93,8 +95,7 @@ class OpeningTest {
         val message = message { TinyModel.open(TinyModel.REFUSED) }
         println(message)
         assertTrue(message, message.startsWith("TensorFlow Lite 2.16.1 refuses"))
-        assertTrue(message, "FULLY_CONNECTED" in message && "version '12'" in message)
-        assertTrue(message, message.endsWith("ship ${TinyModel.RIGHT} instead"))
+        assertTrue(message, message.endsWith("version '12'): ship ${TinyModel.RIGHT} instead"))
     }
 
     @Test
@@ -121,6 +122,21 @@ class OpeningTest {
                 )
             }
         assertTrue(message, "has the signatures {answer=[" in message)
+    }
+
+    @Test
+    fun `too little memory is said`() {
+        for (error in listOf(OutOfMemoryError(), IOException("Map failed", OutOfMemoryError()))) {
+            val files = FileFolder(Builds.tiny)
+            val folder =
+                object : ModelFolder by files {
+                    override fun map(name: String) = reading(name) { throw error }
+                }
+            assertEquals(
+                "there is not enough memory to open the model: close other apps",
+                message { QuestionAnswerer.open(folder, null, threads = 1) },
+            )
+        }
     }
 
     @Test

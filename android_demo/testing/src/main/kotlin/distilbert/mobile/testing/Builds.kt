@@ -6,14 +6,14 @@ import java.io.File
 /** Folders of exported files for tests; the system properties say where. */
 object Builds {
     /** What `tests/golden/make_golden.py` wrote. */
-    val golden = File(checkNotNull(System.getProperty("golden.folder")) { "golden.folder not set" })
+    val golden = File(System.getProperty("golden.folder") ?: error("golden.folder is not set"))
 
     /** A build of a few kilobytes, with any length and with two. */
     val tiny = golden.resolve("tiny")
     val tinyStatic = golden.resolve("tiny-static")
 
     /** A real one; it may be missing. */
-    val real = File(System.getProperty("model.folder") ?: "none")
+    val real = File(System.getProperty("model.folder") ?: "none").canonicalFile
 
     /** Why [real] cannot be tested; null if it can. */
     val missingReal: String? =
