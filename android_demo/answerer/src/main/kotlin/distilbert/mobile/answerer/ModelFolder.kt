@@ -52,7 +52,8 @@ internal class AssetFolder(private val assets: AssetManager, private val folder:
             }
         return reading(place(name)) {
             descriptor.use { found ->
-                found.createInputStream().channel.use {
+                // Not createInputStream(): newer releases count its channel from the asset's start.
+                FileInputStream(found.fileDescriptor).channel.use {
                     it.map(READ_ONLY, found.startOffset, found.length)
                 }
             }

@@ -13,6 +13,7 @@ import distilbert.mobile.core.WordPieceTokenizer
 import distilbert.mobile.core.sha256
 import java.io.File
 import java.nio.ByteBuffer
+import java.util.Locale
 import java.util.concurrent.CancellationException
 import java.lang.Runtime as JavaRuntime
 
@@ -89,7 +90,7 @@ class QuestionAnswerer private constructor(
                 comparison.add(case) { isClosed || isCancelled() }
                 onProgress(index + 1, cases.size)
             }
-            val problem = if (comparison.different == 0) null else problem(comparison, cases.size)
+            val problem = if (comparison.isRight) null else problem(comparison, cases.size)
             SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem)
         }
 
@@ -108,14 +109,11 @@ class QuestionAnswerer private constructor(
     private fun answerer(model: WindowModel) = Answerer(description, tokenizer, model)
 
     private fun problem(comparison: GoldenComparison, cases: Int): String {
-        val share =
-            (comparison.largestError * PERCENT)
-                .coerceAtMost(
-                    Int.MAX_VALUE.toFloat(),
-                ).toInt()
-        return "${file.path} is computed wrong by $runtime on ${Runtime.processor()}: " +
-            "${comparison.different} of $cases golden cases differ, logits by up to $share % of " +
-            "their range; ${model.runtime.insteadOf(file, description)}"
+        val differ = comparison.different + comparison.nearTies
+        val percent = "%.0f".format(Locale.ROOT, comparison.largestError * PERCENT)
+        return "${file.path} is computed wrong by $runtime on ${Runtime.processor()}: $differ of " +
+            "$cases golden cases differ, logits by up to $percent % of their range; " +
+            model.runtime.insteadOf(file, description)
     }
 
     private fun otherFile(why: String) = otherFile(file, why)

@@ -18,7 +18,7 @@ import java.nio.ByteBuffer
  * @throws ModelException if the runtime refuses the file, or there is no memory for it.
  */
 internal class TfLiteModel(
-    private val bytes: ByteBuffer,
+    bytes: ByteBuffer,
     private val file: ModelFile,
     private val description: ModelDescription,
     threads: Int,
