@@ -31,7 +31,7 @@ class OpeningTest {
     @Test
     fun `assets are opened in place`() {
         assumeTrue("no assets", context.assets.list("model")!!.isNotEmpty())
-        QuestionAnswerer.fromAssets(context).use { answerer ->
+        QuestionAnswerer.fromAssets(context, threads = 1).use { answerer ->
             assertEquals(TinyModel.RIGHT, answerer.file.path)
             assertTrue(answerer.selfTest().isPassed)
         }

@@ -58,13 +58,19 @@ class QuestionAnswererTest {
     fun `a passage of 5000 words needs no memory for its windows`() {
         val passage = "The tower of Rome was built by Anna in 1998. ".repeat(500)
         TinyModel.open().use { answerer ->
-            answerer.answer(passage, "Who built the tower?")
-            val before = heap()
-            val answer = answerer.answer(passage, "Who built the tower?")
-            val grown = heap() - before
-            assertTrue("${answer.windows} windows", answer.windows > 300)
-            // The pieces alone take some hundred kilobytes; all windows' logits would take more.
-            assertTrue("$grown bytes more", grown < 1_000_000)
+            var window = 0
+            var early = 0L
+            var late = 0L
+            val answer =
+                answerer.answer(passage, "Who built the tower?") {
+                    window++
+                    if (window == EARLY) early = heap()
+                    if (window == LATE) late = heap()
+                    false
+                }
+            assertTrue("${answer.windows} windows", answer.windows > LATE)
+            // Ids and logits of the windows between would take 900 KB.
+            assertTrue("${late - early} bytes more", late - early < 300_000)
         }
     }
 
@@ -149,6 +155,9 @@ class QuestionAnswererTest {
     }
 
     private companion object {
+        const val EARLY = 20
+        const val LATE = 500
+
         /** Twice the largest error of a logit that was found between right runtimes. */
         const val SCORE_TOLERANCE = 0.3
     }
