@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from benchmarks.schema import Benchmark, File, Memory, Profile, Run
-from benchmarks.session import KINDS
+from benchmarks.session import KINDS, WAYS
 from benchmarks.size import PARTS
 from benchmarks.table import table
 
@@ -59,19 +59,8 @@ def _run(run: Run) -> Iterator[str]:
             if (times := subject[lengths])
         ],
     )
-    yield f"Ratios of means{mark}\n" + table(
-        ["file", "lengths", "against", "lengths", "times faster", "95%"],
-        [
-            [
-                ratio["faster"],
-                ratio["faster_lengths"],
-                ratio["slower"] if ratio["slower"] != ratio["faster"] else "itself",
-                ratio["slower_lengths"],
-                f"{ratio['ratio']:.2f}",
-                _interval(ratio["low"], ratio["high"]),
-            ]
-            for ratio in latency["ratios"]
-        ],
+    yield f"Ratios of means, times faster with the 95% interval{mark}\n" + _ratios(
+        latency["ratios"], latency["padded_length"]
     )
     if run["around"]:
         yield f"Around the model, milliseconds{mark}\n" + table(
@@ -93,6 +82,20 @@ def _run(run: Run) -> Iterator[str]:
     yield "Cold start: milliseconds; MB above the empty process, and that process\n" + table(
         ["file", "load", "first", "peak", "private", "file-backed", "empty"],
         [[name, *_start(one)] for name, one in starts],
+    )
+
+
+def _ratios(ratios: list[dict[str, Any]], padded: int) -> str:
+    """A row for each pair of files, a column for each way of comparing them."""
+    rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    for one in ratios:
+        slower = one["slower"] if one["slower"] != one["faster"] else "itself"
+        cell = f"{one['ratio']:.2f} ({_interval(one['low'], one['high'])})"
+        ways = rows.setdefault((one["faster"], slower), {})
+        ways[one["faster_lengths"], one["slower_lengths"]] = cell
+    return table(
+        ["file", "against", f"that padded to {padded}", "both natural", "both padded"],
+        [[*pair, *(ways.get(way, DASH) for way in WAYS)] for pair, ways in rows.items()],
     )
 
 

@@ -8,6 +8,11 @@ Every file answers every query at its own length and padded, taking turns in an 
 seed. The first file is the one that the others are compared with. A figure is valid with 1,024
 queries and 60 seconds; with fewer it is marked as not valid.
 
+    python -m benchmarks.run --base-size models --peers
+
+measures what other tools make of the same student beside it, and both models in PyTorch; each of
+them is compared with the first int8 .tflite file.
+
 This is the one module here that opens files: through `converters`, and through `pipeline` where
 questions are asked. The parts beside it import neither.
 """
@@ -17,13 +22,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
-import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from benchmarks import latency, machine, memory, page, size
@@ -35,6 +38,8 @@ from benchmarks.session import ColdStart, session, short
 from converters import ConversionError
 from converters.runtimes import open_predictor
 from converters.weights import stored, vocabulary_size
+from pipeline.errors import UserError
+from pipeline.subjects import base_size, built, rivals
 
 # Enough to see that everything works; far from enough for a figure.
 QUICK_QUERIES = 8
@@ -51,14 +56,14 @@ PROBES = 3
 # The shortest input a memory probe runs; the longest is the file's own.
 SHORTEST = 16
 
-# Ids of random windows where a file does not tell its vocabulary; every one has as many.
+# Ids of random windows where no file tells its vocabulary; every one has as many.
 FEWEST_PIECES = 100
 
 REPORTED = (
-    *("ai-edge-litert", "onnxruntime", "coremltools", "torch", "transformers", "tokenizers"),
-    *("numpy", "distilbert-mobile"),
+    *("ai-edge-litert", "onnxruntime", "executorch", "coremltools", "torch", "transformers"),
+    *("tokenizers", "numpy", "distilbert-mobile"),
 )
-SUFFIXES = (".tflite", ".onnx", ".mlpackage")
+SUFFIXES = (".tflite", ".onnx", ".pte", ".mlpackage")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Plan:
         probes: cold starts of each file.
         seed: of everything random.
         weight_cache: also start .tflite files with XNNPACK's weight cache.
+        peers: names of those files that other tools made.
     """
 
     files: Mapping[str, Path]
@@ -87,6 +93,7 @@ class Plan:
     probes: int = PROBES
     seed: int = 0
     weight_cache: bool = False
+    peers: Collection[str] = ()
 
 
 def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) -> Benchmark:
@@ -102,9 +109,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         ChildProcessError, TimeoutError: a cold start failed.
     """
     before, clock = machine.describe(), machine.clock()
-    longest = min(open_predictor(path).max_length for path in plan.files.values())
+    longest = {path: open_predictor(path).max_length for path in plan.files.values()}
     files = [describe(name, path) for name, path in plan.files.items()]
-    pad_to = min(plan.pad_to, longest)
+    pad_to = min(plan.pad_to, *longest.values())
     asked = _asked(plan, pad_to)
     runs = [
         session(
@@ -113,11 +120,14 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             threads=threads,
             pad_to=pad_to,
             open_file=open_predictor,
-            cold_start=partial(_cold_start, plan, (pad_to, SHORTEST, longest)),
+            cold_start=lambda path, threads: _cold_start(
+                plan, (pad_to, SHORTEST, longest[path]), path, threads
+            ),
             least_queries=plan.least_queries,
             least_seconds=plan.least_seconds,
             seed=plan.seed,
             tell=tell,
+            peers=plan.peers,
         )
         for threads in plan.threads
     ]
@@ -157,7 +167,6 @@ def _asked(plan: Plan, longest: int) -> Asked:
     """Questions, or windows of random tokens no longer than the padded ones."""
     count = min(plan.least_queries, ROUND_QUERIES)
     if plan.questions is not None:
-        from pipeline.errors import UserError
         from pipeline.timing import TimedQuestions
 
         beside = next(filter(_has_tokenizer, plan.files.values()), None)
@@ -180,7 +189,8 @@ def _asked(plan: Plan, longest: int) -> Asked:
         )
     else:
         source, tokens = "given", given_lengths(count, plan.lengths, plan.seed)
-    vocabulary = min(vocabulary_size(path) or FEWEST_PIECES for path in plan.files.values())
+    told = [size for path in plan.files.values() if (size := vocabulary_size(path))]
+    vocabulary = min(told, default=FEWEST_PIECES)
     return RandomWindows(source, tokens, vocabulary=vocabulary, pad_to=longest, seed=plan.seed)
 
 
@@ -237,37 +247,26 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
-def built(folder: Path) -> tuple[list[Path], str]:
-    """The files of a build, its teacher's first, and the questions that it was scored on.
-
-    Raises:
-        ValueError: no build lies there.
-    """
-    try:
-        report = json.loads((folder / "report.json").read_text("utf-8"))
-        questions = str(report["config"]["data"]["eval_file"])
-        files = [folder / file["path"] for file in report["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"--build {folder}: no report.json of a build there; build it, or name files"
-        ) from error
-    timed = [path for path in files if path.suffix != ".mlpackage" or sys.platform == "darwin"]
-    suffixes = dict.fromkeys(path.suffix for path in timed)
-    teachers = (folder / "stages" / "baseline" / f"teacher-fp32{suffix}" for suffix in suffixes)
-    return [*(path for path in teachers if path.exists()), *timed], questions
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given = _parser().parse_args(arguments)
-        files, questions = built(given.build) if given.build else ([], None)
+        root, (files, questions) = given.build, ([], None)
+        if given.build:
+            files, questions = built(given.build)
+        elif given.base_size:
+            files = base_size(given.base_size, say=_say)
+            root = files[0].parent
+        files += given.file
+        others = rivals(root, files, _say) if given.peers else []
+        files = [path for path in files if path not in others] + others
         lengths = _lengths(given.lengths)
         if given.questions is not None or lengths is not None:
             questions = given.questions
+        by_name = named(files)
         plan = Plan(
-            files=named([*files, *given.file]),
+            files=by_name,
             threads=tuple(dict.fromkeys(given.threads)),
             pad_to=given.pad_to,
             lengths=lengths or "squad",
@@ -277,11 +276,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             probes=1 if given.quick else PROBES,
             seed=given.seed,
             weight_cache=given.weight_cache,
+            peers=[name for name, path in by_name.items() if path in others],
         )
         out = given.out or (given.build or Path()) / "benchmark.json"
         found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
         page_file = page.write(found, out)
-    except (ValueError, ConversionError) as error:
+    except (ValueError, ConversionError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (ChildProcessError, TimeoutError) as error:
@@ -304,10 +304,23 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="FILE",
-        help="a .tflite or .onnx file, a .mlpackage on macOS, or a Hugging Face folder; the others "
-        "are compared with the first",
+        help="a .tflite, .onnx or .pte file, a .mlpackage on macOS, or a Hugging Face folder; the "
+        "others are compared with the first",
     )
-    add("--build", type=Path, help="a build folder: its teacher, its files, its questions")
+    whole = parser.add_mutually_exclusive_group().add_argument
+    whole("--build", type=Path, help="a build folder: its teacher, its files, its questions")
+    whole(
+        "--base-size",
+        type=Path,
+        metavar="FOLDER",
+        help="BERT-base and DistilBERT with random weights, made there once",
+    )
+    add(
+        "--peers",
+        action="store_true",
+        help="also ONNX Runtime's and ExecuTorch's files of the same student, made once, and "
+        "PyTorch; of a build, of --base-size, or of each Hugging Face folder",
+    )
     add("--questions", help="`embedded`, a SQuAD file or a hub data set: asked, and scored")
     add(
         "--lengths",
@@ -339,6 +352,10 @@ def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
     if not all(text.isdecimal() and int(text) for text in given):
         raise ValueError(f"--lengths {' '.join(given)}: give squad, or numbers of at least 1")
     return tuple(map(int, given))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _tell(line: str) -> None:

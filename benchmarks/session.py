@@ -6,7 +6,7 @@ Files are opened, and cold starts made, by functions that are passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def session(
     least_seconds: float = latency.VALID_SECONDS,
     seed: int = 0,
     tell: Callable[[str], None] = lambda _: None,
+    peers: Collection[str] = (),
 ) -> Run:
     """Ask every file at its queries' own lengths and padded, then start each one cold.
 
@@ -71,6 +72,7 @@ def session(
         least_seconds: that all of them take together.
         seed: of the order.
         tell: called with a line of progress now and then.
+        peers: names of those of `files` that other tools made; see `pairs`.
     """
     keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
     stream = latency.stream(
@@ -119,7 +121,7 @@ def session(
                 name: subject(path, samples[name], starts[name][0], rounds=stream.rounds)
                 for name, path in files.items()
             },
-            "ratios": ratios(samples, _pairs(list(files)), rounds=stream.rounds, seed=seed),
+            "ratios": ratios(samples, pairs(list(files), peers), rounds=stream.rounds, seed=seed),
             "samples_ms": rounded(samples),
         },
         "around": around,
@@ -128,11 +130,22 @@ def session(
     }
 
 
-def _pairs(names: Sequence[str]) -> list[Pair]:
-    """Every file against the first one, and each at its own lengths against itself padded."""
-    first, *others = names
-    pairs: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
-    return pairs + [(name, name, NATURAL, PADDED) for name in names]
+def pairs(names: Sequence[str], peers: Collection[str] = ()) -> list[Pair]:
+    """Whose ratios are told, and at which lengths.
+
+    Every file against the first one, and each at its own lengths against itself padded. Of peers,
+    only how many times slower they are than the file that a build makes first, the first int8
+    .tflite: at its own lengths against theirs, which is their best, and against them padded, as
+    their exporters have it by default. Without such a file, peers are files like the others.
+    """
+    ours = [name for name in names if name not in peers]
+    own = next((name for name in ours if name.endswith("int8.tflite")), None)
+    first, *others = names if own is None else ours
+    found: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
+    if own is not None:
+        rivals = [name for name in names if name in peers]
+        found += [(own, name, NATURAL, theirs) for name in rivals for theirs in (PADDED, NATURAL)]
+    return found + [(name, name, NATURAL, PADDED) for name in names]
 
 
 def subject(

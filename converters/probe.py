@@ -31,6 +31,7 @@ _RUNTIMES = {
     ".tflite": ("ai_edge_litert.interpreter",),
     ".onnx": ("onnxruntime",),
     ".mlpackage": ("converters.coreml_program", "coremltools"),
+    ".pte": ("executorch.extension.pybindings.portable_lib",),
 }
 
 
@@ -123,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Print what `probe` found as one line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m converters.probe", description=__doc__)
     parser.add_argument(
-        "file", type=Path, help="a .tflite or .onnx file, .mlpackage or Hugging Face model folder"
+        "file", type=Path, help="a .tflite, .onnx or .pte file, .mlpackage or Hugging Face folder"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime")
     parser.add_argument("--length", type=int, action="append", help="tokens; may be repeated")

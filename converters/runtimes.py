@@ -76,7 +76,7 @@ class TfLitePredictor:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ConversionError(
-                f"LiteRT cannot open {path}: {_one_line(error)}; export it again"
+                f"LiteRT cannot open {path}: {one_line(error)}; export it again"
             ) from error
         signatures = self._interpreter.get_signature_list()
         runners = [
@@ -107,7 +107,7 @@ class TfLitePredictor:
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """See `Predictor.logits`; a graph is resized only when S differs from the last call."""
-        length = _checked_length(self, ids, mask, segment_ids)
+        length = checked_length(self, ids, mask, segment_ids)
         largest, run = next(item for item in self._by_length if item[0] >= length)
         feed = {
             name: np.zeros((1, length if self._resizes else largest), np.int32) for name in INPUTS
@@ -118,7 +118,7 @@ class TfLitePredictor:
             found = run(**feed)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(
-                f"{self.name} cannot run {length} tokens: {_one_line(error)}; check that the token "
+                f"{self.name} cannot run {length} tokens: {one_line(error)}; check that the token "
                 "ids are the vocabulary's and that the file resizes"
             ) from error
         # (1, S and padding) -> (S,); the runtime has copied them
@@ -152,7 +152,7 @@ class OnnxPredictor:
             )
         except Exception as error:  # its errors have no common type
             raise ConversionError(
-                f"ONNX Runtime cannot open {path}: {_one_line(error)}; export it again"
+                f"ONNX Runtime cannot open {path}: {one_line(error)}; export it again"
             ) from error
         inputs = {tensor.name: tensor.type for tensor in self._session.get_inputs()}
         outputs = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
@@ -171,14 +171,14 @@ class OnnxPredictor:
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """See `Predictor.logits`."""
-        _checked_length(self, ids, mask, segment_ids)
+        checked_length(self, ids, mask, segment_ids)
         start, end = self.batch_logits(ids, mask, segment_ids)
         return start[0], end[0]  # (1, S) -> (S,)
 
     def batch_logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """Run B rows of the same length at once: int32 (B, S) each, float32 (B, S) logits."""
         arrays = (ids, mask, segment_ids)
-        length = _checked_length(self, *arrays, rows=None)
+        length = checked_length(self, *arrays, rows=None)
         if min(np.min(ids), np.min(segment_ids)) < 0:  # Gather would count from the table's end
             raise ConversionError(f"{self.name} got a negative id: pass those of its vocabulary")
         feed = {
@@ -189,7 +189,7 @@ class OnnxPredictor:
             start, end = self._session.run(OUTPUTS, feed)
         except Exception as error:  # its errors have no common type
             raise ConversionError(
-                f"{self.name} cannot run {length} tokens: {_one_line(error)}; check that the token "
+                f"{self.name} cannot run {length} tokens: {one_line(error)}; check that the token "
                 "ids are the vocabulary's and that the file takes any length"
             ) from error
         return start, end
@@ -220,7 +220,7 @@ class CoreMlPredictor:
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """See `Predictor.logits`."""
-        length = _checked_length(self, ids, mask, segment_ids)
+        length = checked_length(self, ids, mask, segment_ids)
         name, function = next(item for item in self._by_length if item[1].largest >= length)
         extra = ((0, 0), (0, max(length, function.smallest) - length))
         arrays = zip(INPUTS, (ids, mask, segment_ids), strict=True)
@@ -247,7 +247,7 @@ def _core_ml(path: Path) -> Callable[[dict[str, Ids], str], dict[str, Any]]:
             outputs: dict[str, Any] = opened[function].predict(inputs)
         except Exception as error:  # its errors have no common type
             raise ConversionError(
-                f"Core ML cannot run {path.name} ({function}): {_one_line(error)}; check that this "
+                f"Core ML cannot run {path.name} ({function}): {one_line(error)}; check that this "
                 "macOS is recent enough for it"
             ) from error
         return outputs
@@ -271,7 +271,7 @@ class TorchPredictor:
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
         """See `Predictor.logits`; padding gets the bias that exported graphs add themselves."""
-        _checked_length(self, ids, mask, segment_ids)
+        checked_length(self, ids, mask, segment_ids)
         arrays = {"input_ids": ids, "attention_mask": mask}
         if self._takes_segments:
             arrays["token_type_ids"] = segment_ids
@@ -290,7 +290,9 @@ class TorchPredictor:
 
 
 def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
-    """Open a .tflite or .onnx file, a .mlpackage, or a folder that `save_pretrained` wrote.
+    """Open a .tflite, .onnx or .pte file, a .mlpackage, or a folder that `save_pretrained` wrote.
+
+    An .onnx file may be this project's or one with the interface of Hugging Face's models.
 
     Raises:
         ConversionError: missing, damaged, or not such a file.
@@ -309,21 +311,28 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
                 path, local_files_only=True, use_safetensors=True
             )
         except Exception as error:  # its errors have no common type
-            raise ConversionError(f"cannot load {path}: {_one_line(error)}") from error
+            raise ConversionError(f"cannot load {path}: {one_line(error)}") from error
         return TorchPredictor(model, path.name, threads)
     if path.suffix == ".tflite" and path.is_file():
         return TfLitePredictor(path, threads)
     if path.suffix == ".onnx" and path.is_file():
-        return OnnxPredictor(path, threads)
+        from converters.peer_files import HuggingFaceOnnxPredictor, is_hugging_face_onnx
+
+        hugging_face = is_hugging_face_onnx(path)
+        return (HuggingFaceOnnxPredictor if hugging_face else OnnxPredictor)(path, threads)
+    if path.suffix == ".pte" and path.is_file():
+        from converters.peer_files import ExecuTorchPredictor
+
+        return ExecuTorchPredictor(path, threads)
     if path.suffix == ".mlpackage":
         return CoreMlPredictor(path)
     raise ConversionError(
-        f"cannot open {path}: expected a .tflite or .onnx file, a .mlpackage or a Hugging Face "
-        "model folder"
+        f"cannot open {path}: expected a .tflite or .onnx file, a .pte of ExecuTorch, a .mlpackage "
+        "or a Hugging Face model folder"
     )
 
 
-def _checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> int:
+def checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> int:
     """The common S of three (rows, S) arrays, refused if it does not fit; None is any number."""
     shapes = {np.shape(array) for array in arrays}
     shape = shapes.pop()
@@ -339,5 +348,6 @@ def _checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) ->
     return int(shape[1])
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error says, without line breaks, or else its kind."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -44,5 +44,5 @@ def vocabulary_size(path: Path) -> int | None:
             return int(json.loads((path / "config.json").read_text("utf-8"))["vocab_size"])
         except (ValueError, KeyError, TypeError) as error:
             raise ConversionError(f"{path / 'config.json'} names no vocab_size") from error
-    tables = (one for one in stored(path) or () if one.name.startswith("word_embeddings"))
+    tables = (one for one in stored(path) or () if "word_embeddings" in one.name)
     return next((one.shape[0] for one in tables if len(one.shape) == 2), None)
