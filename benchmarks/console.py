@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from benchmarks.schema import Benchmark, File, Memory, Profile, Run
+from benchmarks.schema import Benchmark, File, Memory, Profile, Ratio, Run
 from benchmarks.session import KINDS, WAYS
 from benchmarks.size import PARTS
 from benchmarks.table import table
@@ -85,7 +85,7 @@ def _run(run: Run) -> Iterator[str]:
     )
 
 
-def _ratios(ratios: list[dict[str, Any]], padded: int) -> str:
+def _ratios(ratios: Sequence[Ratio], padded: int) -> str:
     """A row for each pair of files, a column for each way of comparing them."""
     rows: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for one in ratios:

@@ -247,12 +247,20 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
+def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path]:
+    """Those of `files` that are to be measured; None is all."""
+    if unknown := [name for name in names or () if name not in files]:
+        raise ValueError(f"--only {' '.join(unknown)}: there are {', '.join(files)}")
+    return {name: path for name, path in files.items() if names is None or name in names}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given = _parser().parse_args(arguments)
-        root, (files, questions) = given.build, ([], None)
+        root, questions = given.build, None
+        files: list[Path] = []
         if given.build:
             files, questions = built(given.build)
         elif given.base_size:
@@ -264,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lengths = _lengths(given.lengths)
         if given.questions is not None or lengths is not None:
             questions = given.questions
-        by_name = named(files)
+        by_name = _only(named(files), given.only)
         plan = Plan(
             files=by_name,
             threads=tuple(dict.fromkeys(given.threads)),
@@ -321,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also ONNX Runtime's and ExecuTorch's files of the same student, made once, and "
         "PyTorch; of a build, of --base-size, or of each Hugging Face folder",
     )
+    add("--only", nargs="+", metavar="NAME", help="of all those files, as the table names them")
     add("--questions", help="`embedded`, a SQuAD file or a hub data set: asked, and scored")
     add(
         "--lengths",
