@@ -61,8 +61,8 @@ lock:  ## pin the environment again from pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 		--all-extras --no-emit-package distilbert-mobile -o requirements.lock pyproject.toml
 
-results: .venv/ready  ## the figures of docs/results.md again: hours
-	$(BIN)/python docs/make_results.py $(ARGS)
+results: .venv/ready  ## every figure of the pages that is not measured yet: hours (ARGS="--force": all again)
+	$(BIN)/python docs/make_results.py all $(ARGS)
 
 clean:  ## remove the environments and the builds
 	rm -rf .venv .compat build

@@ -6,8 +6,8 @@
 Takes what `python -m benchmarks.run` wrote, or a build's report.json. A time is a regression where
 its mean grew by more than the threshold and the 95 % interval of its growth lies above zero; the
 interval is over queries and knows nothing of two machines, or of one that was busy: both are told.
-Sizes, memory and accuracy have no interval and are judged by the threshold alone; the median load
-and first run of a few processes are told and not judged.
+Sizes, memory, accuracy and the averages of a phone's profiles have no interval and are judged by
+the threshold alone; the median load and first run of a few processes are told and not judged.
 
 Exit code: 0 nothing became worse, 1 something did, 2 the files cannot be compared.
 """
@@ -15,7 +15,6 @@ Exit code: 0 nothing became worse, 1 something did, 2 the files cannot be compar
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,14 +24,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import latency
-from benchmarks.schema import KIND, NATURAL, PADDED, VERSION
+from benchmarks.files import read_json
+from benchmarks.schema import KIND, NATURAL, PADDED, Latency, validate
 from benchmarks.table import table
+from benchmarks.typed import mismatches
 
 THRESHOLD = 5.0
 WORSE, BETTER, SAME, UNCLEAR, NOT_JUDGED = "WORSE", "better", "same", "unclear", "-"
 
 # Figures of which more is better.
 SCORES = ("EM %", "F1 %")
+
+# A mean that `benchmark_model` printed, without the samples.
+PROFILED = "average ms"
 
 # Medians of a few cold starts, which vary by tens of percent.
 NOISY = ("load ms", "first ms")
@@ -78,21 +82,15 @@ def read(path: Path) -> Measured:
     Raises:
         ValueError: it is neither, or damaged.
     """
+    document = read_json(path)
+    found = Measured()
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    try:
-        found = Measured()
-        if document.get("kind") == KIND:
-            if document["schema_version"] != VERSION:
-                raise ValueError(
-                    f"schema {document['schema_version']}, and this version reads {VERSION}"
-                )
+        if isinstance(document, dict) and document.get("kind") == KIND:
+            validate(document)
             _take_benchmark(document, found)
         else:
             _take_report(document, found)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no benchmark and no report.json with one ({type(error).__name__}: {error}):"
             " give what python -m benchmarks.run or python -m pipeline.build wrote"
@@ -104,6 +102,8 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
     queries = document["queries"]
     found.queries = [queries["source"], queries["sha256"], queries["tokens"]]
     found.cpu = document["machine"]["cpu"]
+    if document["device"]:
+        found.cpu = f"{document['device']['model']} ({found.cpu})"
     found.cautions += document["warnings"]
     for run in document["runs"]:
         if run["too_short"]:
@@ -114,13 +114,20 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
         for name, one in run["weight_cache"].items():
             if one:
                 _take_start(one, run["threads"], f"{name}, weight cache", found)
+    for profile in document["profiles"]:
+        if profile["average_ms"] is not None:
+            lengths = f"{profile['delegate']} {profile['length']}"
+            place = (PROFILED, int(profile["threads"]), profile["file"], lengths)
+            found.figures[place] = float(profile["average_ms"])
     for file in document["files"]:
         _take_file(file, found)
         for part, size in (file["parts"] or {}).items():
             found.figures[f"bytes, {part}", None, file["name"], ""] = float(size)
 
 
-def _take_report(document: Mapping[str, Any], found: Measured) -> None:
+def _take_report(document: Any, found: Measured) -> None:
+    for wrong in mismatches(document["latency"], Latency, "latency"):
+        raise ValueError(wrong)  # the first says enough: this schema is not the whole report's
     found.queries = [document["data"]["eval"]["sha256"], document["latency"]["mean_tokens"]]
     found.cpu = document["machine"]["cpu"]
     if document["latency"]["busy"]:
@@ -175,7 +182,8 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
         ValueError: they have no time in common.
     """
     common = [place for place in old.times if place in new.times]
-    if not common:
+    profiled = any(place[0] == PROFILED for place in old.figures.keys() & new.figures.keys())
+    if not common and not profiled:
         raise ValueError("no file was timed in both with the same threads and lengths")
     changes = []
     for place in common:

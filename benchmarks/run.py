@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
-import json
 import shlex
 import sys
 import tempfile
@@ -30,12 +29,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import latency, machine, memory, size
+from benchmarks import latency, machine, memory, page, size
+from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
 from benchmarks.session import ColdStart, session, short
-from converters import ConversionError, whole_file
+from converters import ConversionError
 from converters.runtimes import open_predictor
 from converters.weights import stored, vocabulary_size
 from pipeline.errors import UserError
@@ -110,7 +110,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     """
     before, clock = machine.describe(), machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
-    files = [_describe(name, path) for name, path in plan.files.items()]
+    files = [describe(name, path) for name, path in plan.files.items()]
     pad_to = min(plan.pad_to, *longest.values())
     asked = _asked(plan, pad_to)
     runs = [
@@ -208,7 +208,7 @@ def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) ->
         return plain, memory.probe_median(command, plan.probes)
 
 
-def _describe(name: str, path: Path) -> File:
+def describe(name: str, path: Path) -> File:
     """Size, checksum and parts of a file; of a folder, the bytes of all that is in it."""
     every = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     whole = sum(each.stat().st_size for each in every)
@@ -247,14 +247,23 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
+def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path]:
+    """Those of `files` that are to be measured; None is all."""
+    if unknown := [name for name in names or () if name not in files]:
+        raise ValueError(f"--only {' '.join(unknown)}: there are {', '.join(files)}")
+    return {name: path for name, path in files.items() if names is None or name in names}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         given = _parser().parse_args(arguments)
-        files, questions = built(given.build) if given.build else ([], None)
-        root = given.build
-        if given.base_size:
+        root, questions = given.build, None
+        files: list[Path] = []
+        if given.build:
+            files, questions = built(given.build)
+        elif given.base_size:
             files = base_size(given.base_size, say=_say)
             root = files[0].parent
         files += given.file
@@ -263,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lengths = _lengths(given.lengths)
         if given.questions is not None or lengths is not None:
             questions = given.questions
-        by_name = named(files)
+        by_name = _only(named(files), given.only)
         plan = Plan(
             files=by_name,
             threads=tuple(dict.fromkeys(given.threads)),
@@ -278,11 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             peers=[name for name, path in by_name.items() if path in others],
         )
         out = given.out or (given.build or Path()) / "benchmark.json"
-        found = run(
-            plan, shlex.join(["python", "-m", "benchmarks.run", *_hidden(arguments)]), _tell
-        )
-        text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
-        whole_file.write((text + "\n").encode(), out)
+        found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
+        page_file = page.write(found, out)
     except (ValueError, ConversionError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -290,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(show(found))
-    print(f"\nsamples and machine: {out}")
+    print(f"\nsamples and machine: {out}\npage: {page_file}")
     return 0
 
 
@@ -323,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also ONNX Runtime's and ExecuTorch's files of the same student, made once, and "
         "PyTorch; of a build, of --base-size, or of each Hugging Face folder",
     )
+    add("--only", nargs="+", metavar="NAME", help="of all those files, as the table names them")
     add("--questions", help="`embedded`, a SQuAD file or a hub data set: asked, and scored")
     add(
         "--lengths",
@@ -330,29 +337,19 @@ def _parser() -> argparse.ArgumentParser:
         help="token lengths of random windows: `squad` draws them as SQuAD's dev set has them "
         "(default without questions), or numbers, each as often as the others",
     )
-    add("--threads", type=_count, nargs="+", default=[1], help="of the runtime, one after another")
-    add("--pad-to", type=_count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
-    add("--queries", type=_count, default=latency.VALID_QUERIES, help="at least, of each file")
-    add("--seconds", type=_seconds, default=latency.VALID_SECONDS, help="at least, in all")
+    add("--threads", type=count, nargs="+", default=[1], help="of the runtime, one after another")
+    add("--pad-to", type=count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
+    add("--queries", type=count, default=latency.VALID_QUERIES, help="at least, of each file")
+    add("--seconds", type=amount, default=latency.VALID_SECONDS, help="at least, in all")
     add("--quick", action="store_true", help="a handful of queries, marked as not valid")
     add("--seed", type=int, default=0, help="of lengths, questions and order")
     add("--weight-cache", action="store_true", help="start with XNNPACK's weight cache as well")
-    add("--out", type=Path, help="JSON to write (default: benchmark.json, in the build's folder)")
+    add(
+        "--out",
+        type=Path,
+        help="JSON to write, a page beside it (default: benchmark.json, in the build's folder)",
+    )
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
-    return value
 
 
 def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
@@ -364,11 +361,6 @@ def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
     if not all(text.isdecimal() and int(text) for text in given):
         raise ValueError(f"--lengths {' '.join(given)}: give squad, or numbers of at least 1")
     return tuple(map(int, given))
-
-
-def _hidden(arguments: Sequence[str]) -> list[str]:
-    """The arguments without this machine's folders."""
-    return [short(Path(text)) if "/" in text else text for text in arguments]
 
 
 def _say(line: str) -> None:

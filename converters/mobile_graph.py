@@ -82,9 +82,11 @@ class EncoderLayer(nn.Module):
         def split(states: Tensor) -> Tensor:
             return states.reshape(length, self.heads, -1).transpose(0, 1)  # (S, D) -> (H, S, D/H)
 
-        query, key, value = (split(part(hidden)) for part in (self.query, self.key, self.value))
-        scores = torch.matmul(query, key.transpose(1, 2)) + bias  # (H, S, S)
-        context = torch.matmul(torch.softmax(scores, dim=-1), value)  # (H, S, D/H)
+        query, key = split(self.query(hidden)), split(self.key(hidden))
+        weights = torch.softmax(torch.matmul(query, key.transpose(1, 2)) + bias, dim=-1)
+        # Values come after the weights (H, S, S), by far the largest tensor: a runtime computes in
+        # this order, and need not hold them beside query, key and scores.
+        context = torch.matmul(weights, split(self.value(hidden)))  # (H, S, D/H)
         context = context.transpose(0, 1).reshape(length, dim)  # (H, S, D/H) -> (S, D)
         hidden = self.attention_norm(self.merge(context) + hidden)
         expanded = self.activation(self.expand(hidden))  # (S, F)

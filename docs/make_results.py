@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the builds behind docs/results.md and writes the page from their figures.
+"""Measures the figures of README.md and docs/*.md, keeps them in docs/results.json, writes the pages.
 
+    python docs/make_results.py all                      # what is not yet recorded of this version: hours
     python docs/make_results.py run embedded --seeds 1 2 3
     python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
-    python docs/make_results.py write
+    python docs/make_results.py bench files -- --build build/embedded --threads 1 2
+    python docs/make_results.py paper -- --sentences 1500
+    python docs/make_results.py output tests --lines 1 --minutes tests-minutes -- make test
+    python docs/make_results.py fact smoke-seconds 70 --command "time make model ARGS=..."
+    python docs/make_results.py write                    # the pages from what is recorded
 
-The figures are kept in docs/results.json.  `run` builds the four variants (with and without general
-distillation, with and without the second distillation step) for each seed in one folder a seed, so
-that they share a teacher; what is built already is kept.  `write` makes the page from the figures
-alone.
+`run` builds the four variants (with and without general distillation, with and without the second
+distillation step) for each seed in one folder a seed, so that they share a teacher; what is built
+already is kept.  `output` keeps what a command prints last; `fact` what no single command prints: a
+figure, a text, a table as JSON, or @FILE with one of them.  All but `all` measure again what is
+recorded.  Pages have marks (docs/results/marks.py), and only what stands between them is written.
 """
 
 from __future__ import annotations
@@ -16,226 +22,251 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
-import statistics
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent
-FIGURES = DOCS / "results.json"
-PAGE = DOCS / "results.md"
-MARK = "<!-- everything below is written by docs/make_results.py from docs/results.json -->"
+from results import marks, store
+from results.builds import VARIANTS
 
-INT8 = "tflite/student-int8.tflite"
+ROOT = store.DOCS.parent
+OUT = Path("build") / "results"
+LIGHTHOUSE = (
+    "The lighthouse at Cape Varn was built in 1871 by Ilse Brandt, an engineer from the mainland, after three ships had "
+    "been lost on the reef in a single winter. Its lamp burned whale oil until 1904."
+)
 
-# The full way last, so that its files stay in the build folder.
-VARIANTS = {
-    "neither": ("--distil.no-enabled", "--finetune.no-second-step"),
-    "second step only": ("--distil.no-enabled",),
-    "general distillation only": ("--finetune.no-second-step",),
-    "both": (),
-}
+# What `all` does: arguments of this command, a line a step.
+FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tflite"
+PLAN = rf"""
+run embedded --seeds 42 1 2 --timed
+run qamr --seeds 42 --variants "general distillation only" both -- --train-file qamr-train.json --eval-file qamr-dev.json --max-train 1500 --max-eval 500
+bench files -- --build {OUT / "embedded-42"} --threads 1 2 4 --weight-cache
+paper
+output model --fresh --start "^ +p90 ms" --minutes model-minutes -- make model
+output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
+output tests --lines 1 --minutes tests-minutes -- make test
+"""
 
 
-def run(name: str, seeds: Sequence[int], variants: Sequence[str], flags: Sequence[str]) -> None:
-    """Builds and records; only the first seed's full variant is timed."""
-    for seed in seeds:
-        out = Path("build") / "results" / f"{name}-{seed}"
-        for variant in variants:
+def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Builds and records; with --timed the first seed's full variant makes and times every file."""
+    for seed in options.seeds:
+        out = OUT / f"{options.name}-{seed}"
+        for variant in options.variants:
+            if options.resume and store.is_built(options.name, variant, seed):
+                continue
             command = ["-m", "pipeline.build", "--seed", str(seed), *VARIANTS[variant], *flags]
-            timed = variant == "both" and seed == seeds[0]
-            untimed = () if timed else ("--benchmark.no-enabled",)
-            subprocess.run([sys.executable, *command, *untimed, "--out", str(out)], check=True)
+            if options.timed and variant == "both" and seed == options.seeds[0]:
+                command += ["--target", "all", "--precision", "all"]
+            else:
+                command += ["--benchmark.no-enabled"]
+            execute(["python", *command, "--out", str(out)])
             report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-            record(name, variant, seed, shlex.join(["python", *hidden_paths(command)]), report)
+            store.add_build(options.name, variant, seed, shown(["python", *command]), report)
 
 
-def hidden_paths(command: Sequence[str]) -> list[str]:
-    """The command without this machine's folders."""
-    return [Path(part).name if os.sep in part else part for part in command]
+def bench(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Runs `benchmarks.run`; the samples stay in the build folder."""
+    out = OUT / f"benchmark-{options.name}.json"
+    _measured("benchmarks", options.name, ["benchmarks.run", *flags], out)
 
 
-def record(name: str, variant: str, seed: int, command: str, report: Mapping[str, Any]) -> None:
-    """Adds or replaces one build's figures."""
-    figures = load()
-    entry = {
-        "experiment": name,
-        "variant": variant,
-        "seed": seed,
-        "command": command,
-        "created": report["created"],
-        "data": report["data"],
-        "models": report["models"],
-        "files": report["files"],
-        "minutes": round(sum(s["seconds"] for s in report["stages"]) / 60, 1),
-        "facts": {s["name"]: s["facts"] for s in report["stages"]},
-        "machine": report["machine"],
-        "versions": report["versions"],
-    }
-    if report["latency"]:
-        entry["latency"] = {k: v for k, v in report["latency"].items() if k != "samples_ms"}
-    same = ("experiment", "variant", "seed")
-    figures = [f for f in figures if any(f[k] != entry[k] for k in same)] + [entry]
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-
-
-def load() -> list[dict[str, Any]]:
-    """All recorded builds."""
-    return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else []
-
-
-def page(figures: Sequence[Mapping[str, Any]]) -> str:
-    """The tables, in Markdown."""
-    lines: list[str] = [MARK, ""]
-    for name in dict.fromkeys(f["experiment"] for f in figures):
-        mine = [f for f in figures if f["experiment"] == name]
-        data = mine[0]["data"]
-        lines += [
-            f"## {name}",
-            "",
-            f"Trained on {data['train']['questions']:,} questions about {data['train']['passages']:,} passages "
-            f"({data['train']['name']}, sha256 `{data['train']['sha256'][:12]}`), scored on "
-            f"{data['eval']['questions']:,} about {data['eval']['passages']:,} others ({data['eval']['name']}, "
-            f"`{data['eval']['sha256'][:12]}`).",
-            "",
-            "| student | seeds | teacher F1 | student EM | student F1 | of the teacher's F1 | int8 file F1 | int8 less student |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for variant in VARIANTS:
-            rows = sorted((f for f in mine if f["variant"] == variant), key=lambda f: f["seed"])
-            if rows:
-                lines.append(_row(variant, rows))
-        lines += ["", "Commands:", "", "```"]
-        lines += list(dict.fromkeys(f["command"] for f in sorted(mine, key=lambda f: f["seed"])))
-        lines += ["```", ""]
-        lines += _machine(mine[-1])
-    most = max(figures, key=lambda f: len(f["files"]), default=None)
-    if most:
-        lines += _files(most)
-    timed = [f for f in figures if "latency" in f and f["variant"] == "both"]
-    if timed:
-        lines += _latency(timed[0])
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _row(variant: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One variant: the mean over the seeds, each seed's F1 in brackets."""
-
-    def of(row: Mapping[str, Any], model: str, figure: str) -> float:
-        return float(next(m for m in row["models"] if m["name"] == model)[figure])
-
-    teacher, student = ([of(r, m, "f1") for r in rows] for m in ("teacher", "student"))
-    exact = [of(r, "student", "exact_match") for r in rows]
-    int8 = [next(f["f1"] for f in r["files"] if f["path"] == INT8) for r in rows]
-    kept = [100 * s / t for s, t in zip(student, teacher, strict=True)]
-    drift = [i - s for i, s in zip(int8, student, strict=True)]
-    cells = [
-        variant,
-        ", ".join(str(r["seed"]) for r in rows),
-        _mean(teacher),
-        _mean(exact),
-        _mean(student),
-        f"{statistics.mean(kept):.1f} %",
-        _mean(int8),
-        f"{statistics.mean(drift):+.2f} (worst {min(drift):+.2f})",
-    ]
-    return "| " + " | ".join(cells) + " |"
-
-
-def _mean(values: Sequence[float]) -> str:
-    each = f" ({', '.join(f'{v:.1f}' for v in values)})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{each}"
-
-
-def _machine(entry: Mapping[str, Any]) -> list[str]:
-    """What a reader needs to place the figures."""
-    versions = ", ".join(f"{k} {v}" for k, v in entry["versions"].items() if v)
-    machine = "; ".join(
-        f"{k} {v}" for k, v in entry["machine"].items() if isinstance(v, (str, int, float))
+def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Runs `benchmarks.paper`."""
+    _measured(
+        "paper", options.name, ["benchmarks.paper", "--table", "3", *flags], OUT / "paper.json"
     )
-    return [f"Versions: {versions}.", "", f"Machine: {machine}.", ""]
 
 
-def _latency(entry: Mapping[str, Any]) -> list[str]:
-    """The timed build's table."""
-    timed = entry["latency"]
-    lines = [
-        "## Latency, memory, size",
-        "",
-        f"From the build of `{entry['command']}`. Method: {timed['method']}. {timed['threads']} thread, "
-        f"{timed['queries']} windows of {timed['mean_tokens']:.0f} tokens on average, {timed['rounds']} rounds, padded to "
-        f"{timed['padded_length']}."
-        + (f" The machine was busy: {timed['busy']}." if timed["busy"] else ""),
-        "",
-        "| subject | p50 / p90 ms, natural | p50 / p90 ms, padded | load ms | first ms | peak memory MB | of it before loading MB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, s in timed["subjects"].items():
-        n, p = s["natural"], s["padded"]
-        lines.append(
-            f"| {name} | {n['p50']:.1f} / {n['p90']:.1f} | {p['p50']:.1f} / {p['p90']:.1f} | {s['load_ms']:.0f} | "
-            f"{s['first_ms']:.1f} | {s['peak_rss_bytes'] / 1e6:.0f} | {s['empty_rss_bytes'] / 1e6:.0f} |"
+def _measured(kind: str, name: str, module: Sequence[str], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    execute(["python", "-m", *module, "--out", str(out)])
+    document = json.loads(out.read_text(encoding="utf-8"))
+    store.add_document(kind, name, {**document, "command": shown(["python", "-m", *module])})
+
+
+def output(options: argparse.Namespace, command: Sequence[str]) -> None:
+    """Runs a command and keeps its last lines, and minutes where asked."""
+    where = ROOT
+    if options.fresh:
+        where = ROOT / OUT / "fresh"
+        shutil.rmtree(where, ignore_errors=True)
+        execute(["git", "clone", "--quiet", str(ROOT), str(where)])
+    start = time.monotonic()
+    lines = execute(command, where).rstrip().splitlines()
+    minutes = (time.monotonic() - start) / 60
+    if options.start:
+        first = max(
+            (n for n, line in enumerate(lines) if re.search(options.start, line)), default=0
         )
-    lines += ["", "| faster | slower | times faster (95 % interval) |", "|---|---|---|"]
-    lines += [
-        f"| {r['faster']}, {r['faster_lengths']} | {r['slower']}, {r['slower_lengths']} | "
-        f"{r['ratio']:.1f} ({r['low']:.1f} to {r['high']:.1f}) |"
-        for r in timed["ratios"]
-    ]
-    return lines
+        lines = lines[first:]
+    store.add_fact(options.name, "\n".join(lines[-options.lines :]), shown(command))
+    if options.minutes:
+        store.add_fact(options.minutes, f"{minutes:.1f}", shown(command))
 
 
-def _files(entry: Mapping[str, Any]) -> list[str]:
-    """Every file that a build made."""
-    lines = [
-        "## Files",
-        "",
-        f"From the build of `{entry['command']}`. The student in PyTorch has F1 "
-        f"{next(m['f1'] for m in entry['models'] if m['name'] == 'student'):.1f}; errors are differences from its logits over "
-        "every token of every question, at natural lengths and padded.",
-        "",
-        "| file | MB | EM | F1 | largest logit error | mean | changed answers % | lowest runtime |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for file in entry["files"]:
-        checks = {c["name"]: c["value"] for c in file["gate"]["checks"]}
-        runtime = " or ".join(f"{k} {v}" for k, v in file.get("min_runtime", {}).items())
-        lines.append(
-            f"| {file['path']} | {file['bytes'] / 1e6:.1f} | {file['exact_match']:.1f} | {file['f1']:.1f} | "
-            f"{checks['max_logit_error']:.4g} | {checks['mean_logit_error']:.3g} | {checks['changed_answers']:.1f} | "
-            f"{runtime} |"
-        )
-    return [*lines, ""]
+def fact(options: argparse.Namespace, _: Sequence[str]) -> None:
+    """Keeps what is given."""
+    text = options.value
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text(encoding="utf-8").rstrip("\n")
+    store.add_fact(options.name, parsed(text), options.command_line)
+
+
+def parsed(text: str) -> Any:
+    """A table from JSON; anything else stays as it is printed."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, list) else text
+
+
+def execute(command: Sequence[str], where: Path = ROOT) -> str:
+    """Runs a command, shows what it prints, and returns it; raises where it fails."""
+    if not command:
+        raise ValueError("no command: give one behind --")
+    full = [sys.executable if part == "python" else part for part in command]
+    wide = {**os.environ, "COLUMNS": "120"}  # a pipe has no width, and tables would fold
+    told = []
+    with subprocess.Popen(full, cwd=where, stdout=subprocess.PIPE, text=True, env=wide) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            told.append(line)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, full)
+    return "".join(told)
+
+
+def shown(command: Sequence[str]) -> str:
+    """The command as a reader would type it, without this machine's folders."""
+    return shlex.join(Path(part).name if part.startswith(os.sep) else part for part in command)
 
 
 def write() -> None:
-    """Writes the page below what a person wrote at its top."""
-    top = PAGE.read_text(encoding="utf-8").split(MARK)[0]
-    PAGE.write_text(top + page(load()), encoding="utf-8")
+    """Fills the marks of every page."""
+    results = store.load()
+    texts = {page: marks.filled(page.read_text(encoding="utf-8"), results) for page in pages()}
+    for page, text in texts.items():  # none where one of them is wrong
+        page.write_text(text, encoding="utf-8")
 
 
-def main() -> None:
-    """The command."""
+def pages() -> list[Path]:
+    """Every page that holds figures."""
+    return [ROOT / "README.md", *sorted(store.DOCS.glob("*.md"))]
+
+
+def is_done(options: argparse.Namespace) -> bool:
+    """Whether this version's figures of a step are recorded; builds are looked at one by one."""
+    if options.command == "run":
+        every = [(variant, seed) for seed in options.seeds for variant in options.variants]
+        return all(store.is_built(options.name, *one) for one in every)
+    kinds = {"bench": "benchmarks", "paper": "paper", "output": "facts"}
+    return store.is_recorded(kinds[options.command], options.name)
+
+
+def everything(force: bool, only: Sequence[str]) -> int:
+    """Works through the plan, whatever becomes of a step; returns the exit code.
+
+    A step whose .json files are missing is left out and told.
+    """
+    failed = []
+    steps = [shlex.split(line) for line in PLAN.strip().splitlines()]
+    for step in steps:
+        options, rest = parse(step)
+        options.resume = not force
+        if only and options.name not in only:
+            continue
+        missing = [part for part in rest if part.endswith(".json") and not (ROOT / part).exists()]
+        if missing:
+            print(f"{options.name}: left out, {' and '.join(missing)} not found in {ROOT}")
+        elif is_done(options) and not force:
+            print(f"{options.name}: recorded")
+        else:
+            print(f"{options.name}: {shlex.join(step)}", flush=True)
+            try:
+                options.work(options, rest)
+            except (subprocess.CalledProcessError, OSError) as error:
+                print(f"{options.name}: failed, {error}", file=sys.stderr)
+                failed.append(options.name)
+        write()
+    planned = {argument for step in steps for argument in step}
+    by_hand = [name for name in store.load()["facts"] if name not in planned]
+    print(f"by hand (docs/make_results.py fact): {', '.join(by_hand)}")
+    print(
+        f"failed: {', '.join(failed)}" if failed else "docs/results.json and the pages are written"
+    )
+    return 1 if failed else 0
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Options, and what follows --."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return _parser().parse_args(arguments[:end]), list(arguments[end + 1 :])
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser(
-        "run", help="build, record, write", epilog="What follows -- goes to pipeline.build."
-    )
-    runner.add_argument("name", help="of the experiment")
-    runner.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    runner.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    commands.add_parser("write", help="write the page from the recorded figures")
-    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    options = parser.parse_args(sys.argv[1:end])
-    if options.command == "run":
-        run(options.name, options.seeds, options.variants, sys.argv[end + 1 :])
-    write()
+
+    def add(name: str, work: Any, told: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=told)
+        one.set_defaults(work=work, resume=False)
+        return one
+
+    one = add("run", run, "build, record, write; what follows -- goes to pipeline.build")
+    one.add_argument("name", help="of the experiment")
+    one.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    one.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    one.add_argument("--timed", action="store_true", help="one build makes and times every file")
+    one = add("bench", bench, "what follows -- goes to benchmarks.run")
+    one.add_argument("name", help="of the benchmark")
+    one = add("paper", paper, "the paper's table 3; what follows -- goes to benchmarks.paper")
+    one.set_defaults(name="table-3")
+    one = add("output", output, "what the command that follows -- prints")
+    one.add_argument("name", help="of the fact")
+    one.add_argument("--lines", type=int, default=0, help="the last so many (default: all)")
+    one.add_argument("--start", help="from the last line on that this expression fits")
+    one.add_argument("--minutes", metavar="NAME", help="a fact for the minutes it took")
+    one.add_argument("--fresh", action="store_true", help="in a fresh clone of this repository")
+    one = add("fact", fact, "one figure, text or table")
+    one.add_argument("name", help="of the fact")
+    one.add_argument("value", help="as it is printed; a table as JSON rows; or @FILE")
+    one.add_argument("--command", dest="command_line", required=True, help="that told it")
+    one = commands.add_parser("all", help="the whole plan")
+    one.add_argument("--force", action="store_true", help="measure again what is recorded")
+    one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="of the plan's steps")
+    commands.add_parser("write", help="write the pages from the recorded figures")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 0 recorded, 2 the user's mistake, 1 what it ran failed; then nothing is kept."""
+    options, rest = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if options.command == "all":
+            return everything(options.force, options.only)
+        if options.command != "write":
+            options.work(options, rest)
+        write()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_text
 from pipeline import ranks
 from pipeline.errors import UserError
 
@@ -298,16 +299,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON whole or not at all."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, and never into one that has a second name."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -14,24 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from pipeline.artifacts import write_text
-from pipeline.report_headline import Fact, headline, headline_file
+from benchmarks.files import json_text, write_text
+from benchmarks.layout import FAILED, PASSED, Fact, Page, Section, Table, render, three_digits
+from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate
-from pipeline.report_tables import (
-    FAILED,
-    PASSED,
-    Column,
-    Table,
-    overview,
-    sections,
-    three_digits,
-)
+from pipeline.report_tables import overview, sections
 
 __all__ = ["print_table", "validate", "write_reports"]
 
@@ -49,7 +41,7 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     validate(report)
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
     texts = {
-        "report.json": _json(valid),
+        "report.json": json_text(valid),
         "report.md": _markdown(valid),
         "report.html": _html(valid),
     }
@@ -83,13 +75,6 @@ def print_table(report: dict[str, Any], console: Console) -> None:
         console.print(line.append(fact.sentence, style="not bold"))
 
 
-def _json(report: Report) -> str:
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    # A list of numbers on one line: thousands of samples would bury everything else. Strings
-    # cannot match, their line breaks are escaped.
-    return re.sub(r"\[\n[\d\s.,eE+-]+\]", lambda m: re.sub(r"\s+", " ", m[0]), text) + "\n"
-
-
 def _markdown(report: Report) -> str:
     blocks = [f"# {_title(report)}", _escape(_subtitle(report)) + "."]
     blocks.append("\n".join(_markdown_fact(fact) for fact in headline(report)))
@@ -119,34 +104,30 @@ def _markdown_table(table: Table) -> str:
 
 def _escape(text: str) -> str:
     """Text that Markdown shows as it is; underscores within a word need no backslash."""
-    marked = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", html.escape(text, quote=False))
+    marked = re.sub(
+        r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", html.escape(text, quote=False)
+    )
     return " ".join(marked.split())
 
 
 def _html(report: Report) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     latency = report["latency"]
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        title=_title(report),
-        subtitle=_subtitle(report),
-        facts=headline(report),
-        sections=sections(report),
-        plots=plots(report),
-        samples=json.dumps(latency["samples_ms"], ensure_ascii=False) if latency else None,
-        tone=_tone,
+    reproduce = f"Seed {report['seed']}, with the data and versions on this page:"
+    below = [Section("reproduce", "Reproduce", [reproduce], code=report["command"])]
+    if latency:
+        samples = json.dumps(latency["samples_ms"], ensure_ascii=False)
+        title = "Raw samples, milliseconds"
+        below.append(Section("samples", title, code=samples, folded=True))
+    return render(
+        Page(
+            kind="build report",
+            title=_title(report),
+            subtitle=_subtitle(report),
+            facts=headline(report),
+            plots=plots(report),
+            sections=[*sections(report), *below],
+        )
     )
-
-
-def _tone(column: Column, cell: str) -> str:
-    """The style class of a cell."""
-    return {PASSED: "good", FAILED: "bad"}.get(cell, column.kind)
 
 
 def _title(report: Report) -> str:

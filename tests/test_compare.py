@@ -11,21 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark_fixtures import MACHINE, START, skeleton
 
 from benchmarks import compare
 
 ROUNDS, QUERIES = 3, 200
 TOKENS = [int(n) for n in np.random.default_rng(0).integers(50, 300, QUERIES)]
-START = {
-    "load_ms": 20.0,
-    "first_ms": 10.0,
-    "peak_rss_bytes": 150_000_000,
-    "empty_rss_bytes": 50_000_000,
-    "private_bytes": 90_000_000,
-    "file_backed_bytes": 60_000_000,
-    "empty_private_bytes": 20_000_000,
-    "empty_file_backed_bytes": 30_000_000,
-}
 
 
 def samples(factor: float, noise: float, seed: int) -> list[float]:
@@ -38,10 +29,22 @@ def samples(factor: float, noise: float, seed: int) -> list[float]:
 def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[str, Any]:
     """A benchmark of one file, `factor` times as slow as usual."""
     timed = {
+        "method": "single stream",
         "threads": 1,
+        "queries": QUERIES,
         "rounds": ROUNDS,
         "padded_length": 384,
-        "subjects": {"student.tflite": {**START, "path": "a/student.tflite"}},
+        "mean_tokens": 150.0,
+        "busy": None,
+        "subjects": {
+            "student.tflite": {
+                **{key: START[key] for key in list(START)[:4]},
+                "path": "a/student.tflite",
+                "natural": None,
+                "padded": None,
+            }
+        },
+        "ratios": [],
         "samples_ms": {
             "student.tflite": {
                 "natural": samples(factor, noise, seed),
@@ -49,31 +52,37 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
             }
         },
     }
-    return {
-        "kind": "benchmark",
-        "schema_version": 1,
-        "warnings": [],
-        "machine": {"cpu": "Example"},
-        "queries": {"source": "squad", "sha256": None, "tokens": TOKENS},
-        "files": [
+    return skeleton(
+        queries={
+            "source": "squad",
+            "sha256": None,
+            "asked": QUERIES,
+            "available": None,
+            "tokens": TOKENS,
+        },
+        files=[
             {
                 "name": "student.tflite",
+                "path": "a/student.tflite",
                 "bytes": 1000,
+                "sha256": None,
                 "parts": {"embeddings": 600, "rest": 400},
                 "exact_match": 70.0,
                 "f1": 80.0,
             }
         ],
-        "runs": [
+        runs=[
             {
                 "threads": 1,
+                "seconds": 61.0,
                 "too_short": None,
                 "latency": timed,
+                "around": {},
                 "memory": {"student.tflite": dict(START)},
                 "weight_cache": {"student.tflite": dict(START)},
             }
         ],
-    }
+    )
 
 
 @pytest.fixture
@@ -131,8 +140,12 @@ def test_growth_that_noise_explains_is_unclear(held: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("files", 0, "bytes"), 1100, "bytes"),
-        (("files", 0, "parts"), {"embeddings": 700, "rest": 400}, "bytes, embeddings"),
+        (("files", 0), {"bytes": 1100, "parts": None}, "bytes"),
+        (
+            ("files", 0),
+            {"bytes": 1040, "parts": {"embeddings": 640, "rest": 400}},
+            "bytes, embeddings",
+        ),
         (("files", 0, "f1"), 75.0, "F1 %"),
         (("files", 0, "exact_match"), 60.0, "EM %"),
         (
@@ -154,7 +167,10 @@ def test_size_memory_and_accuracy_are_judged(
     place: Any = new
     for key in path[:-1]:
         place = place[key]
-    place[path[-1]] = value
+    if isinstance(value, dict):
+        place[path[-1]].update(value)
+    else:
+        place[path[-1]] = value
     code, worse, _ = held(document(), new)
     assert code == 1 and len(worse) == 1 and worse[0].startswith(said)
     assert held(new, document())[0] == 0  # and the other way round it is better
@@ -169,13 +185,14 @@ def test_noisy_starts_are_told_and_not_judged(held: Any) -> None:
 
 def test_short_runs_other_machines_and_other_queries_are_told(held: Any) -> None:
     new = document()
-    new["machine"]["cpu"] = "Other"
+    new["machine"] = {**MACHINE, "cpu": "Other"}
     new["warnings"] = ["the machine was busy"]
     new["queries"]["tokens"] = [1, *TOKENS[1:]]
     new["runs"][0]["too_short"] = "16 queries"
+    new["valid"] = False
     code, _, printed = held(document(), new)
     assert code == 0
-    for said in ("Example before, Other now", "NEW: the machine was busy", "other queries"):
+    for said in ("Example CPU before, Other now", "NEW: the machine was busy", "other queries"):
         assert said in printed
     assert "NEW: NOT VALID with 1 threads: 16 queries" in printed
     assert printed.rstrip().endswith("(NOT VALID)")
@@ -196,7 +213,9 @@ def test_other_queries_widen_the_interval() -> None:
 def test_a_file_that_is_gone_is_told(held: Any) -> None:
     old = document()
     timed = old["runs"][0]["latency"]
-    timed["samples_ms"]["other.onnx"] = timed["samples_ms"]["student.tflite"]
+    for each in (timed["samples_ms"], timed["subjects"]):
+        each["other.onnx"] = each["student.tflite"]
+    old["files"].append({**old["files"][0], "name": "other.onnx"})
     code, _, printed = held(old, document())
     assert code == 0 and "not in NEW: other.onnx" in printed
 
@@ -204,7 +223,7 @@ def test_a_file_that_is_gone_is_told(held: Any) -> None:
 def test_reports_of_builds_are_compared_too(held: Any) -> None:
     def report(factor: float) -> dict[str, Any]:
         one = document(factor)
-        latency = {**one["runs"][0]["latency"], "busy": None, "mean_tokens": 150.0}
+        latency = one["runs"][0]["latency"]
         files = [{k: v for k, v in file.items() if k != "parts"} for file in one["files"]]
         data = {"eval": {"sha256": "0"}}
         return {"data": data, "latency": latency, "files": files, "machine": {"cpu": "Example"}}
@@ -218,8 +237,12 @@ def test_reports_of_builds_are_compared_too(held: Any) -> None:
     [
         ("", "cannot read"),
         ("[]", "is no benchmark"),
-        ("{}", "is no benchmark and no report.json with one (KeyError: 'data')"),
-        ('{"kind": "benchmark", "schema_version": 7}', "schema 7, and this version reads 1"),
+        ("{}", "is no benchmark and no report.json with one (KeyError: 'latency')"),
+        ('{"kind": "benchmark", "schema_version": 7}', "schema_version: got 7, must be 1"),
+        (
+            '{"data": {"eval": {"sha256": "0"}}, "latency": {"threads": "1"}}',
+            "latency.method: missing",
+        ),
         ('{"data": {"eval": {"sha256": "0"}}, "latency": null}', "is no benchmark"),
     ],
 )
@@ -231,7 +254,9 @@ def test_bad_input_is_refused(held: Any, new: str, said: str) -> None:
 def test_samples_that_are_no_whole_rounds_are_refused(held: Any) -> None:
     new = document()
     new["runs"][0]["latency"]["samples_ms"]["student.tflite"]["natural"].pop()
-    assert held(document(), new)[0] == 2
+    code, _, printed = held(document(), new)
+    assert code == 2
+    assert "samples_ms.student.tflite.natural: got 599 samples, must be 600" in printed
 
 
 def test_nothing_in_common_is_refused(held: Any) -> None:

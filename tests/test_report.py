@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import html.parser
 import io
 import itertools
 import json
@@ -16,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import ParsedPage
 from rich.console import Console
 
 from benchmarks.latency import summarize
+from benchmarks.layout import duration, number
+from benchmarks.plots import apart
 from pipeline.report import main, print_table, validate, write_reports
 from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
-from pipeline.report_tables import duration, number, overview, scored
+from pipeline.report_tables import overview, scored
 
 HOSTILE = "a<b>&\"'|`*_x_*[c](d)"
 
@@ -182,41 +184,10 @@ def _set(report: dict[str, Any], path: str, value: Any) -> None:
         place[last] = value
 
 
-class _Page(html.parser.HTMLParser):
-    """Collects a page's text, tags and attributes, and checks that tags are closed."""
-
-    VOID = frozenset({"meta", "link", "rect", "path", "circle"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self._open == []
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
-            self.words.append(data)
-
-
-def _written(report: dict[str, Any], folder: Path) -> tuple[_Page, str]:
+def _written(report: dict[str, Any], folder: Path) -> tuple[ParsedPage, str]:
     write_reports(report, folder)
     return (
-        _Page((folder / "report.html").read_text(encoding="utf-8")),
+        ParsedPage((folder / "report.html").read_text(encoding="utf-8")),
         (folder / "report.md").read_text(encoding="utf-8"),
     )
 
@@ -499,9 +470,7 @@ def test_command_line_says_what_is_wrong(
 
 
 def test_labels_of_a_plot_keep_apart_and_inside() -> None:
-    from pipeline.report_plots import _apart
-
     wanted = [12.0, 12.0, 150.0, 151.0, 152.0, 210.0, 212.0, 215.0]
-    placed = _apart(wanted, 15, 216)
+    placed = apart(wanted, 15, 216)
     assert placed[0] == 12 and placed[-1] == 216, "a crowd at the bottom moves no label at the top"
     assert all(b - a >= 15 for a, b in itertools.pairwise(placed))

@@ -24,21 +24,27 @@ class GoldenCase(
         /**
          * Reads `golden.json`.
          *
+         * @return one case at least.
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
         fun parse(document: String): List<GoldenCase> {
             val json = Json.parse(document)
             requireSchema("golden.json", json, SCHEMA)
-            return json["cases"].items().map { of(it) }
+            return json["cases"].items().map { of(it) }.ifEmpty {
+                throw ModelException("golden.json has no cases: build the model again")
+            }
         }
 
         private fun of(json: Json): GoldenCase {
             val passage = json["context"].text()
+            val firstWindow =
+                json["windows"].items().firstOrNull()
+                    ?: throw ModelException("a case of golden.json has no window")
             return GoldenCase(
                 question = json["question"].text(),
                 passage = passage,
                 windowCount = json["window_count"].integer(),
-                ids = json["windows"].items().first()["ids"].integers(),
+                ids = firstWindow["ids"].integers(),
                 answers =
                     json["answers"].members().mapValues { GoldenAnswer.of(it.value, passage) },
             )

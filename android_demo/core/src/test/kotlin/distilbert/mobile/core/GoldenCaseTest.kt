@@ -25,7 +25,15 @@ class GoldenCaseTest {
     }
 
     @Test
-    fun `refuses an answer beyond its passage`() {
-        assertThrows(ModelException::class.java) { GoldenCase.parse(document(10)) }
+    fun `refuses what no build writes`() {
+        val whole = document(5)
+        for (broken in listOf(
+            document(10),
+            """{"schema_version": 1, "cases": []}""",
+            whole.replace(Regex("\"windows\": \\[.*"), "\"windows\": [],"),
+            whole.replace("\"score\"", "\"points\""),
+        )) {
+            assertThrows(broken, ModelException::class.java) { GoldenCase.parse(broken) }
+        }
     }
 }

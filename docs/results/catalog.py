@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands between the marks, by name: blocks of Markdown, and single figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from results import builds, measured
+from results.tables import Results, table
+
+GENERAL, SECOND = "general distillation only", "second step only"
+SECOND_STEP = (builds.gain("embedded", "both", GENERAL), builds.gain("embedded", SECOND, "neither"))
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "builds": builds.builds,
+    "benchmarks": measured.benchmarks,
+    "paper-table-3": measured.paper,
+}
+
+FIGURES: dict[str, Callable[[Results], str]] = {
+    "second-step-least": builds.shown(lambda r: min(gain(r) for gain in SECOND_STEP), 0),
+    "second-step-most": builds.shown(lambda r: max(gain(r) for gain in SECOND_STEP), 0),
+    "distillation-with-second-step": builds.shown(builds.gain("embedded", "both", SECOND), 1),
+    "distillation-alone": builds.shown(builds.gain("embedded", GENERAL, "neither"), 1),
+    "qamr-second-step-em": builds.shown(builds.gain("qamr", "both", GENERAL, "exact_match"), 1),
+    "qamr-second-step-f1": builds.shown(builds.gain("qamr", "both", GENERAL), 1),
+    "qamr-train-questions": builds.data("qamr", "questions", "train"),
+    "embedded-train-questions": builds.data("embedded", "questions", "train"),
+    "embedded-questions": builds.data("embedded", "questions", "train", "eval"),
+    "embedded-passages": builds.data("embedded", "passages", "train", "eval"),
+}
+
+
+def block(name: str, results: Results) -> str:
+    """The lines of a block, ending in a newline, or "" where nothing was measured.
+
+    Raises:
+        ValueError: there is no such block and no such fact.
+    """
+    if name in BLOCKS:
+        return BLOCKS[name](results)
+    value = _fact(name, results)
+    if isinstance(value, list):
+        return "\n".join(table(value[0], value[1:])) + "\n"
+    return f"```\n{value}\n```\n"
+
+
+def figure(name: str, results: Results) -> str:
+    """One figure.
+
+    Raises:
+        ValueError: there is no such figure and no such fact.
+    """
+    return FIGURES[name](results) if name in FIGURES else str(_fact(name, results))
+
+
+def _fact(name: str, results: Results) -> Any:
+    try:
+        return results["facts"][name]["value"]
+    except KeyError:
+        raise ValueError(
+            f"nothing is called {name!r}: record it (docs/make_results.py fact), or correct the mark"
+        ) from None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several pages' tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Results = Mapping[str, Any]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, line by line."""
+    lines = ["|".join(f" {cell} " if cell else " " for cell in cells) for cells in (header, *rows)]
+    return [f"|{line}|" for line in (lines[0], "|".join(["---"] * len(header)), *lines[1:])]
+
+
+def ratios(rows: Sequence[Results], digits: int) -> list[str]:
+    """Who is faster than whom, and how many times."""
+    return table(
+        ["faster", "slower", "times faster (95 % interval)"],
+        [
+            [
+                f"{r['faster']}, {r['faster_lengths']}",
+                f"{r['slower']}, {r['slower_lengths']}",
+                f"{r['ratio']:.{digits}f} ({r['low']:.{digits}f} to {r['high']:.{digits}f})",
+            ]
+            for r in rows
+        ],
+    )
+
+
+def machine(entry: Results) -> list[str]:
+    """What a reader needs to place the figures."""
+    versions = ", ".join(f"{k} {v}" for k, v in entry["versions"].items() if v)
+    machine = "; ".join(
+        f"{k} {v}" for k, v in entry["machine"].items() if isinstance(v, (str, int, float))
+    )
+    return [f"Versions: {versions}.", "", f"Machine: {machine}.", ""]
+
+
+def megabytes(size: int | None, without: int | None = 0, digits: int = 0) -> str:
+    """Bytes as millions, without those of an empty process; a dash where one is not known."""
+    return "-" if size is None or without is None else f"{(size - without) / 1e6:.{digits}f}"
