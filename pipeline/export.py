@@ -193,16 +193,20 @@ def write_golden(
         name: Answerer(model, tokenizer, limits, may_abstain=may_abstain)
         for name, model in models.items()
     }
-    write_json(
-        folder / "golden.json",
-        {
-            "schema_version": GOLDEN_SCHEMA,
-            "offsets": "Unicode code points",
-            "logits": "of the first window, at its own length",
-            "cases": [_case(question, context, answerers) for question, context in cases],
-        },
-    )
+    write_json(folder / "golden.json", golden_document(cases, answerers))
     return len(cases)
+
+
+def golden_document(
+    cases: Sequence[tuple[str, str]], answerers: Mapping[str, Answerer]
+) -> dict[str, Any]:
+    """What `golden.json` says of questions and their passages, answered by each file."""
+    return {
+        "schema_version": GOLDEN_SCHEMA,
+        "offsets": "Unicode code points",
+        "logits": "of the first window, at its own length",
+        "cases": [_case(question, context, answerers) for question, context in cases],
+    }
 
 
 def _case(question: str, context: str, answerers: Mapping[str, Answerer]) -> dict[str, Any]:
