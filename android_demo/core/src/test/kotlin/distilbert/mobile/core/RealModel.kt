@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+import org.junit.Assert.assertEquals
+import org.junit.Assume.assumeTrue
+import java.io.File
+import kotlin.math.abs
+
+/** A build's files in LiteRT on this machine, held against what Python answered with them. */
+internal object RealModel {
+    // Golden files round to four decimals; the same library computes the rest alike.
+    private const val TOLERANCE = 1e-4f
+
+    val folder = File(System.getProperty("model.folder") ?: "")
+    private val library = File(System.getProperty("litert.library") ?: "")
+
+    /** The build's description; the test that asks is skipped without a build or LiteRT. */
+    fun assumeDescription(): ModelDescription {
+        assumeExists(File(folder, "model.json"), "make model builds it")
+        assumeExists(library, "LiteRT's Python wheel brings it, make model installs it")
+        return ModelDescription.parse(File(folder, "model.json").readText())
+    }
+
+    /** Skips a test that needs [file], and says why. */
+    fun assumeExists(file: File, remedy: String) {
+        if (!file.isFile) println("skipped, no $file: $remedy")
+        assumeTrue("no $file", file.isFile)
+    }
+
+    /** Asks [file] every question; ids, answer, range, score and logits must be those of Python. */
+    fun compare(description: ModelDescription, file: String, cases: List<GoldenCase>) {
+        val vocabulary = File(folder, description.tokenizer.file).readBytes()
+        val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
+        LiteRtModel(library, File(folder, file)).use { model ->
+            compare(file, Answerer(description, tokenizer, model), cases)
+        }
+    }
+
+    private fun compare(file: String, answerer: Answerer, cases: List<GoldenCase>) {
+        val comparison = Comparison("questions, $file")
+        var error = 0f
+        var tokenizing = 0.0
+        var inference = 0.0
+        var decoding = 0.0
+        for (case in cases) {
+            val expected = case.answers.getValue(file)
+            val windows = answerer.windows(case.passage, case.question)
+            assertEquals(case.windowCount, windows.size)
+            assertEquals(case.ids.toList(), windows[0].ids.toList())
+            val logits = answerer.logits(windows[0])
+            error = maxOf(error, distance(logits.start, expected.logits.start))
+            error = maxOf(error, distance(logits.end, expected.logits.end))
+            val answer = answerer.answer(case.passage, case.question)
+            tokenizing += answer.times.tokenizing
+            inference += answer.times.inference
+            decoding += answer.times.decoding
+            val found = listOf(answer.text, answer.start, answer.end)
+            val isEqual = found == listOf(expected.text, expected.start, expected.end)
+            comparison.check(isEqual && abs(answer.score - expected.score) < TOLERANCE) {
+                "${case.question}: $found ${answer.score}, expected ${expected.text.escaped()} " +
+                    "${expected.start} ${expected.end} ${expected.score}"
+            }
+        }
+        println(
+            "  largest logit error %.1e; ms: %.1f tokenizing, %.1f inference, %.1f decoding".format(
+                error,
+                tokenizing,
+                inference,
+                decoding,
+            ),
+        )
+        comparison.finish()
+        assertEquals(0f, error, TOLERANCE)
+    }
+
+    private fun distance(one: FloatArray, other: FloatArray): Float {
+        assertEquals(one.size, other.size)
+        return one.indices.maxOfOrNull { abs(one[it] - other[it]) } ?: 0f
+    }
+}
