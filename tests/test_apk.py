@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -203,3 +204,40 @@ def test_the_newest_report_is_the_last_build(tmp_path: Path) -> None:
         (tmp_path / name / "report.json").write_text("{}")
         os.utime(tmp_path / name / "report.json", (1e9 - age, 1e9 - age))
     assert build_apk.last_build(tmp_path).name == "one"
+
+
+# make android-test
+
+
+@pytest.mark.parametrize(
+    ("maven", "optional", "required"),
+    [
+        (None, "skipped: not found: mvn (apt-get install default-jdk-headless maven)", 2),
+        ("echo 'Could not transfer artifact a:b from central'; exit 1", "could not fetch", 2),
+        ("echo 'There are test failures.'; exit 1", None, 1),
+        ("exit 0", "", 0),
+    ],
+)
+def test_what_keeps_kotlins_tests_from_running_is_told(
+    maven: str | None, optional: str | None, required: int, tmp_path: Path
+) -> None:
+    for tool in ("bash", "dirname", "mktemp", "tee", "grep", "rm"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    fakes = {"javac": "exit 0"} | ({"mvn": maven} if maven else {})
+    for name, script in fakes.items():
+        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    def run(mode: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [tmp_path / "bash", build_apk.DEMO / "test.sh", "test"],
+            env={"PATH": str(tmp_path), "ANDROID": mode},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert run("required").returncode == required
+    ended = run("optional")
+    assert ended.returncode == (1 if optional is None else 0)
+    assert (optional or "") in ended.stdout

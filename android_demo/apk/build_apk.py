@@ -170,14 +170,19 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
         key: the keystore.
         folder: an empty one.
     """
-    resources, dex, unsigned, signed = (
-        folder / name for name in ("resources.apk", "dex", "unsigned.apk", "signed.apk")
+    manifest, resources, dex, unsigned, signed = (
+        folder / name
+        for name in ("AndroidManifest.xml", "resources.apk", "dex", "unsigned.apk", "signed.apk")
     )
+    # As Gradle's plugin adds it: libraries are mapped out of the APK.
+    text = (APP / "AndroidManifest.xml").read_text(encoding="utf-8")
+    mapped = '<application android:extractNativeLibs="false"'
+    manifest.write_text(text.replace("<application", mapped, 1), encoding="utf-8")
     run(
         [
             *(RESOURCE_TOOLS / "linux" / "aapt2", "link"),
             *("-I", RESOURCE_TOOLS / "android-framework.jar"),
-            *("--manifest", APP / "AndroidManifest.xml", "--auto-add-overlay", "-0", "tflite"),
+            *("--manifest", manifest, "--auto-add-overlay", "-0", "tflite"),
             *("--min-sdk-version", MIN_SDK, "--target-sdk-version", TARGET_SDK),
             *("--version-code", "1", "--version-name", __version__, "-A", assets),
             *("--proguard", folder / "aapt.pro", "-o", resources, APP / "res.zip"),
