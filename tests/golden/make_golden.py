@@ -4,7 +4,8 @@
 python -m tests.golden.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
-`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles.
+`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles,
+`figures.json.gz` what a benchmark makes of its samples and answers.
 Offsets count code points.
 """
 
@@ -26,6 +27,7 @@ from pipeline.data.squad import Question, load_questions
 from pipeline.evaluate import Answerer
 from pipeline.export import describe_tokenizer
 
+from .figures import figures_document
 from .texts import special_texts, texts
 
 FOLDER = Path(__file__).parent
@@ -44,6 +46,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "tokenizer.json.gz": tokenizer_document(words),
         "answers.json.gz": answers_document(words),
+        "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
 
 
