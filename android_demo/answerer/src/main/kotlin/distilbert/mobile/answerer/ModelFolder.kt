@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.answerer
+
+import android.content.res.AssetManager
+import distilbert.mobile.core.ModelException
+import java.io.File
+import java.io.FileInputStream
+import java.io.FileNotFoundException
+import java.io.IOException
+import java.io.InputStream
+import java.nio.MappedByteBuffer
+import java.nio.channels.FileChannel.MapMode.READ_ONLY
+
+/** Where `model.json` and what it names lie. */
+internal interface ModelFolder {
+    /**
+     * The bytes of a small file.
+     *
+     * @throws ModelException if it is missing or cannot be read.
+     */
+    fun read(name: String): ByteArray
+
+    /**
+     * A file mapped into memory: the system loads and drops its pages as it needs.
+     *
+     * @throws ModelException if it is missing or cannot be mapped.
+     */
+    fun map(name: String): MappedByteBuffer
+}
+
+/** A [folder] among an app's assets. */
+internal class AssetFolder(private val assets: AssetManager, private val folder: String) :
+    ModelFolder {
+    override fun read(name: String): ByteArray =
+        reading(place(name)) { assets.open(path(name)).use(InputStream::readBytes) }
+
+    override fun map(name: String): MappedByteBuffer {
+        // Only an asset that is not compressed has a place in the APK.
+        val descriptor =
+            try {
+                assets.openFd(path(name))
+            } catch (error: IOException) {
+                reading(place(name)) { assets.open(path(name)).close() }
+                throw ModelException(
+                    "${place(name)} is compressed and cannot be mapped: add " +
+                        "androidResources.noCompress += \"tflite\" to the app's build file",
+                    error,
+                )
+            }
+        return reading(place(name)) {
+            descriptor.use { found ->
+                found.createInputStream().channel.use {
+                    it.map(READ_ONLY, found.startOffset, found.length)
+                }
+            }
+        }
+    }
+
+    private fun path(name: String) = if (folder.isEmpty()) name else "$folder/$name"
+
+    private fun place(name: String) = "assets/${path(name)}"
+}
+
+/** A [folder] of files. */
+internal class FileFolder(private val folder: File) : ModelFolder {
+    override fun read(name: String): ByteArray =
+        File(folder, name).let { reading(it.path) { it.readBytes() } }
+
+    override fun map(name: String): MappedByteBuffer =
+        File(folder, name).let { file ->
+            reading(file.path) {
+                FileInputStream(file).channel.use { it.map(READ_ONLY, 0, it.size()) }
+            }
+        }
+}
+
+private fun <T> reading(place: String, read: () -> T): T =
+    try {
+        read()
+    } catch (error: FileNotFoundException) {
+        throw ModelException(
+            "$place is missing: copy the whole folder that the build wrote",
+            error,
+        )
+    } catch (error: IOException) {
+        throw ModelException("$place cannot be read: ${error.message}", error)
+    }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.answerer
+
+import android.content.Context
+import distilbert.mobile.core.Answer
+import distilbert.mobile.core.Answerer
+import distilbert.mobile.core.ModelDescription
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.WordPieceTokenizer
+import java.io.File
+import java.util.concurrent.CancellationException
+
+/**
+ * A question answering model of `pipeline.build`, opened: passage and question in, answer out.
+ *
+ * ```
+ * val answerer = QuestionAnswerer.fromAssets(context)
+ * if (answerer.selfTest().isPassed) answerer.answer(passage, question).text
+ * ```
+ *
+ * Opening takes a tenth of a second and more, an answer some milliseconds a window of the passage:
+ * call both on a thread of your own. It may be called from any number of threads; one question is
+ * answered at a time, the others wait. [close] frees the runtime's memory.
+ *
+ * @property description what `model.json` says.
+ * @property file the one that is open.
+ */
+class QuestionAnswerer private constructor(
+    private val folder: ModelFolder,
+    val description: ModelDescription,
+    val file: ModelFile,
+    private val model: TfLiteModel,
+    tokenizer: WordPieceTokenizer,
+) : AutoCloseable {
+    private val answerer = Answerer(description, tokenizer, model)
+    private val lock = Any()
+
+    @Volatile
+    private var isClosed = false
+
+    /** The runtime in this app by name and version, such as "TensorFlow Lite 2.16.1". */
+    val runtime: String get() = Runtime.current.toString()
+
+    /**
+     * The best answer in the whole passage, which is cut into as many windows as it needs.
+     *
+     * @param passage of any length, also empty.
+     * @param question of any length; word pieces beyond `max_query` are cut off.
+     * @param isCancelled asked before each window, on the calling thread.
+     * @return its text is empty for "no answer"; its range counts UTF-16 units of [passage].
+     * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
+     * @throws ModelException if the runtime fails.
+     * @throws IllegalStateException after [close].
+     */
+    fun answer(passage: String, question: String, isCancelled: () -> Boolean = { false }): Answer =
+        synchronized(lock) {
+            checkOpen()
+            answerer.answer(passage, question) { isClosed || isCancelled() }
+        }
+
+    /**
+     * Answers the build's golden cases on this device: some runtimes open a file and compute
+     * something else without an error. Do it at first start, and after an update of the app.
+     *
+     * @param isCancelled asked before each window, on the calling thread.
+     * @param onProgress told after each case how many are done, of how many.
+     * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
+     * @throws ModelException if the golden cases, or this file's answers in them, are missing.
+     * @throws IllegalStateException after [close].
+     */
+    fun selfTest(
+        isCancelled: () -> Boolean = { false },
+        onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+    ): SelfTest =
+        synchronized(lock) {
+            checkOpen()
+            SelfTest.run(
+                folder,
+                description,
+                file,
+                answerer,
+                { isClosed || isCancelled() },
+                onProgress,
+            )
+        }
+
+    /** Stops the question that is being answered and frees the runtime; twice is once. */
+    override fun close() {
+        isClosed = true
+        synchronized(lock) { model.close() }
+    }
+
+    private fun checkOpen() = check(!isClosed) { "this QuestionAnswerer is closed" }
+
+    companion object {
+        /**
+         * Opens a model among the app's assets, where `.tflite` files must not be compressed
+         * (`androidResources.noCompress += "tflite"`).
+         *
+         * @param folder where `model.json` and what it names lie.
+         * @param file the path in `model.json` of the file to open; its default if null.
+         * @param threads how many the runtime computes with.
+         * @throws ModelException if something is missing or damaged, or the runtime refuses it.
+         */
+        fun fromAssets(
+            context: Context,
+            folder: String = "model",
+            file: String? = null,
+            threads: Int = defaultThreads(),
+        ): QuestionAnswerer = open(AssetFolder(context.assets, folder), file, threads)
+
+        /** As [fromAssets], from a folder of files. */
+        fun fromFolder(
+            folder: File,
+            file: String? = null,
+            threads: Int = defaultThreads(),
+        ): QuestionAnswerer = open(FileFolder(folder), file, threads)
+
+        /** The fast cores of most phones; more threads wait for the slow ones. */
+        private fun defaultThreads() =
+            java.lang.Runtime
+                .getRuntime()
+                .availableProcessors()
+                .coerceAtMost(4)
+
+        private fun open(folder: ModelFolder, file: String?, threads: Int): QuestionAnswerer =
+            TODO("$folder, $file, $threads")
+    }
+}
