@@ -125,3 +125,49 @@ class ProcessMemory(
         }
     }
 }
+
+/**
+ * A processor as Linux's `/proc/cpuinfo` tells of it.
+ *
+ * @property name null where it has none.
+ * @property flags those that decide which matrix kernels a runtime can pick.
+ */
+class CpuInfo private constructor(val name: String?, val flags: List<String>) {
+    companion object {
+        // As in benchmarks/machine.py.
+        private val RELEVANT =
+            listOf(
+                *arrayOf("avx", "fma", "f16c", "avx2", "avx_vnni", "avx512f", "avx512bw"),
+                *arrayOf("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8"),
+                *arrayOf("amx_bf16", "neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16"),
+                *arrayOf("sve", "sve2", "sme"),
+            )
+
+        /** Reads the file; of the names of several cores all different ones. */
+        fun parse(text: String): CpuInfo {
+            val entries =
+                text
+                    .lineSequence()
+                    .mapNotNull { line ->
+                        val colon = line.indexOf(':').takeIf { it >= 0 } ?: return@mapNotNull null
+                        line.take(colon).trim() to line.drop(colon + 1).trim()
+                    }.toList()
+
+            fun all(name: String) = entries.filter { it.first == name }.map { it.second }.distinct()
+            val parts = all("CPU part").joinToString(" and ")
+            // 64-bit Arm gives numbers, not a name.
+            val arm = "Arm implementer ${all("CPU implementer").firstOrNull()} part $parts"
+            val present =
+                (
+                    all(
+                        "flags",
+                    ) + all("Features")
+                ).firstOrNull().orEmpty().split(' ').toSet()
+            return CpuInfo(
+                all("model name").firstOrNull { it.isNotEmpty() }
+                    ?: arm.takeIf { parts.isNotEmpty() },
+                RELEVANT.filter { it in present },
+            )
+        }
+    }
+}
