@@ -3,6 +3,7 @@ package distilbert.mobile.app
 
 import android.app.Activity
 import android.content.ClipData
+import android.content.Context
 import android.content.Intent
 import android.os.Bundle
 import android.text.format.DateFormat
@@ -19,8 +20,8 @@ import distilbert.mobile.core.benchmark.Progress
 import java.util.Date
 
 /**
- * Measures the model on this phone: by a tap, or at once where its intent has extras, as adb sends
- * them (`am start -n distilbert.mobile.app/.BenchmarkActivity --ei threads 4`).
+ * Measures the model on this phone: by a tap, or at once where its intent has no action, as adb
+ * sends it (`am start -n distilbert.mobile.app/.BenchmarkActivity --ei threads 4`).
  */
 class BenchmarkActivity : Activity() {
     private val runner by lazy { (application as DemoApplication).benchmarks }
@@ -71,8 +72,8 @@ class BenchmarkActivity : Activity() {
     /** What adb asked for; a screen that only comes back asks for nothing. */
     private fun startBy(intent: Intent) {
         val isOld = intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0
-        val extras = intent.extras
-        if (isOld || extras == null || extras.isEmpty) return
+        if (isOld || intent.action != null) return
+        val extras = intent.extras ?: Bundle.EMPTY
         @Suppress("DEPRECATION") // The typed getters know only types that are asked for.
         val values = extras.keySet().associateWith { extras.get(it) }
         val id = values[RUN_ID] as? String
@@ -180,10 +181,14 @@ class BenchmarkActivity : Activity() {
 
     private fun timeStamp() = DateFormat.format("yyyyMMdd-HHmmss", Date()).toString()
 
-    private companion object {
-        const val RUN_ID = "run_id"
-        val INPUTS = listOf(R.id.threads, R.id.lengths, R.id.effort)
-        val LENGTHS =
+    internal companion object {
+        /** Opens the screen and starts nothing. */
+        fun screen(context: Context) =
+            Intent(Intent.ACTION_VIEW).setClass(context, BenchmarkActivity::class.java)
+
+        private const val RUN_ID = "run_id"
+        private val INPUTS = listOf(R.id.threads, R.id.lengths, R.id.effort)
+        private val LENGTHS =
             mapOf(
                 R.string.lengths_both to InputLengths.entries.toList(),
                 R.string.lengths_natural to listOf(InputLengths.NATURAL),
@@ -191,7 +196,7 @@ class BenchmarkActivity : Activity() {
             )
 
         /** Queries and seconds. */
-        val EFFORTS =
+        private val EFFORTS =
             mapOf(
                 R.string.effort_valid to
                     (BenchmarkPlan.VALID_QUERIES to BenchmarkPlan.VALID_SECONDS),
@@ -199,7 +204,7 @@ class BenchmarkActivity : Activity() {
             )
 
         /** 1, 2, 4 and so on, and all cores. */
-        fun threadCounts(): List<Int> {
+        private fun threadCounts(): List<Int> {
             val cores = Runtime.getRuntime().availableProcessors()
             return (generateSequence(1) { it * 2 }.takeWhile { it < cores } + cores).toList()
         }

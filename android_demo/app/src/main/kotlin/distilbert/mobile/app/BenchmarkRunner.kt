@@ -34,12 +34,14 @@ internal sealed interface BenchmarkState {
  * everything. To be called on the main thread.
  *
  * @param makeWorld what it runs in.
+ * @param isWarm whether a model was opened in this process before.
  * @param worker runs it.
  * @param main runs what tells of a new state.
  */
 internal class BenchmarkRunner(
     private val app: Application,
     private val makeWorld: (BenchmarkTies) -> BenchmarkWorld,
+    private val isWarm: () -> Boolean,
     private val worker: Executor,
     private val main: Executor,
 ) {
@@ -72,7 +74,7 @@ internal class BenchmarkRunner(
             }
         log(BenchmarkLog.begin(plan.runId))
         state = BenchmarkState.Running(Progress.Opening)
-        running = Running(plan, isWarm = hasRun).also { worker.execute(it::run) }
+        running = Running(plan, isWarm() || hasRun).also { worker.execute(it::run) }
         hasRun = true
     }
 

@@ -28,5 +28,7 @@ class DemoApplication : Application() {
     internal var benchmarkWorld: (BenchmarkTies) -> BenchmarkWorld = { PhoneWorld(this, it) }
 
     internal val models by lazy { ModelKeeper({ openModel() }, PassedTests(this), worker, main) }
-    internal val benchmarks by lazy { BenchmarkRunner(this, { benchmarkWorld(it) }, worker, main) }
+    internal val benchmarks by lazy {
+        BenchmarkRunner(this, { benchmarkWorld(it) }, { models.hasOpened }, worker, main)
+    }
 }

@@ -82,7 +82,7 @@ class MainActivity : Activity() {
 
     override fun onOptionsItemSelected(item: MenuItem): Boolean {
         if (item.itemId != R.id.benchmark) return super.onOptionsItemSelected(item)
-        startActivity(Intent(this, BenchmarkActivity::class.java))
+        startActivity(BenchmarkActivity.screen(this))
         return true
     }
 

@@ -40,9 +40,14 @@ internal class ModelKeeper(
     var state: ModelState = ModelState.Opening
         private set
 
+    /** Whether a model was ever opened, or was to be. */
+    var hasOpened = false
+        private set
+
     /** From now on [user] is told of each new state; the present one is [state]. */
     fun acquire(user: (ModelState) -> Unit) {
         if (users.add(user) && opening == null) {
+            hasOpened = true
             opening = Opening().also { worker.execute(it::run) }
         }
     }

@@ -41,7 +41,7 @@ class BenchmarkPlan(
             "am start -W -n $ACTIVITY --es $RUN_ID $runId",
             "--es $LENGTHS ${lengths.singleOrNull()?.label ?: BOTH}",
             "--ei $RUNS $runs --ei $SECONDS $seconds --ei $THREADS $threads --ei $SEED $seed",
-            file?.let { "--es $FILE $it" },
+            file?.let { "--es $FILE ${quoted(it)}" },
             padTo?.let { "--ei $PAD_TO $it" },
         ).joinToString(" ")
 
@@ -94,9 +94,16 @@ class BenchmarkPlan(
                 seconds = extras.integer(SECONDS, 0..MOST_SECONDS) ?: VALID_SECONDS,
                 threads = extras.integer(THREADS, 1..MOST_THREADS) ?: DEFAULT_THREADS,
                 seed = extras.integer(SEED, 0..Int.MAX_VALUE) ?: 0,
-                file = extras.text(FILE),
+                file = extras.text(FILE)?.also { requireFile(it) },
                 padTo = extras.integer(PAD_TO, 1..LONGEST),
             )
+        }
+
+        /** One that lies beside `model.json`; whether it is there shows when it is opened. */
+        private fun requireFile(file: String) {
+            if (file.isEmpty() || '/' in file) {
+                refuse(FILE, file, "give the name of one of model.json's files, without a folder")
+            }
         }
 
         private fun lengths(given: String): List<InputLengths> {
@@ -121,11 +128,16 @@ class BenchmarkPlan(
             refuse(name, number, "${allowed.first} to ${allowed.last} are allowed")
         }
 
+        /** As a shell takes it for one word. */
+        private fun quoted(text: String) =
+            if (PLAIN.matches(text)) text else "'${text.replace("'", "'\"'\"'")}'"
+
         private fun refuse(name: String, value: Any?, allowed: String): Nothing {
             val shown = value.toString().take(SHOWN).map { if (it < ' ') ' ' else it }
             throw BenchmarkException("$name: got ${shown.joinToString("")}; $allowed")
         }
 
         private const val SHOWN = 80
+        private val PLAIN = Regex("[A-Za-z0-9._/-]+")
     }
 }
