@@ -6,8 +6,8 @@
 Takes what `python -m benchmarks.run` wrote, or a build's report.json. A time is a regression where
 its mean grew by more than the threshold and the 95 % interval of its growth lies above zero; the
 interval is over queries and knows nothing of two machines, or of one that was busy: both are told.
-Sizes, memory and accuracy have no interval and are judged by the threshold alone; the median load
-and first run of a few processes are told and not judged.
+Sizes, memory, accuracy and the averages of a phone's profiles have no interval and are judged by
+the threshold alone; the median load and first run of a few processes are told and not judged.
 
 Exit code: 0 nothing became worse, 1 something did, 2 the files cannot be compared.
 """
@@ -33,6 +33,9 @@ WORSE, BETTER, SAME, UNCLEAR, NOT_JUDGED = "WORSE", "better", "same", "unclear",
 
 # Figures of which more is better.
 SCORES = ("EM %", "F1 %")
+
+# A mean that `benchmark_model` printed, without the samples.
+PROFILED = "average ms"
 
 # Medians of a few cold starts, which vary by tens of percent.
 NOISY = ("load ms", "first ms")
@@ -104,6 +107,8 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
     queries = document["queries"]
     found.queries = [queries["source"], queries["sha256"], queries["tokens"]]
     found.cpu = document["machine"]["cpu"]
+    if document.get("device"):
+        found.cpu = f"{document['device']['model']} ({found.cpu})"
     found.cautions += document["warnings"]
     for run in document["runs"]:
         if run["too_short"]:
@@ -114,6 +119,11 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
         for name, one in run["weight_cache"].items():
             if one:
                 _take_start(one, run["threads"], f"{name}, weight cache", found)
+    for profile in document.get("profiles", ()):
+        if profile["average_ms"] is not None:
+            lengths = f"{profile['delegate']} {profile['length']}"
+            place = (PROFILED, int(profile["threads"]), profile["file"], lengths)
+            found.figures[place] = float(profile["average_ms"])
     for file in document["files"]:
         _take_file(file, found)
         for part, size in (file["parts"] or {}).items():
@@ -175,7 +185,8 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
         ValueError: they have no time in common.
     """
     common = [place for place in old.times if place in new.times]
-    if not common:
+    profiled = any(place[0] == PROFILED for place in old.figures.keys() & new.figures.keys())
+    if not common and not profiled:
         raise ValueError("no file was timed in both with the same threads and lengths")
     changes = []
     for place in common:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.schema import Benchmark, File, Memory, Run
+from benchmarks.schema import Benchmark, File, Memory, Profile, Run
+from benchmarks.session import KINDS
 from benchmarks.size import PARTS
 from benchmarks.table import table
 
 DASH = "-"
-TIMES = ("p50", "p90", "p99", "mean")
+TIMES: tuple[Literal["p50", "p90", "p99", "mean"], ...] = ("p50", "p90", "p99", "mean")
 
 
 def show(benchmark: Benchmark) -> str:
@@ -20,6 +21,8 @@ def show(benchmark: Benchmark) -> str:
     for run in benchmark["runs"]:
         blocks += _run(run)
     blocks.append(_files(benchmark["files"]))
+    if benchmark["profiles"]:
+        blocks.append(_profiles(benchmark["profiles"]))
     return "\n\n".join(blocks)
 
 
@@ -48,11 +51,12 @@ def _run(run: Run) -> Iterator[str]:
             [
                 name,
                 lengths if lengths == "natural" else f"padded to {latency['padded_length']}",
-                *(f"{subject[lengths][figure]:.2f}" for figure in TIMES),
-                _interval(subject[lengths]["mean_low"], subject[lengths]["mean_high"]),
+                *(f"{times[figure]:.2f}" for figure in TIMES),
+                _interval(times["mean_low"], times["mean_high"]),
             ]
-            for lengths in ("natural", "padded")
+            for lengths in KINDS
             for name, subject in latency["subjects"].items()
+            if (times := subject[lengths])
         ],
     )
     yield f"Ratios of means{mark}\n" + table(
@@ -116,6 +120,26 @@ def _files(files: list[File]) -> str:
             for file in files
         ],
     )
+
+
+def _profiles(profiles: list[Profile]) -> str:
+    heads = ["file", "delegate", "threads", "tokens", "load", "first", "mean", "median", "peak MB"]
+    rows = [
+        [
+            *(one["file"], one["delegate"], str(one["threads"]), str(one["length"])),
+            *map(_time, (one["init_ms"], one["first_ms"], one["average_ms"], one["p50_ms"])),
+            _megabytes(one["peak_memory_bytes"], 0),
+        ]
+        for one in profiles
+    ]
+    failed = dict.fromkeys(
+        f"{one['file']}, {one['delegate']}: {one['failed']}" for one in profiles if one["failed"]
+    )
+    return "\n".join(["benchmark_model, milliseconds", table(heads, rows), *failed])
+
+
+def _time(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f}"
 
 
 def _score(value: Any) -> str:

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import latency, machine, memory, size
+from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
@@ -102,7 +103,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     """
     before, clock = machine.describe(), machine.clock()
     longest = min(open_predictor(path).max_length for path in plan.files.values())
-    files = [_describe(name, path) for name, path in plan.files.items()]
+    files = [describe(name, path) for name, path in plan.files.items()]
     pad_to = min(plan.pad_to, longest)
     asked = _asked(plan, pad_to)
     runs = [
@@ -197,7 +198,7 @@ def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) ->
         return plain, memory.probe_median(command, plan.probes)
 
 
-def _describe(name: str, path: Path) -> File:
+def describe(name: str, path: Path) -> File:
     """Size, checksum and parts of a file; of a folder, the bytes of all that is in it."""
     every = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     whole = sum(each.stat().st_size for each in every)
@@ -278,9 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             weight_cache=given.weight_cache,
         )
         out = given.out or (given.build or Path()) / "benchmark.json"
-        found = run(
-            plan, shlex.join(["python", "-m", "benchmarks.run", *_hidden(arguments)]), _tell
-        )
+        found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
         text = json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1)
         whole_file.write((text + "\n").encode(), out)
     except (ValueError, ConversionError) as error:
@@ -317,29 +316,15 @@ def _parser() -> argparse.ArgumentParser:
         help="token lengths of random windows: `squad` draws them as SQuAD's dev set has them "
         "(default without questions), or numbers, each as often as the others",
     )
-    add("--threads", type=_count, nargs="+", default=[1], help="of the runtime, one after another")
-    add("--pad-to", type=_count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
-    add("--queries", type=_count, default=latency.VALID_QUERIES, help="at least, of each file")
-    add("--seconds", type=_seconds, default=latency.VALID_SECONDS, help="at least, in all")
+    add("--threads", type=count, nargs="+", default=[1], help="of the runtime, one after another")
+    add("--pad-to", type=count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
+    add("--queries", type=count, default=latency.VALID_QUERIES, help="at least, of each file")
+    add("--seconds", type=amount, default=latency.VALID_SECONDS, help="at least, in all")
     add("--quick", action="store_true", help="a handful of queries, marked as not valid")
     add("--seed", type=int, default=0, help="of lengths, questions and order")
     add("--weight-cache", action="store_true", help="start with XNNPACK's weight cache as well")
     add("--out", type=Path, help="JSON to write (default: benchmark.json, in the build's folder)")
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
-    return value
 
 
 def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
@@ -351,11 +336,6 @@ def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
     if not all(text.isdecimal() and int(text) for text in given):
         raise ValueError(f"--lengths {' '.join(given)}: give squad, or numbers of at least 1")
     return tuple(map(int, given))
-
-
-def _hidden(arguments: Sequence[str]) -> list[str]:
-    """The arguments without this machine's folders."""
-    return [short(Path(text)) if "/" in text else text for text in arguments]
 
 
 def _tell(line: str) -> None:

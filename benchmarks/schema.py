@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a benchmark's JSON holds: of `benchmarks.run`, `benchmarks.android` and the Android app.
 
-Every key is there; what was not measured is null. The unit is in the name; samples are milliseconds
-in the order of the queries, round after round.
+The types are the schema, `validate` checks a document against them, and docs/report.md is written
+from them. Every key is there; what was not measured is null. Samples are milliseconds in the order
+of the queries, round after round.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypedDict
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, TypedDict
+
+from benchmarks.typed import Amount, Bytes, Count, Milliseconds, Percent, Seconds, Within, check
 
 KIND: Final = "benchmark"
 VERSION: Final = 1
@@ -16,75 +20,211 @@ Lengths = Literal["natural", "padded"]
 NATURAL: Final = "natural"
 PADDED: Final = "padded"
 
+Celsius = Annotated[float, Within(-273.15, 1000, "°C")]
+Kilohertz = Annotated[int, Within(0, 1e9, "kHz")]
+
 
 class File(TypedDict):
     """What was measured: a file or a model folder.
 
-    `name` is its last part, or more of its path where that is not unique; `path` ends in at most
-    two parts of it, so that no report tells whose machine it was. `parts` are bytes by
-    `benchmarks.size.PARTS`; accuracy is percent over the questions asked.
+    Attributes:
+        name: the last part of its path, or more of it where that is not unique.
+        path: ends in at most two parts of it, so that no report tells whose machine it was.
+        bytes: of the file, or of all files in the folder.
+        sha256: hexadecimal; null for a folder.
+        parts: bytes by what they are for, `embeddings`, `attention`, `feed_forward`, `head` and
+            `rest`, `bytes` in all; null where the weights cannot be listed.
+        exact_match: of its own answers to the questions asked.
+        f1: of its own answers to the questions asked.
     """
 
     name: str
     path: str
-    bytes: int
+    bytes: Bytes
     sha256: str | None
-    parts: dict[str, int] | None
-    exact_match: float | None
-    f1: float | None
+    parts: dict[str, Bytes] | None
+    exact_match: Percent | None
+    f1: Percent | None
 
 
 class Queries(TypedDict):
-    """What was asked: `source` is "squad" or "given" (lengths of random tokens) or a question set.
+    """What was asked.
 
-    `tokens` has the number of each query of a round, all its windows together.
+    Attributes:
+        source: "squad" or "given" (lengths of random tokens), or the name of a question set.
+        sha256: of the question set; null without one.
+        asked: queries of a round.
+        available: questions of the whole set; null without one.
+        tokens: of each query of a round, all its windows together.
     """
 
     source: str
     sha256: str | None
-    asked: int
-    available: int | None
-    tokens: list[int]
+    asked: Count
+    available: Count | None
+    tokens: list[Count]
+
+
+class Summary(TypedDict):
+    """The time of a query; the bounds are those of a bootstrap 95 % interval over queries.
+
+    Attributes:
+        count: samples.
+        mean: arithmetic mean.
+        mean_low: its lower bound.
+        mean_high: its upper bound.
+        p50: median.
+        p50_low: its lower bound.
+        p50_high: its upper bound.
+        p90: 90th percentile.
+        p99: 99th percentile.
+        min: the fastest.
+        max: the slowest.
+    """
+
+    count: Count
+    mean: Milliseconds
+    mean_low: Milliseconds
+    mean_high: Milliseconds
+    p50: Milliseconds
+    p50_low: Milliseconds
+    p50_high: Milliseconds
+    p90: Milliseconds
+    p99: Milliseconds
+    min: Milliseconds
+    max: Milliseconds
+
+
+class Subject(TypedDict):
+    """What was timed.
+
+    Attributes:
+        path: at most its last two parts.
+        natural: queries at their own lengths; null where not timed.
+        padded: queries padded to `padded_length`; null where not timed.
+        load_ms: opening the file in a process of its own.
+        first_ms: the first inference after that.
+        peak_rss_bytes: the most that process ever held resident.
+        empty_rss_bytes: what it held before loading, with the runtime imported.
+    """
+
+    path: str
+    natural: Summary | None
+    padded: Summary | None
+    load_ms: Milliseconds | None
+    first_ms: Milliseconds | None
+    peak_rss_bytes: Bytes | None
+    empty_rss_bytes: Bytes | None
+
+
+class Ratio(TypedDict):
+    """How many times faster one subject is than another.
+
+    Attributes:
+        faster: the subject whose mean time divides.
+        slower: the subject whose mean time is divided.
+        faster_lengths: of the queries of `faster`.
+        slower_lengths: of the queries of `slower`.
+        ratio: mean time of `slower` over mean time of `faster`.
+        low: lower bound of its bootstrap 95 % interval, paired by query.
+        high: upper bound.
+    """
+
+    faster: str
+    slower: str
+    faster_lengths: Lengths
+    slower_lengths: Lengths
+    ratio: Amount
+    low: Amount
+    high: Amount
+
+
+class Latency(TypedDict):
+    """All subjects on the same queries, in turn.
+
+    Attributes:
+        method: how it was measured, in words.
+        threads: of the runtime.
+        queries: of a round.
+        rounds: how often all queries were asked.
+        padded_length: tokens of padded inputs.
+        mean_tokens: of a query at its own length.
+        busy: why to distrust the times; null where the rounds agree.
+        subjects: by name.
+        ratios: a report opens with the first one.
+        samples_ms: raw times by subject and lengths, `rounds` times `queries` each.
+    """
+
+    method: str
+    threads: Count
+    queries: Count
+    rounds: Count
+    padded_length: Count
+    mean_tokens: Amount
+    busy: str | None
+    subjects: dict[str, Subject]
+    ratios: list[Ratio]
+    samples_ms: dict[str, dict[Lengths, list[Milliseconds]]]
 
 
 class Around(TypedDict):
-    """The work around the model for question data: summaries, and samples in milliseconds.
+    """The work around the model, for question data.
 
-    `share_percent` is tokenizing and decoding within the whole, means.
+    Attributes:
+        tokenize: text to token ids, all windows.
+        decode: logits to an answer.
+        share_percent: tokenizing and decoding within the whole, means.
+        samples_ms: raw times of `tokenize` and `decode`.
     """
 
-    tokenize: dict[str, float]
-    decode: dict[str, float]
-    share_percent: float
-    samples_ms: dict[str, list[float]]
+    tokenize: Summary
+    decode: Summary
+    share_percent: Percent
+    samples_ms: dict[str, list[Milliseconds]]
 
 
 class Memory(TypedDict):
-    """One cold start: the fields of `benchmarks.memory.Probe`, medians of several."""
+    """Cold starts in processes of their own, medians; null is what the system does not tell.
 
-    load_ms: float
-    first_ms: float
-    peak_rss_bytes: int
-    empty_rss_bytes: int
-    private_bytes: int | None
-    file_backed_bytes: int | None
-    empty_private_bytes: int | None
-    empty_file_backed_bytes: int | None
+    Attributes:
+        load_ms: opening the file.
+        first_ms: the first inference.
+        peak_rss_bytes: the most it ever held resident.
+        empty_rss_bytes: resident before loading, with the runtime imported.
+        private_bytes: its own pages, in the end.
+        file_backed_bytes: pages of the model, a weight cache or libraries, which the system may
+            drop, in the end.
+        empty_private_bytes: its own pages before loading.
+        empty_file_backed_bytes: file-backed pages before loading.
+    """
+
+    load_ms: Milliseconds
+    first_ms: Milliseconds
+    peak_rss_bytes: Bytes
+    empty_rss_bytes: Bytes
+    private_bytes: Bytes | None
+    file_backed_bytes: Bytes | None
+    empty_private_bytes: Bytes | None
+    empty_file_backed_bytes: Bytes | None
 
 
 class Run(TypedDict):
     """All files with one number of threads.
 
-    `too_short` says why the figures are not valid ones, null where they are. `latency` is what a
-    build's report.json holds under that name: `Latency` of `pipeline/report_schema.py`. `around` is
-    empty without question data. `memory` and `weight_cache` have one entry a file; the second is
-    null but for .tflite files that were started with XNNPACK's weight cache as well.
+    Attributes:
+        threads: of the runtime.
+        seconds: that the timed calls took together.
+        too_short: why the figures are not valid ones; null where they are.
+        latency: times, and ratios against the first file.
+        around: by file and lengths; empty without question data.
+        memory: by file.
+        weight_cache: by file, started with XNNPACK's weight cache; null where that was not done.
     """
 
-    threads: int
-    seconds: float
+    threads: Count
+    seconds: Seconds
     too_short: str | None
-    latency: dict[str, Any]
+    latency: Latency
     around: dict[str, dict[Lengths, Around]]
     memory: dict[str, Memory]
     weight_cache: dict[str, Memory | None]
@@ -93,28 +233,43 @@ class Run(TypedDict):
 class State(TypedDict):
     """A phone at one moment; null is what it does not tell.
 
-    `thermal_status` is Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6
-    shutdown. `clocks_khz` has the current frequency of each core, in their order.
+    Attributes:
+        battery_percent: charge.
+        battery_celsius: its temperature.
+        charging: whether it hangs on a charger.
+        thermal_status: Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency,
+            6 shutdown.
+        clocks_khz: current frequency of each core, in their order.
     """
 
-    battery_percent: float | None
-    battery_celsius: float | None
+    battery_percent: Percent | None
+    battery_celsius: Celsius | None
     charging: bool | None
-    thermal_status: int | None
-    clocks_khz: list[int] | None
+    thermal_status: Count | None
+    clocks_khz: list[Kilohertz] | None
 
 
 class Device(TypedDict):
     """The phone that was measured; nothing that tells one phone from another of its model.
 
-    `runtime` is what ran the files, with its version; `app_version` is null where no app did.
+    Attributes:
+        manufacturer: as the phone tells it.
+        model: as the phone tells it.
+        soc: its chip.
+        android: release, as in "15".
+        api: level of Android's interfaces.
+        abis: instruction sets, the preferred one first.
+        runtime: what ran the files, with its version.
+        app_version: null where no app did.
+        before: its state before the first run.
+        after: its state after the last one.
     """
 
     manufacturer: str
     model: str
     soc: str | None
     android: str
-    api: int
+    api: Count
     abis: list[str]
     runtime: str
     app_version: str | None
@@ -123,43 +278,82 @@ class Device(TypedDict):
 
 
 class Operator(TypedDict):
-    """One kind of operator in a profile: how often it ran, and its share of the time."""
+    """One kind of operator in a profile.
+
+    Attributes:
+        name: the runtime's own.
+        count: how often it runs in an inference.
+        average_ms: all of them in an inference.
+        percent: of the time of all operators.
+    """
 
     name: str
-    count: int
-    average_ms: float
-    percent: float
+    count: Count
+    average_ms: Milliseconds
+    percent: Amount
 
 
 class Profile(TypedDict):
-    """What LiteRT's `benchmark_model` tells of one file at one length; null is what it did not.
+    """What LiteRT's `benchmark_model` tells of a file at one length; null is what it did not.
 
-    `failed` says in one line why there are no figures; null where there are. `delegate` is "cpu"
-    (XNNPACK), "gpu" or "nnapi".
+    Attributes:
+        file: its name.
+        delegate: "cpu" (XNNPACK), "gpu" or "nnapi".
+        threads: of the runtime.
+        length: tokens of the input.
+        failed: why there are no figures, in one line; null where there are.
+        runs: timed inferences.
+        init_ms: opening the file.
+        first_ms: the first inference.
+        warmup_ms: mean of the inferences before the timed ones.
+        average_ms: mean.
+        p50_ms: median.
+        p90_ms: 90th percentile.
+        p99_ms: 99th percentile.
+        peak_memory_bytes: of the process.
+        operators: where the time goes, the largest first.
     """
 
     file: str
     delegate: str
-    threads: int
-    length: int
+    threads: Count
+    length: Count
     failed: str | None
-    runs: int | None
-    init_ms: float | None
-    first_ms: float | None
-    warmup_ms: float | None
-    average_ms: float | None
-    p50_ms: float | None
-    p90_ms: float | None
-    p99_ms: float | None
-    peak_memory_bytes: int | None
+    runs: Count | None
+    init_ms: Milliseconds | None
+    first_ms: Milliseconds | None
+    warmup_ms: Milliseconds | None
+    average_ms: Milliseconds | None
+    p50_ms: Milliseconds | None
+    p90_ms: Milliseconds | None
+    p99_ms: Milliseconds | None
+    peak_memory_bytes: Bytes | None
     operators: list[Operator] | None
 
 
 class Benchmark(TypedDict):
-    """The whole document; `valid` says whether every run's figures are.
+    """The whole document.
 
-    `machine` is what `benchmarks.machine.describe` tells, on a phone too (null what it does not
-    tell). `device` is null but for phones, `profiles` empty but for `benchmarks.android`.
+    Attributes:
+        kind: tells it from a build's report.
+        schema_version: of this description.
+        created: start of the measurement, UTC, ISO 8601.
+        command: that measured, without the machine's folders.
+        seed: of everything random.
+        valid: whether every run's figures are.
+        warnings: why to read the figures with caution.
+        machine: what `benchmarks.machine.describe` tells, on a phone too: `cpu`, `architecture`,
+            `logical_cores`, `flags`, `governor`, `memory_bytes`, `os`, `kernel`, `python`,
+            `load_average` (1, 5 and 15 minutes, before the first run), `gpus`; null what it does
+            not.
+        device: the phone; null elsewhere.
+        load_average_after: of 1, 5 and 15 minutes, after the last run.
+        other_work_cores: cores that other processes kept busy meanwhile.
+        versions: of packages by name; null where not installed.
+        queries: what was asked.
+        files: ratios hold the others against the first.
+        runs: one a number of threads.
+        profiles: of `benchmarks.android`; else empty.
     """
 
     kind: Literal["benchmark"]
@@ -171,10 +365,75 @@ class Benchmark(TypedDict):
     warnings: list[str]
     machine: dict[str, Any]
     device: Device | None
-    load_average_after: list[float] | None
-    other_work_cores: float | None
+    load_average_after: list[Amount] | None
+    other_work_cores: Amount | None
     versions: dict[str, str | None]
     queries: Queries
     files: list[File]
     runs: list[Run]
     profiles: list[Profile]
+
+
+def validate(document: Any) -> None:
+    """Check a document against `Benchmark` and against itself.
+
+    Raises:
+        ValueError: on one line, every field that is wrong, what it holds and what is allowed.
+    """
+    check(document, Benchmark, _contradictions)
+
+
+def names_differ(entries: list[Any], where: str) -> Iterator[str]:
+    """Yield a line where two of the entries have one name."""
+    names = [entry["name"] for entry in entries]
+    if len(set(names)) < len(names):
+        yield f"{where}: names must differ, got {', '.join(names)}"
+
+
+def latency_contradictions(latency: Latency, where: str) -> Iterator[str]:
+    """Yield a line for each field of `latency` that says something else than those beside it."""
+    known = latency["subjects"].keys()
+    for index, ratio in enumerate(latency["ratios"]):
+        for side in (ratio["faster"], ratio["slower"]):
+            if side not in known:
+                yield f"{where}.ratios[{index}]: no such subject: {side}"
+    expected = latency["rounds"] * latency["queries"]
+    for name, each in latency["samples_ms"].items():
+        if name not in known:
+            yield f"{where}.samples_ms.{name}: no such subject"
+        for lengths, samples in each.items():
+            if len(samples) != expected:
+                yield (
+                    f"{where}.samples_ms.{name}.{lengths}: got {len(samples)} samples, must be "
+                    f"{expected}, rounds times queries"
+                )
+
+
+def _contradictions(document: Benchmark) -> Iterator[str]:
+    yield from names_differ(document["files"], "files")
+    for index, file in enumerate(document["files"]):
+        if file["parts"] is not None and sum(file["parts"].values()) != file["bytes"]:
+            yield f"files[{index}].parts: they do not add up to its {file['bytes']:,} bytes"
+    files = {file["name"] for file in document["files"]}
+    asked, tokens = document["queries"]["asked"], document["queries"]["tokens"]
+    if len(tokens) != asked:
+        yield f"queries.tokens: got {len(tokens)}, but {asked} queries were asked"
+    for index, run in enumerate(document["runs"]):
+        where = f"runs[{index}]"
+        if document["valid"] and run["too_short"] is not None:
+            yield f"valid: got True, but {where}.too_short says {run['too_short']}"
+        yield from latency_contradictions(run["latency"], f"{where}.latency")
+        if (queries := run["latency"]["queries"]) != asked:
+            yield f"{where}.latency.queries: got {queries}, but {asked} were asked"
+        named: tuple[tuple[str, Mapping[str, Any]], ...] = (
+            ("latency.subjects", run["latency"]["subjects"]),
+            ("around", run["around"]),
+            ("memory", run["memory"]),
+            ("weight_cache", run["weight_cache"]),
+        )
+        for place, each in named:
+            for name in each.keys() - files:
+                yield f"{where}.{place}.{name}: no such file"
+    for index, profile in enumerate(document["profiles"]):
+        if profile["file"] not in files:
+            yield f"profiles[{index}].file: no such file: {profile['file']}"

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import latency
 from benchmarks.memory import Probe
 from benchmarks.queries import Asked, Model
-from benchmarks.schema import NATURAL, PADDED, Around, Lengths, Run
+from benchmarks.schema import NATURAL, PADDED, Around, Lengths, Ratio, Run
 
 METHOD = (
     "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
@@ -137,20 +137,20 @@ def _pairs(names: Sequence[str]) -> list[Pair]:
 
 def subject(
     path: Path, times: Mapping[Lengths, Sequence[float]], start: Probe, *, rounds: int
-) -> dict[str, Any]:
+) -> Any:
     """What a report tells of one file: milliseconds at its own lengths and padded, cold start."""
     return {
         "path": short(path),
-        **{kind: asdict(latency.summarize(each, rounds=rounds)) for kind, each in times.items()},
+        **{kind: _summary(each, rounds) for kind, each in times.items()},
         **{figure: getattr(start, figure) for figure in IN_LATENCY},
     }
 
 
 def ratios(
     samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int
-) -> list[dict[str, Any]]:
+) -> list[Ratio]:
     """How many times faster one of each pair is, in mean time with its interval."""
-    found = []
+    found: list[Ratio] = []
     for faster, slower, mine, theirs in pairs:
         ratio, low, high = latency.ratio(
             samples[slower][theirs], samples[faster][mine], seed, rounds=rounds
@@ -174,8 +174,8 @@ def _around(phases: Mapping[str, Sequence[float]], rounds: int) -> Around:
     tokenize, decode = phases["tokenize"], phases["decode"]
     outside = sum(tokenize) + sum(decode)
     return {
-        "tokenize": asdict(latency.summarize(tokenize, rounds=rounds)),
-        "decode": asdict(latency.summarize(decode, rounds=rounds)),
+        "tokenize": _summary(tokenize, rounds),
+        "decode": _summary(decode, rounds),
         "share_percent": 100 * outside / (outside + sum(phases["infer"])),
         "samples_ms": {"tokenize": _rounded(tokenize), "decode": _rounded(decode)},
     }
@@ -183,6 +183,10 @@ def _around(phases: Mapping[str, Sequence[float]], rounds: int) -> Around:
 
 def _memory(start: Probe) -> Any:
     return asdict(start)
+
+
+def _summary(samples: Sequence[float], rounds: int) -> Any:
+    return asdict(latency.summarize(samples, rounds=rounds))
 
 
 def short(path: Path) -> str:

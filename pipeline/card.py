@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from benchmarks.layout import DASH, FAILED, PASSED, Column, Table, interval, megabytes, number
 from pipeline import markdown
 from pipeline.artifacts import MANIFEST, discard, replacing, write_text
 from pipeline.data.squad import EMBEDDED
@@ -22,20 +23,7 @@ from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
 from pipeline.report import write_reports
 from pipeline.report_headline import headline
-from pipeline.report_tables import (
-    DASH,
-    FAILED,
-    PASSED,
-    Column,
-    Table,
-    interval,
-    largest_error,
-    megabytes,
-    model_named,
-    number,
-    releases,
-    value_of,
-)
+from pipeline.report_tables import largest_error, model_named, releases, value_of
 from pipeline.targets import license_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import html
 import re
 import shlex
 
-from pipeline.report_tables import Table
+from benchmarks.layout import Table
 
 # Escaped wherever it stands; underscores within a word mean nothing and need no backslash.
 SPECIAL = re.compile(r"[\\`*\[\]|~#$]|(?<!\w)_|_(?!\w)")

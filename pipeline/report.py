@@ -14,24 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
+from benchmarks.layout import FAILED, PASSED, Fact, Page, Section, Table, render, three_digits
 from pipeline.artifacts import write_text
-from pipeline.report_headline import Fact, headline, headline_file
+from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate
-from pipeline.report_tables import (
-    FAILED,
-    PASSED,
-    Column,
-    Table,
-    overview,
-    sections,
-    three_digits,
-)
+from pipeline.report_tables import overview, sections
 
 __all__ = ["print_table", "validate", "write_reports"]
 
@@ -124,29 +116,23 @@ def _escape(text: str) -> str:
 
 
 def _html(report: Report) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     latency = report["latency"]
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        title=_title(report),
-        subtitle=_subtitle(report),
-        facts=headline(report),
-        sections=sections(report),
-        plots=plots(report),
-        samples=json.dumps(latency["samples_ms"], ensure_ascii=False) if latency else None,
-        tone=_tone,
+    reproduce = f"Seed {report['seed']}, with the data and versions on this page:"
+    below = [Section("reproduce", "Reproduce", [reproduce], code=report["command"])]
+    if latency:
+        samples = json.dumps(latency["samples_ms"], ensure_ascii=False)
+        title = "Raw samples, milliseconds"
+        below.append(Section("samples", title, code=samples, folded=True))
+    return render(
+        Page(
+            kind="build report",
+            title=_title(report),
+            subtitle=_subtitle(report),
+            facts=headline(report),
+            plots=plots(report),
+            sections=[*sections(report), *below],
+        )
     )
-
-
-def _tone(column: Column, cell: str) -> str:
-    """The style class of a cell."""
-    return {PASSED: "good", FAILED: "bad"}.get(cell, column.kind)
 
 
 def _title(report: Report) -> str:

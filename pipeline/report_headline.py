@@ -3,29 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from benchmarks.headline import f1_fact, size_fact, speed_fact
+from benchmarks.layout import DASH, Fact
 from pipeline.report_schema import File, Model, Report
-from pipeline.report_tables import (
-    DASH,
-    NATURAL,
-    PADDED,
-    TIMES,
-    interval,
-    model_named,
-    three_digits,
-    value_of,
-)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One figure of the headline, and the sentence that says what it is worth."""
-
-    figure: str
-    label: str
-    sentence: str
-    verdict: bool | None = None
+from pipeline.report_tables import model_named, value_of
 
 
 def headline_file(report: Report) -> File | None:
@@ -58,13 +39,7 @@ def headline(report: Report) -> list[Fact]:
 def _size_fact(file: File | None, teacher: Model | None) -> Fact:
     if file is None or teacher is None or not file["bytes"]:
         return Fact(DASH, "size", "There is no exported file and teacher to compare.")
-    times = teacher["bytes"] / file["bytes"]
-    return Fact(
-        f"{three_digits(max(times, 1 / times) if times else 0)}{TIMES}",
-        "smaller" if times >= 1 else "larger",
-        f"{file['name']} is {three_digits(file['bytes'] / 1e6)} MB; "
-        f"the teacher is {three_digits(teacher['bytes'] / 1e6)} MB.",
-    )
+    return size_fact(file["name"], file["bytes"], "the teacher", teacher["bytes"])
 
 
 def _speed_fact(report: Report) -> Fact:
@@ -73,41 +48,13 @@ def _speed_fact(report: Report) -> Fact:
         return Fact(DASH, "speed", "Latency was not measured.")
     if not latency["ratios"]:
         return Fact(DASH, "speed", "No two subjects were compared.")
-    first = latency["ratios"][0]
-    lengths = {NATURAL: "at natural lengths", PADDED: f"padded to {latency['padded_length']}"}
-    if first["faster_lengths"] == first["slower_lengths"]:
-        against = f"{first['faster']} against {first['slower']}, both "
-        against += lengths[first["faster_lengths"]]
-    else:
-        against = f"{first['faster']} {lengths[first['faster_lengths']]} against "
-        against += f"{first['slower']} {lengths[first['slower_lengths']]}"
-    bounds = interval(first["low"], first["high"])
-    sentence = f"Mean time per question, {against}; 95% interval {bounds}."
-    if first["faster_lengths"] != first["slower_lengths"]:
-        same = [
-            f"{three_digits(other['ratio'])}{TIMES} with both {lengths[other['faster_lengths']]}"
-            for other in latency["ratios"]
-            if (other["faster"], other["slower"]) == (first["faster"], first["slower"])
-            and other["faster_lengths"] == other["slower_lengths"]
-        ]
-        sentence += f" Like for like: {', '.join(same)}." if same else ""
-    if latency["busy"]:
-        sentence += " Read it with caution: see Latency."
-    label = "faster" if first["ratio"] >= 1 else "the speed"
-    return Fact(f"{three_digits(first['ratio'])}{TIMES}", label, sentence)
+    return speed_fact(latency, latency["ratios"][0])
 
 
 def _f1_fact(report: Report, file: File | None, teacher: Model | None) -> Fact:
-    kept = value_of(file, "f1"), value_of(teacher, "f1")
-    label = "of the teacher's F1 kept"
-    if file is None or kept[0] is None or not kept[1]:
-        return Fact(DASH, label, "F1 was not measured for both.")
-    return Fact(
-        f"{100 * kept[0] / kept[1]:.1f}%",
-        label,
-        f"{file['name']} has F1 {kept[0]:.1f}, the teacher {kept[1]:.1f}, "
-        f"on {report['data']['eval']['name']}.",
-    )
+    f1, teachers = value_of(file, "f1"), value_of(teacher, "f1")
+    name = file["name"] if file else ""
+    return f1_fact(name, f1, "the teacher", teachers, report["data"]["eval"]["name"])
 
 
 def _gates_fact(report: Report) -> Fact:

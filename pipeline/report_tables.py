@@ -6,54 +6,29 @@ Markdown, HTML and the console render the same tables, so they cannot disagree.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from pipeline.report_schema import File, Lengths, Model, Ratio, Report, Subject, Summary
+from benchmarks.layout import (
+    DASH,
+    FAILED,
+    PASSED,
+    Column,
+    Section,
+    Table,
+    duration,
+    flat,
+    interval,
+    megabytes,
+    number,
+    pairs,
+    plain,
+)
+from benchmarks.page_tables import times_table
+from benchmarks.schema import NATURAL, PADDED, Lengths, Ratio, Subject, Summary
+from pipeline.report_schema import File, Model, Report
 
-DASH = "—"  # stands for every figure that the report does not hold
-TIMES = "\u00d7"
-TO = "\u2013"
-PASSED, FAILED = "✓ passed", "✗ failed"
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
-NATURAL: Lengths = "natural"
-PADDED: Lengths = "padded"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A table's column: numbers are aligned right, code is set in a fixed width."""
-
-    name: str
-    cells: Sequence[str]
-    kind: Literal["text", "number", "code", "prose"] = "text"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of equal length."""
-
-    title: str
-    columns: Sequence[Column]
-
-    @property
-    def rows(self) -> list[tuple[str, ...]]:
-        """The cells, row by row."""
-        return list(zip(*(column.cells for column in self.columns), strict=True))
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, paragraphs and tables; HTML folds what few readers need."""
-
-    anchor: str
-    title: str
-    paragraphs: Sequence[str] = ()
-    tables: Sequence[Table] = ()
-    folded: bool = False
 
 
 def sections(report: Report) -> list[Section]:
@@ -80,7 +55,7 @@ def sections(report: Report) -> list[Section]:
         ),
         Section("build", "Build", [], [_stages_table(report)]),
         Section("data", "Data", [], [_data_table(report)]),
-        Section("machine", "Machine", [], [_pairs(report["machine"], space=" ")]),
+        Section("machine", "Machine", [], [pairs(report["machine"], space=" ")]),
         Section(
             "checksums",
             "Checksums",
@@ -96,8 +71,8 @@ def sections(report: Report) -> list[Section]:
             ],
             folded=True,
         ),
-        Section("versions", "Versions", [], [_pairs(report["versions"])], folded=True),
-        Section("config", "Configuration", [], [_pairs(report["config"])], folded=True),
+        Section("versions", "Versions", [], [pairs(report["versions"])], folded=True),
+        Section("config", "Configuration", [], [pairs(report["config"])], folded=True),
     ]
 
 
@@ -138,33 +113,6 @@ def subject_of(report: Report, name: str) -> Subject | None:
     entry = model_named(report, name)
     exported = (one for key, one in subjects.items() if entry and scored(report, key) is entry)
     return next(exported, None)
-
-
-def number(name: str, values: Sequence[float | None], decimals: int | None = None) -> Column:
-    """A column of numbers, all with the decimals that the smallest needs for three digits."""
-    decimals = _decimals(values) if decimals is None else decimals
-    cells = [DASH if value is None else f"{value:,.{decimals}f}" for value in values]
-    return Column(name, cells, "number")
-
-
-def three_digits(value: float) -> str:
-    """A number alone, with three significant digits where it has decimals at all."""
-    return number("", [value]).cells[0]
-
-
-def megabytes(size: float | None) -> float | None:
-    """Bytes as MB, 10^6 bytes."""
-    return None if size is None else size / 1e6
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person writes them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60) if seconds >= 3600 else int(seconds // 60)
-    if seconds >= 3600:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {int(seconds % 60):02d} s"
 
 
 def _models_table(report: Report) -> Table:
@@ -254,36 +202,11 @@ def _latency_section(report: Report) -> Section:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     f1 = {name: value_of(entry, "f1") for name, entry in entries.items()}
     tables = [
-        _times_table(latency["subjects"], f1),
+        times_table("Milliseconds per question", latency["subjects"], f1),
         _ratios_table(latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]
     return Section("latency", "Latency", paragraphs, tables)
-
-
-def _times_table(subjects: dict[str, Subject], f1: dict[str, float | None]) -> Table:
-    timed = [
-        (name, lengths, times)
-        for lengths in (NATURAL, PADDED)
-        for name, subject in subjects.items()
-        if (times := _times(subject, lengths))
-    ]
-    digits = _decimals([times["p50"] for _, _, times in timed])
-    figures = [
-        number(name, [value_of(times, name) for _, _, times in timed], digits)
-        for name in ("p50", "p90", "p99", "mean")
-    ]
-    intervals = [interval(t["mean_low"], t["mean_high"], digits) for _, _, t in timed]
-    return Table(
-        "Milliseconds per question",
-        [
-            Column("Subject", [name for name, _, _ in timed]),
-            Column("Lengths", [lengths for _, lengths, _ in timed]),
-            *figures,
-            Column("95% interval of mean", intervals, "number"),
-            number("F1", [f1[name] for name, _, _ in timed], 1),
-        ],
-    )
 
 
 def _ratios_table(ratios: Sequence[Ratio]) -> Table:
@@ -323,14 +246,14 @@ def _gates_table(report: Report) -> Table:
         if file["gate"]
         for check in file["gate"]["checks"]
     ]
-    limits = [f"{SIGNS[check['rule']]} {_plain(check['limit'])}" for _, check in checks]
+    limits = [f"{SIGNS[check['rule']]} {plain(check['limit'])}" for _, check in checks]
     return Table(
         "",
         [
             Column("File", [name for name, _ in checks]),
             Column("Check", [check["name"] for _, check in checks]),
             Column("Lengths", [check["lengths"] for _, check in checks]),
-            Column("Value", [_plain(check["value"]) for _, check in checks], "number"),
+            Column("Value", [plain(check["value"]) for _, check in checks], "number"),
             Column("Limit", limits, "number"),
             Column("Result", [_verdict(check["passed"]) for _, check in checks]),
             Column("Why this limit", [check["reason"] for _, check in checks], "prose"),
@@ -348,7 +271,7 @@ def _stages_table(report: Report) -> Table:
             Column("Run", ["resumed" if stage["resumed"] else "now" for stage in stages]),
             Column(
                 "Facts",
-                ["; ".join(f"{k} {v}" for k, v in _flat(s["facts"])) or DASH for s in stages],
+                ["; ".join(f"{k} {v}" for k, v in flat(s["facts"])) or DASH for s in stages],
                 "prose",
             ),
         ],
@@ -373,52 +296,8 @@ def _data_table(report: Report) -> Table:
     )
 
 
-def _pairs(values: dict[str, Any], space: str = "_") -> Table:
-    pairs = list(_flat(values))
-    names = [name.replace("_", space) for name, _ in pairs]
-    return Table("", [Column("Name", names), Column("Value", [v for _, v in pairs], "prose")])
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as (dotted name, shown value)."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{name}.")
-        elif key.endswith("_bytes") and type(value) is int:
-            size = f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{three_digits(value / 1e6)} MB"
-            yield name.removesuffix("_bytes"), size
-        elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
-            yield from _flat({str(index): item for index, item in enumerate(value)}, f"{name}.")
-        elif isinstance(value, (list, tuple)):
-            yield name, ", ".join(map(_plain, value)) or DASH
-        else:
-            yield name, _plain(value)
-
-
-def _plain(value: Any) -> str:
-    """A value alone: numbers with four significant digits, whole ones whole."""
-    if value is None or value == "":
-        return DASH
-    if isinstance(value, str):
-        return value
-    if type(value) is float:
-        return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-    return json.dumps(value)  # true rather than True; no separators: a seed is no quantity
-
-
 def _verdict(passed: bool | None) -> str:
     return "not verified" if passed is None else PASSED if passed else FAILED
-
-
-def interval(low: float, high: float, decimals: int | None = None) -> str:
-    """Both bounds of an interval."""
-    return TO.join(number("", [low, high], decimals).cells)
-
-
-def _decimals(values: Sequence[float | None]) -> int:
-    sizes = [abs(value) for value in values if value]
-    return min(3, max(0, 2 - math.floor(math.log10(min(sizes))))) if sizes else 0
 
 
 def _times(subject: Subject | None, lengths: Lengths) -> Summary | None:

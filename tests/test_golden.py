@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,11 +36,16 @@ def documents() -> dict[str, dict[str, Any]]:
     return make_golden.documents()
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json.gz", "answers.json.gz"])
+@pytest.mark.parametrize("name", ["tokenizer.json.gz", "answers.json.gz", "figures.json.gz"])
 def test_golden_file_is_current(name: str, documents: dict[str, dict[str, Any]]) -> None:
     # Not ==, whose explanation of a difference in a million numbers would never end.
     same = make_golden.read(name) == documents[name]
     assert same, f"tests/golden/{name} is not what Python computes: {MEND}"
+
+
+def test_starts_of_the_app_are_current() -> None:
+    written = json.loads((make_golden.FOLDER / "android_start.json").read_text("utf-8"))
+    assert written == make_golden.start_document(), MEND
 
 
 def test_golden_files_are_many_and_small(documents: dict[str, dict[str, Any]]) -> None:

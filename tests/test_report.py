@@ -19,10 +19,12 @@ import pytest
 from rich.console import Console
 
 from benchmarks.latency import summarize
+from benchmarks.layout import duration, number
+from benchmarks.plots import apart
 from pipeline.report import main, print_table, validate, write_reports
 from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
-from pipeline.report_tables import duration, number, overview, scored
+from pipeline.report_tables import overview, scored
 
 HOSTILE = "a<b>&\"'|`*_x_*[c](d)"
 
@@ -499,9 +501,7 @@ def test_command_line_says_what_is_wrong(
 
 
 def test_labels_of_a_plot_keep_apart_and_inside() -> None:
-    from pipeline.report_plots import _apart
-
     wanted = [12.0, 12.0, 150.0, 151.0, 152.0, 210.0, 212.0, 215.0]
-    placed = _apart(wanted, 15, 216)
+    placed = apart(wanted, 15, 216)
     assert placed[0] == 12 and placed[-1] == 216, "a crowd at the bottom moves no label at the top"
     assert all(b - a >= 15 for a, b in itertools.pairwise(placed))

@@ -19,9 +19,9 @@ from benchmarks import latency, queries, run, schema
 from benchmarks.console import show
 from benchmarks.memory import Probe
 from benchmarks.session import session
+from benchmarks.typed import mismatches
 from pipeline.data.squad import load_questions
 from pipeline.evaluate import Answerer, score
-from pipeline.report_schema import Latency, _mismatches
 
 ROOT = Path(__file__).parent.parent
 START = Probe(5.0, 2.0, 300, 100, 120, 180, 60, 40)
@@ -97,8 +97,8 @@ def test_ratios_hold_the_others_against_the_first_file() -> None:
 
 def test_a_session_fits_the_schema_of_reports() -> None:
     found, _ = fake_session(least_queries=1, least_seconds=0)
-    assert list(_mismatches(found["latency"], Latency, "latency")) == []
-    assert list(_mismatches(found, schema.Run, "run")) == []
+    assert list(mismatches(found["latency"], schema.Latency, "latency")) == []
+    assert list(mismatches(found, schema.Run, "run")) == []
     assert found["latency"]["subjects"]["fast"]["load_ms"] == START.load_ms
     assert found["memory"]["fast"]["private_bytes"] == START.private_bytes
     assert len(found["latency"]["samples_ms"]["fast"]["natural"]) == 80
@@ -189,9 +189,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str
 
 def test_the_document_fits_its_schema(quick: tuple[dict[str, Any], str]) -> None:
     document, _ = quick
-    assert list(_mismatches(document, schema.Benchmark, "")) == []
-    for one in document["runs"]:
-        assert list(_mismatches(one["latency"], Latency, "latency")) == []
+    schema.validate(document)
     assert [one["threads"] for one in document["runs"]] == [1]
     assert document["seed"] == 5
     assert document["machine"]["logical_cores"] >= 1
@@ -240,7 +238,7 @@ def test_questions_are_scored_and_the_work_around_the_model_is_apart(
     flags = ["--quick", "--queries", "9", "--pad-to", "48", "--questions", str(squad)]
     assert run.main([*files, *flags, "--out", str(out)]) == 0
     document = json.loads(out.read_text("utf-8"))
-    assert list(_mismatches(document, schema.Benchmark, "")) == []
+    schema.validate(document)
     assert (document["queries"]["asked"], document["queries"]["available"]) == (8, 9)
     (one,) = document["runs"]
     around = one["around"]["student-int8.tflite"]["natural"]
@@ -356,7 +354,8 @@ def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
 
 
 def test_only_the_command_opens_files() -> None:
-    """Parts of `benchmarks` work without the rest of the project; only run.py is a story."""
+    """Parts of `benchmarks` work without the rest of the project; only two are stories."""
+    stories = {"run.py": {"converters", "pipeline"}, "android.py": {"converters"}}
     for path in (ROOT / "benchmarks").glob("*.py"):
         found = {
             name.partition(".")[0]
@@ -370,4 +369,4 @@ def test_only_the_command_opens_files() -> None:
             )
         }
         others = found & {"converters", "pipeline"}
-        assert others == ({"converters", "pipeline"} if path.name == "run.py" else set()), path
+        assert others == stories.get(path.name, set()), path

@@ -4,8 +4,10 @@
 python -m tests.golden.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
-`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles.
-Offsets count code points.
+`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles,
+`figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
+`android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
+or the extra for which they are refused.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from typing import Any
 import numpy as np
 from tokenizers import normalizers
 
+from benchmarks.app_protocol import ACTIVITY, Start
 from pipeline.data.features import Limits, Window
 from pipeline.data.squad import Question, load_questions
 from pipeline.evaluate import Answerer
 from pipeline.export import describe_tokenizer
 
+from .figures import figures_document
 from .texts import special_texts, texts
 
 FOLDER = Path(__file__).parent
@@ -44,6 +48,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "tokenizer.json.gz": tokenizer_document(words),
         "answers.json.gz": answers_document(words),
+        "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
 
 
@@ -241,6 +246,39 @@ def statistics(count: int, generator: random.Random) -> dict[str, Any]:
     }
 
 
+def start_document() -> dict[str, Any]:
+    """Starts of the app's benchmark; `run_id`, `file` and `pad_to` are null for their defaults."""
+    asked = [
+        Start("a"),
+        Start("20261122-195534-1a2b3c4d", runs=8, seconds=0, threads=1),
+        Start("A_b-9" * 12, lengths="natural", runs=1024, seconds=60, threads=4, seed=7),
+        Start("padded", lengths="padded", file="student-fp16.tflite", pad_to=128),
+        Start("quoted", file="a student's $file.tflite"),
+    ]
+    cases = [{"arguments": one.arguments(), "asks": vars(one), "refused": None} for one in asked]
+    component = ["start", "-n", ACTIVITY]
+    default = vars(Start("")) | {"run_id": None}
+    cases.append({"arguments": component, "asks": default, "refused": None})
+    few = ["--ei", "threads", "2", "--es", "lengths", "both"]
+    asks = default | {"threads": 2}
+    cases.append({"arguments": component + few, "asks": asks, "refused": None})
+    for kind, name, value in (
+        *(("--es", "run_id", value) for value in ("", "a b", "a/b", "../a", "é", "a" * 65)),
+        *(("--es", "lengths", value) for value in ("", "all", "Natural", "natural,padded")),
+        *(("--ei", name, "0") for name in ("runs", "threads", "pad_to")),
+        *(("--ei", name, "-1") for name in ("runs", "seconds", "threads", "pad_to")),
+        *(("--es", name, "2") for name in ("runs", "seconds", "threads", "seed", "pad_to")),
+        *(("--ei", name, "2") for name in ("run_id", "lengths", "file")),
+        *(("--es", "file", value) for value in ("", "../model.json", "/sdcard/a.tflite")),
+        *(("--es", name, "x") for name in ("run", "Runs", "model", "verbose")),
+        ("--ez", "runs", "true"),
+        ("--ef", "seconds", "1.5"),
+    ):
+        arguments = [*component, "--es", "run_id", "a"] if name != "run_id" else component
+        cases.append({"arguments": [*arguments, kind, name, value], "asks": None, "refused": name})
+    return {"schema_version": 1, "cases": cases}
+
+
 def read(name: str) -> dict[str, Any]:
     """A golden file as it lies there."""
     found: dict[str, Any] = json.loads(gzip.decompress((FOLDER / name).read_bytes()))
@@ -252,6 +290,8 @@ def main() -> None:
     for name, document in documents().items():
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         (FOLDER / name).write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
+    text = json.dumps(start_document(), ensure_ascii=False, indent=1)
+    (FOLDER / "android_start.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import java.util.zip.GZIPInputStream
 internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }
+    val figures: Json by lazy { read("figures.json.gz") }
 
     /** The tokenizer that [json] describes, with a vocabulary of [GoldenFiles.tokenizer]. */
     fun tokenizer(json: Json, vocabulary: String): WordPieceTokenizer {

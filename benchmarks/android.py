@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latency, memory and operators of .tflite files on a phone that is connected through adb.
+
+    python -m benchmarks.android student-int8.tflite --benchmark-model path/to/benchmark_model
+
+Runs LiteRT's benchmark_model for each length, number of threads and delegate, then the app's own
+benchmark with real questions where the app is installed. The phone is cooled between runs, and left
+as it was. A delegate that runs nothing of a file is told as such: the CPU's times are not taken
+for its own.
+
+benchmark_model is a part of LiteRT: build it with
+
+    bazel build -c opt --config=android_arm64 //tflite/tools/benchmark:benchmark_model
+
+in github.com/google-ai-edge/LiteRT, or take a nightly build from
+https://ai.google.dev/edge/litert/models/measurement. Nobody publishes checksums of those: with
+--benchmark-model-url give the one of the build that you looked at.
+
+Exit code: 0 measured, 2 the user's mistake or no phone to use, 1 a run failed and the others'
+figures are written, 130 stopped by Ctrl-C, what was measured being written too. A GPU or NNAPI that
+does not take a file is a result and no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import adb, benchmark_model, download, profiles
+from benchmarks.arguments import amount, count, hidden
+from benchmarks.console import show
+from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
+from benchmarks.run import FEWEST_PIECES, describe, named
+from converters import INPUTS, ConversionError, tflite_file, whole_file
+from converters.weights import vocabulary_size
+
+LENGTHS = (64, 128, 192, 256, 384)
+THREADS = (1, 2, 4)
+RUNS, SECONDS = 50, 2.0
+TIMEOUT, COOL_SECONDS = 300.0, 120.0
+APP_QUERIES, APP_SECONDS = 1024, 60
+
+# Enough to see that everything works; far from enough for a figure.
+QUICK_RUNS = 5
+QUICK_QUERIES = 8
+
+HOW = "see python -m benchmarks.android --help for where to get it"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; see the module for its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = _parser().parse_args(arguments)
+    created = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        plan = _plan(given)
+        found = measure(plan, adb.find(given.serial), _tell)
+        if not found.profiles and not found.documents:
+            why = found.stopped or "; ".join(found.warnings)
+            print(f"error: nothing was measured: {why}", file=sys.stderr)
+            return 1
+        command = ["python", "-m", "benchmarks.android", *hidden(arguments, ("--serial",))]
+        document = assemble(plan, found, shlex.join(command), created)
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+        whole_file.write((text + "\n").encode(), given.out)
+    except (ValueError, ConversionError, adb.PhoneError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
+        return 130
+    print(show(document))
+    print(f"\nfigures, samples and phone: {given.out}")
+    if found.stopped is not None:
+        print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
+    if found.stopped == INTERRUPTED:
+        return 130
+    return 1 if found.failed or found.stopped is not None else 0
+
+
+def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Graph]:
+    """The graphs of a .tflite file by the lengths that they take, of those in `lengths`.
+
+    Raises:
+        ConversionError: it is damaged, no file of this project's, or takes none of the lengths.
+    """
+    summary = tflite_file.describe(path)
+    inputs = tuple(tensor.name for tensor in summary.inputs)
+    if sorted(inputs) != sorted(INPUTS):
+        raise ConversionError(
+            f"{path} has the inputs {', '.join(inputs)}, and {', '.join(INPUTS)} are needed: "
+            "export it with converters.to_tflite"
+        )
+    tables = (one.shape for one in summary.weights if one.name == tflite_file.POSITION_TABLE)
+    longest = next((shape[0] for shape in tables if len(shape) == 2), max(lengths))
+    pieces = vocabulary_size(path) or FEWEST_PIECES
+    found = {
+        length: benchmark_model.Graph(signature, inputs, pieces)
+        for length in lengths
+        for signature, only in summary.lengths.items()
+        if only == length or (only is None and length <= longest)
+    }
+    if not found:
+        raise ConversionError(f"{path} takes none of the lengths {' '.join(map(str, lengths))}")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.android",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("file", type=Path, nargs="*", metavar="FILE", help="a .tflite file")
+    add("--serial", help="of the phone, where there are several; adb devices lists them")
+    add("--benchmark-model", type=Path, metavar="PATH", help="the program for the phone")
+    add("--benchmark-model-url", metavar="URL", help="https, to download it from, and keep it")
+    add("--benchmark-model-sha256", metavar="HEX", help="of what lies there; another is refused")
+    add("--lengths", type=count, nargs="+", default=LENGTHS, help="tokens (default: 64 to 384)")
+    add("--threads", type=count, nargs="+", default=THREADS, help="of the CPU (default: 1 2 4)")
+    add(
+        "--delegates",
+        nargs="+",
+        choices=tuple(benchmark_model.DELEGATES),
+        default=tuple(benchmark_model.DELEGATES),
+        help="cpu is XNNPACK (default: all three)",
+    )
+    add("--runs", type=count, default=RUNS, help="at least, of each profile (default: 50)")
+    add("--seconds", type=amount, default=SECONDS, help="at least, of each profile (default: 2)")
+    add(
+        "--app",
+        action=argparse.BooleanOptionalAction,
+        help="the app's benchmark with its questions (default: where the app is installed)",
+    )
+    add("--app-files", nargs="+", metavar="NAME", help="of the app's model.json (default: its own)")
+    add("--apk", type=Path, help="install the app first; removed again if it was not there")
+    add("--quick", action="store_true", help="a handful of runs, the app's marked as not valid")
+    add("--cool-to", type=amount, metavar="CELSIUS", help="(default: 1 above the start)")
+    add(
+        "--cool-seconds",
+        type=amount,
+        default=COOL_SECONDS,
+        help="to wait for that between runs, at most (default: 120; 0 never waits)",
+    )
+    add(
+        "--timeout",
+        type=amount,
+        default=TIMEOUT,
+        help="seconds of silence after which a run is given up (default: 300)",
+    )
+    add("--seed", type=int, default=0, help="of the app's order")
+    add("--out", type=Path, default=Path("benchmark-android.json"), help="JSON to write")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    """The plan that the arguments ask for; a ValueError where they do not fit together."""
+    if not given.file and not given.app:
+        raise ValueError("name at least one .tflite FILE, or --app for the app's benchmark alone")
+    for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+    if given.timeout <= 0:
+        raise ValueError("--timeout 0: a run needs a moment; give seconds")
+    url, sha256 = given.benchmark_model_url, given.benchmark_model_sha256
+    if (url is None) != (sha256 is None):
+        raise ValueError("--benchmark-model-url and --benchmark-model-sha256 need each other")
+    program = given.benchmark_model
+    if program is None and url is not None:
+        _tell(f"downloading {url}")
+        program = download.fetch(url, sha256, download.cache_folder())
+    if given.file and program is None:
+        raise ValueError(f"--benchmark-model is missing, LiteRT's program for the phone: {HOW}")
+    lengths = tuple(dict.fromkeys(given.lengths))
+    files = named(given.file) if given.file else {}
+    return Plan(
+        files={
+            name: Subject(path, describe(name, path), graphs(path, lengths))
+            for name, path in files.items()
+        },
+        program=program if given.file else None,
+        lengths=lengths,
+        threads=tuple(dict.fromkeys(given.threads)),
+        delegates=tuple(dict.fromkeys(given.delegates)),
+        timing=profiles.Timing(
+            QUICK_RUNS if given.quick else given.runs,
+            0.0 if given.quick else given.seconds,
+            given.timeout,
+        ),
+        app=given.app,
+        app_files=given.app_files or (None,),
+        apk=given.apk,
+        queries=QUICK_QUERIES if given.quick else APP_QUERIES,
+        app_seconds=0 if given.quick else APP_SECONDS,
+        cool_to=given.cool_to,
+        cool_seconds=given.cool_seconds,
+        seed=given.seed,
+    )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
