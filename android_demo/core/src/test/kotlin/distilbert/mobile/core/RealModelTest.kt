@@ -1,15 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
+import org.junit.Assert.assertEquals
+import org.junit.Assume.assumeTrue
 import org.junit.Test
 import java.io.File
+import kotlin.math.abs
 
-/** Each file of a build: Kotlin's answers must be those of `golden.json`. */
+/** A build's files in LiteRT on this machine: Kotlin's answers must be those of `golden.json`. */
 class RealModelTest {
+    private val folder = File(System.getProperty("model.folder") ?: "")
+    private val library = File(System.getProperty("litert.library") ?: "")
+
     @Test
     fun `answers and logits are those of the build`() {
-        val description = RealModel.assumeDescription()
-        val cases = GoldenCase.parse(File(RealModel.folder, description.golden).readText())
-        for (file in description.files.values) RealModel.compare(description, file.path, cases)
+        assumeExists(File(folder, "model.json"), "make model builds it")
+        assumeExists(library, "LiteRT's Python wheel brings it, make model installs it")
+        val description = ModelDescription.parse(File(folder, "model.json").readText())
+        val vocabulary = File(folder, description.tokenizer.file).readBytes()
+        val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
+        val cases = GoldenCase.parse(File(folder, description.golden).readText())
+        for (file in description.files.values) {
+            LiteRtModel(library, File(folder, file.path)).use { model ->
+                compare(file.path, Answerer(description, tokenizer, model), cases)
+            }
+        }
+    }
+
+    private fun compare(file: String, answerer: Answerer, cases: List<GoldenCase>) {
+        val comparison = Comparison("questions, $file")
+        var error = 0f
+        var tokenizing = 0.0
+        var inference = 0.0
+        var decoding = 0.0
+        for (case in cases) {
+            val expected = case.answers.getValue(file)
+            val windows = answerer.windows(case.passage, case.question)
+            assertEquals(case.windowCount, windows.size)
+            assertEquals(case.ids.toList(), windows[0].ids.toList())
+            val logits = answerer.logits(windows[0])
+            error = maxOf(error, distance(logits.start, expected.logits.start))
+            error = maxOf(error, distance(logits.end, expected.logits.end))
+            val answer = answerer.answer(case.passage, case.question)
+            tokenizing += answer.times.tokenizing
+            inference += answer.times.inference
+            decoding += answer.times.decoding
+            val found = listOf(answer.text, answer.start, answer.end)
+            val isEqual = found == listOf(expected.text, expected.start, expected.end)
+            comparison.check(isEqual && abs(answer.score - expected.score) < TOLERANCE) {
+                "${case.question}: $found ${answer.score}, expected ${expected.text.escaped()} " +
+                    "${expected.start} ${expected.end} ${expected.score}"
+            }
+        }
+        println(
+            "  largest logit error %.1e; ms: %.1f tokenizing, %.1f inference, %.1f decoding".format(
+                error,
+                tokenizing,
+                inference,
+                decoding,
+            ),
+        )
+        comparison.finish()
+        assertEquals(0f, error, TOLERANCE)
+    }
+
+    private fun distance(one: FloatArray, other: FloatArray): Float {
+        assertEquals(one.size, other.size)
+        return one.indices.maxOfOrNull { abs(one[it] - other[it]) } ?: 0f
+    }
+
+    private fun assumeExists(file: File, remedy: String) {
+        if (!file.isFile) println("skipped, no $file: $remedy")
+        assumeTrue("no $file", file.isFile)
+    }
+
+    private companion object {
+        // golden.json rounds to four decimals; the same library computes the rest alike.
+        const val TOLERANCE = 1e-4f
     }
 }
