@@ -50,6 +50,13 @@ android-apk: .venv/ready  ## the demo with the last build's model: signed APKs, 
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
 	android_demo/test.sh --quiet -Papk-test -DskipTests --projects maven/apk-test --also-make test
 
+# With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
+PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/android/assets/model/model.json))
+
+android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
+	android_demo/test.sh --quiet --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
+		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
+
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
 TASKS = $(filter %-per-tensor.tflite %-fp16.tflite %-fp32.tflite,$(FILES))
