@@ -9,6 +9,7 @@ internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }
     val figures: Json by lazy { read("figures.json.gz") }
+    val starts: Json by lazy { Json.parse(file("android_start.json").readText()) }
 
     /** The tokenizer that [json] describes, with a vocabulary of [GoldenFiles.tokenizer]. */
     fun tokenizer(json: Json, vocabulary: String): WordPieceTokenizer {
@@ -18,10 +19,12 @@ internal object GoldenFiles {
     }
 
     private fun read(name: String): Json {
-        val folder = System.getProperty("golden.folder") ?: error("golden.folder is not set")
-        val bytes = GZIPInputStream(File(folder, name).inputStream()).use { it.readBytes() }
+        val bytes = GZIPInputStream(file(name).inputStream()).use { it.readBytes() }
         return Json.parse(bytes.toString(Charsets.UTF_8))
     }
+
+    private fun file(name: String): File =
+        File(System.getProperty("golden.folder") ?: error("golden.folder is not set"), name)
 }
 
 /** Counts what was compared, and fails at the end with the first differences. */
