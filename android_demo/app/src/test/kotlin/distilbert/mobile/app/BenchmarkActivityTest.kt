@@ -13,6 +13,7 @@ import android.widget.Spinner
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.benchmark.BenchmarkLog
+import distilbert.mobile.testing.Builds
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull
@@ -81,7 +82,7 @@ class BenchmarkActivityTest {
         )
         assertEquals(text, numbered.joinToString("") { it[3] })
 
-        val golden = File(System.getProperty("golden.folder"), "android_benchmark.json")
+        val golden = Builds.golden.resolve("android_benchmark.json")
         if (System.getProperty("golden.write") == "true") golden.writeText("$text\n")
         assertEquals(golden.readText(), "$text\n")
         assertTrue(world.opened.size == 2 && world.opened.all { it.isClosed })

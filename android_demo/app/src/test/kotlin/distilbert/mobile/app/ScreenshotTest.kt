@@ -18,6 +18,7 @@ import android.widget.TextView
 import distilbert.mobile.answerer.QuestionAnswerer
 import distilbert.mobile.core.AnswerModel
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.testing.Builds
 import distilbert.mobile.testing.HostRuntime
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
@@ -42,8 +43,7 @@ class ScreenshotTest {
     @get:Rule
     val name = TestName()
 
-    private val modelFolder = File(System.getProperty("model.folder") ?: "none")
-    private val isReal = HostRuntime.missing == null && File(modelFolder, REAL_FILE).isFile
+    private val isReal = HostRuntime.missing == null && Builds.real.resolve(REAL_FILE).isFile
 
     @Before
     fun openReal() {
@@ -53,7 +53,7 @@ class ScreenshotTest {
 
     private fun open(): AnswerModel =
         if (isReal) {
-            AssetModel(QuestionAnswerer.fromFolder(modelFolder, REAL_FILE, threads = 1))
+            AssetModel(QuestionAnswerer.fromFolder(Builds.real, REAL_FILE, threads = 1))
         } else {
             FakeModel()
         }
