@@ -16,4 +16,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "android_demo"
-include(":core")
+include(":core", ":answerer", ":app", ":testing")

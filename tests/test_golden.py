@@ -10,7 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from golden import make_golden
+from golden import make_golden, tiny
+
+from converters import tflite_file, tflite_versions
+from converters.runtimes import open_predictor
+from pipeline.artifacts import sha256
+from pipeline.evaluate import Answerer
 
 ROOT = Path(__file__).parents[1]
 MEND = "run python -m tests.golden.make_golden, then make android-test"
@@ -55,3 +60,42 @@ def test_golden_files_are_many_and_small(documents: dict[str, dict[str, Any]]) -
     assert len(cases) >= 500 and min(lengths) == 0 and max(lengths) >= 5000
     assert sum(case["answer"]["text"] != "" for case in cases) > len(cases) / 2
     assert sum(path.stat().st_size for path in make_golden.FOLDER.glob("*.gz")) < 2_000_000
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-static"])
+def test_tiny_build_is_whole_and_answers_as_it_says(name: str) -> None:
+    folder = make_golden.FOLDER / name
+    model, golden = (
+        json.loads((folder / file).read_text(encoding="utf-8"))
+        for file in ("model.json", "golden.json")
+    )
+    tokenizer = make_golden.tiny_tokenizer()
+    assert len(tokenizer) == model["tokenizer"]["size"] == tiny.PIECES
+    assert sha256(folder / "vocab.txt") == model["tokenizer"]["sha256"]
+    for file in model["files"].values():
+        path = folder / file["path"]
+        assert (path.stat().st_size, sha256(path)) == (file["bytes"], file["sha256"])
+        answerer = Answerer(open_predictor(path), tokenizer, tiny.LIMITS)
+        for case in golden["cases"]:
+            expected = case["answers"][path.name]
+            answer = answerer.answer(case["question"], case["context"])
+            # Int8 kernels round differently from one processor to the next.
+            assert answer.score == pytest.approx(expected["score"], abs=0.3), MEND
+            assert answer.windows == case["window_count"]
+
+
+def test_tiny_builds_are_small() -> None:
+    paths = [path for path in make_golden.FOLDER.glob("tiny*/*") if path.is_file()]
+    assert 0 < sum(path.stat().st_size for path in paths) < 400_000
+
+
+def test_misread_file_hides_what_it_needs() -> None:
+    found = tflite_file.read(make_golden.FOLDER / "tiny" / f"student-{tiny.MISREAD}.tflite")
+    codes = {tflite_file.code_name(code): code.version for code in found.operatorCodes}
+    stated = max(
+        tflite_versions.order(tflite_versions._RELEASES[name][max(version, 1) - 1])
+        for name, version in codes.items()
+    )
+    # By its versions 2.16 would do; by its types it must not.
+    assert stated <= (2, 16, 0)
+    assert tflite_versions.order(tflite_versions.lowest_runtime(found).tensorflow) > (2, 16, 2)

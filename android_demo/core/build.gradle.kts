@@ -19,6 +19,7 @@ kotlin {
 }
 
 dependencies {
+    testImplementation(project(":testing"))
     testImplementation(libs.jna)
     testImplementation(libs.junit)
 }

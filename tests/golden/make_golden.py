@@ -8,6 +8,7 @@ python -m tests.golden.make_golden
 `figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
 `android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
 or the extra for which they are refused.
+`tiny` and `tiny-static` are builds of a few kilobytes (`tiny.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pipeline.data.squad import Question, load_questions
 from pipeline.evaluate import Answerer
 from pipeline.export import describe_tokenizer
 
+from . import tiny
 from .figures import figures_document
 from .texts import special_texts, texts
 
@@ -108,6 +110,13 @@ def make_tokenizer(pieces: list[str], options: dict[str, bool], longest: int = 1
     tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer(**options)
     tokenizer.backend_tokenizer.model.max_input_chars_per_word = longest
     return tokenizer
+
+
+def tiny_tokenizer() -> Any:
+    """The tokenizer of `tiny`."""
+    words, options = embedded_vocabulary(), {"lowercase": True, "strip_accents": True}
+    known = tiny.vocabulary(words, make_tokenizer(words, options), questions())
+    return make_tokenizer(known, options)
 
 
 def description(tokenizer: Any) -> dict[str, Any]:
@@ -286,12 +295,13 @@ def read(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Writes the files; the same bytes every time."""
+    """Writes the files; the same bytes every time, `tiny` with the same converter."""
     for name, document in documents().items():
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
         (FOLDER / name).write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
     text = json.dumps(start_document(), ensure_ascii=False, indent=1)
     (FOLDER / "android_start.json").write_text(f"{text}\n", encoding="utf-8")
+    tiny.write(FOLDER, tiny_tokenizer(), questions())
 
 
 if __name__ == "__main__":

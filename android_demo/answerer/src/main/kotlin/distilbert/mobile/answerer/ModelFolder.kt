@@ -20,6 +20,9 @@ internal interface ModelFolder {
      */
     fun read(name: String): ByteArray
 
+    /** The same as a text. */
+    fun text(name: String): String = read(name).toString(Charsets.UTF_8)
+
     /**
      * A file mapped into memory: the system loads and drops its pages as it needs.
      *
@@ -74,7 +77,8 @@ internal class FileFolder(private val folder: File) : ModelFolder {
         }
 }
 
-private fun <T> reading(place: String, read: () -> T): T =
+/** Reads from a [place]; its errors as one sentence. */
+internal fun <T> reading(place: String, read: () -> T): T =
     try {
         read()
     } catch (error: FileNotFoundException) {
@@ -83,5 +87,7 @@ private fun <T> reading(place: String, read: () -> T): T =
             error,
         )
     } catch (error: IOException) {
+        // How a file says that it cannot be mapped for want of memory.
+        (error.cause as? OutOfMemoryError)?.let { throw it }
         throw ModelException("$place cannot be read: ${error.message}", error)
     }

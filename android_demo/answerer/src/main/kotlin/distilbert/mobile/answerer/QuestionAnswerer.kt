@@ -4,12 +4,17 @@ package distilbert.mobile.answerer
 import android.content.Context
 import distilbert.mobile.core.Answer
 import distilbert.mobile.core.Answerer
+import distilbert.mobile.core.GoldenCase
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.WindowModel
 import distilbert.mobile.core.WordPieceTokenizer
+import distilbert.mobile.core.sha256
 import java.io.File
+import java.nio.ByteBuffer
 import java.util.concurrent.CancellationException
+import java.lang.Runtime as JavaRuntime
 
 /**
  * A question answering model of `pipeline.build`, opened: passage and question in, answer out.
@@ -30,17 +35,19 @@ class QuestionAnswerer private constructor(
     private val folder: ModelFolder,
     val description: ModelDescription,
     val file: ModelFile,
-    private val model: TfLiteModel,
-    tokenizer: WordPieceTokenizer,
+    private val tokenizer: WordPieceTokenizer,
+    private val bytes: ByteBuffer,
+    threads: Int,
 ) : AutoCloseable {
-    private val answerer = Answerer(description, tokenizer, model)
+    private val model = TfLiteModel(bytes, file, description, threads)
+    private val answerer = answerer(model)
     private val lock = Any()
 
     @Volatile
     private var isClosed = false
 
     /** The runtime in this app by name and version, such as "TensorFlow Lite 2.16.1". */
-    val runtime: String get() = Runtime.current.toString()
+    val runtime = model.runtime.toString()
 
     /**
      * The best answer in the whole passage, which is cut into as many windows as it needs.
@@ -60,35 +67,36 @@ class QuestionAnswerer private constructor(
         padTo: Int? = null,
         isCancelled: () -> Boolean = { false },
     ): Answer =
-        synchronized(lock) {
-            checkOpen()
+        alone {
             answerer.answer(passage, question, padTo) { isClosed || isCancelled() }
         }
 
     /**
-     * Answers the build's golden cases on this device: some runtimes open a file and compute
-     * something else without an error. Do it at first start, and after an update of the app.
+     * Answers the build's golden cases on this device and reads the file once to check its digest:
+     * some runtimes open a file and compute something else without an error. Do it at first start
+     * and after an update of the app; ask nothing where it is not passed.
      *
      * @param isCancelled asked before each window, on the calling thread.
      * @param onProgress told after each case how many are done, of how many.
      * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
-     * @throws ModelException if the golden cases, or this file's answers in them, are missing.
+     * @throws ModelException if the golden cases, or this file's answers in them, are missing, or
+     *   the file is not the one that `model.json` names.
      * @throws IllegalStateException after [close].
      */
     fun selfTest(
         isCancelled: () -> Boolean = { false },
         onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
     ): SelfTest =
-        synchronized(lock) {
-            checkOpen()
-            SelfTest.run(
-                folder,
-                description,
-                file,
-                answerer,
-                { isClosed || isCancelled() },
-                onProgress,
-            )
+        alone {
+            if (bytes.sha256() != file.sha256) throw otherFile("another digest")
+            val cases = GoldenCase.parse(folder.text(description.golden))
+            val comparison = GoldenComparison(file.path, model, ::answerer)
+            cases.forEachIndexed { index, case ->
+                comparison.add(case) { isClosed || isCancelled() }
+                onProgress(index + 1, cases.size)
+            }
+            val problem = if (comparison.different == 0) null else problem(comparison, cases.size)
+            SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem)
         }
 
     /** Stops the question that is being answered and frees the runtime; twice is once. */
@@ -97,9 +105,31 @@ class QuestionAnswerer private constructor(
         synchronized(lock) { model.close() }
     }
 
-    private fun checkOpen() = check(!isClosed) { "this QuestionAnswerer is closed" }
+    private fun <T> alone(work: () -> T): T =
+        synchronized(lock) {
+            check(!isClosed) { "this QuestionAnswerer is closed: open another" }
+            work()
+        }
+
+    private fun answerer(model: WindowModel) = Answerer(description, tokenizer, model)
+
+    private fun problem(comparison: GoldenComparison, cases: Int): String {
+        val share =
+            (comparison.largestError * PERCENT)
+                .coerceAtMost(
+                    Int.MAX_VALUE.toFloat(),
+                ).toInt()
+        return "${file.path} is computed wrong by $runtime on ${Runtime.processor()}: " +
+            "${comparison.different} of $cases golden cases differ, logits by up to $share % of " +
+            "their range; ${model.runtime.insteadOf(file, description)}"
+    }
+
+    private fun otherFile(why: String) = otherFile(file, why)
 
     companion object {
+        private const val PERCENT = 100
+        private const val FAST_CORES = 4
+
         /**
          * Opens a model among the app's assets, where `.tflite` files must not be compressed
          * (`androidResources.noCompress += "tflite"`).
@@ -123,14 +153,39 @@ class QuestionAnswerer private constructor(
             threads: Int = defaultThreads(),
         ): QuestionAnswerer = open(FileFolder(folder), file, threads)
 
-        /** The fast cores of most phones; more threads wait for the slow ones. */
+        /** Most phones have four fast cores; a thread on a slow one holds up the others. */
         private fun defaultThreads() =
-            java.lang.Runtime
-                .getRuntime()
-                .availableProcessors()
-                .coerceAtMost(4)
+            JavaRuntime.getRuntime().availableProcessors().coerceAtMost(FAST_CORES)
 
-        private fun open(folder: ModelFolder, file: String?, threads: Int): QuestionAnswerer =
-            TODO("$folder, $file, $threads")
+        internal fun open(folder: ModelFolder, path: String?, threads: Int): QuestionAnswerer {
+            require(threads > 0) { "$threads threads: at least one is needed" }
+            try {
+                val description = ModelDescription.parse(folder.text("model.json"))
+                val wanted = path ?: description.default
+                val file =
+                    description.files.values.find { it.path == wanted } ?: throw ModelException(
+                        "model.json names no $wanted: it has " +
+                            description.files.values.joinToString { it.path },
+                    )
+                val vocabulary = folder.read(description.tokenizer.file)
+                val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
+                val bytes = folder.map(file.path)
+                if (bytes.capacity().toLong() != file.bytes) {
+                    throw otherFile(file, "${bytes.capacity()} bytes instead of ${file.bytes}")
+                }
+                return QuestionAnswerer(folder, description, file, tokenizer, bytes, threads)
+            } catch (error: OutOfMemoryError) {
+                throw ModelException(
+                    "there is not enough memory to open the model: close other apps",
+                    error,
+                )
+            }
+        }
+
+        private fun otherFile(file: ModelFile, why: String) =
+            ModelException(
+                "${file.path} is not the file that model.json names ($why): copy both from the " +
+                    "same build",
+            )
     }
 }

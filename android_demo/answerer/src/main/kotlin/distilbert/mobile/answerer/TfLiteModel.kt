@@ -2,28 +2,108 @@
 package distilbert.mobile.answerer
 
 import distilbert.mobile.core.Logits
+import distilbert.mobile.core.ModelDescription
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
 import distilbert.mobile.core.WindowModel
 import org.tensorflow.lite.Interpreter
 import java.nio.ByteBuffer
 
-/** A `.tflite` file in the app's runtime; tensors go by their names in the signature. */
-internal class TfLiteModel(model: ByteBuffer, threads: Int) :
-    WindowModel,
+/**
+ * A `.tflite` file in the app's runtime; tensors go by their names in the signature.
+ *
+ * @param bytes of the file, mapped: the runtime reads weights in place.
+ * @param file which one it is.
+ * @param threads how many the runtime computes with.
+ * @throws ModelException if the runtime refuses the file, or there is no memory for it.
+ */
+internal class TfLiteModel(
+    private val bytes: ByteBuffer,
+    private val file: ModelFile,
+    private val description: ModelDescription,
+    threads: Int,
+) : WindowModel,
     AutoCloseable {
-    private val interpreter = Interpreter(model, Interpreter.Options().setNumThreads(threads))
+    val runtime = Runtime.current()
+
+    private val interpreter =
+        translated { Interpreter(bytes, Interpreter.Options().setNumThreads(threads)) }
+
+    init {
+        val expected = signatures().associateWith { INPUTS + OUTPUTS }
+        val found =
+            interpreter.signatureKeys.associateWith {
+                interpreter.getSignatureInputs(it).toSet() + interpreter.getSignatureOutputs(it)
+            }
+        if (!found.entries.containsAll(expected.entries)) {
+            interpreter.close()
+            throw ModelException(
+                "${file.path} has the signatures $found, model.json promises $expected: copy " +
+                    "both from the same build",
+            )
+        }
+    }
 
     override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): Logits {
-        // Arrays of arrays have a shape: the runtime resizes to it.
-        val inputs = mapOf("ids" to ids, "mask" to mask, "segment_ids" to segmentIds)
         val start = arrayOf(FloatArray(ids.size))
         val end = arrayOf(FloatArray(ids.size))
-        interpreter.runSignature(
-            inputs.mapValues { arrayOf(it.value) },
-            mapOf("start_logits" to start, "end_logits" to end),
-            "answer",
-        )
+        // An array of arrays has a shape, [1, n]: the runtime resizes to it.
+        val inputs = listOf(ids, mask, segmentIds).map { arrayOf(it) }
+        translated {
+            interpreter.runSignature(
+                INPUTS.zip(inputs).toMap(),
+                OUTPUTS.zip(listOf(start, end)).toMap(),
+                signature(ids.size),
+            )
+        }
         return Logits(start[0], end[0])
     }
 
     override fun close() = interpreter.close()
+
+    private fun signatures(): List<String> =
+        description.lengths.static
+            .map(::signature)
+            .ifEmpty { listOf(signature(0)) }
+
+    private fun signature(length: Int): String =
+        if (description.lengths.static.isEmpty()) description.signature else "length_$length"
+
+    /** The runtime's errors as one sentence. */
+    private fun <T> translated(call: () -> T): T =
+        try {
+            call()
+        } catch (error: IllegalArgumentException) {
+            throw refused(error)
+        } catch (error: IllegalStateException) {
+            throw refused(error)
+        } catch (error: OutOfMemoryError) {
+            throw ModelException(
+                "there is not enough memory for ${file.path} (${file.bytes shr MEBIBYTE} MiB): " +
+                    "close other apps, or ship a smaller file",
+                error,
+            )
+        }
+
+    private fun refused(error: RuntimeException): ModelException {
+        // The first sentence of several lines.
+        val reason =
+            (error.message ?: error.toString())
+                .removePrefix("Internal error: ")
+                .replace(Regex("\\s+"), " ")
+                .substringBefore(". ")
+        val remedy =
+            if (runtime.computes(file)) {
+                "copy the file and model.json from the same build"
+            } else {
+                runtime.insteadOf(file, description)
+            }
+        return ModelException("$runtime refuses ${file.path} ($reason): $remedy", error)
+    }
+
+    private companion object {
+        val INPUTS = setOf("ids", "mask", "segment_ids")
+        val OUTPUTS = setOf("start_logits", "end_logits")
+        const val MEBIBYTE = 20
+    }
 }

@@ -9,34 +9,33 @@ import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelFile
 
 /** The model among the app's assets. */
-internal class AssetModel private constructor(private val answerer: QuestionAnswerer) :
-    AnswerModel {
-        override val description: ModelDescription get() = answerer.description
-        override val file: ModelFile get() = answerer.file
-        override val runtime: String get() = answerer.runtime
+internal class AssetModel(private val answerer: QuestionAnswerer) : AnswerModel {
+    override val description: ModelDescription get() = answerer.description
+    override val file: ModelFile get() = answerer.file
+    override val runtime: String get() = answerer.runtime
 
-        override fun answer(
-            passage: String,
-            question: String,
-            padTo: Int?,
-            isCancelled: () -> Boolean,
-        ): Answer = answerer.answer(passage, question, padTo, isCancelled)
+    override fun answer(
+        passage: String,
+        question: String,
+        padTo: Int?,
+        isCancelled: () -> Boolean,
+    ): Answer = answerer.answer(passage, question, padTo, isCancelled)
 
-        override fun selfTest(isCancelled: () -> Boolean, onProgress: (Int, Int) -> Unit): String? =
-            answerer.selfTest(isCancelled, onProgress).problem
+    override fun selfTest(isCancelled: () -> Boolean, onProgress: (Int, Int) -> Unit): String? =
+        answerer.selfTest(isCancelled, onProgress).problem
 
-        override fun close() = answerer.close()
+    override fun close() = answerer.close()
 
-        companion object {
-            /** Where the build's files lie among the assets. */
-            const val FOLDER = "model"
+    companion object {
+        /** Where the build's files lie among the assets. */
+        const val FOLDER = "model"
 
-            /** The default file with as many threads as the library thinks right. */
-            fun open(context: Context): AnswerModel =
-                AssetModel(QuestionAnswerer.fromAssets(context, FOLDER))
+        /** The default file with as many threads as the library thinks right. */
+        fun open(context: Context): AnswerModel =
+            AssetModel(QuestionAnswerer.fromAssets(context, FOLDER))
 
-            /** A certain [file], null for the default one, with so many [threads]. */
-            fun open(context: Context, file: String?, threads: Int): AnswerModel =
-                AssetModel(QuestionAnswerer.fromAssets(context, FOLDER, file, threads))
-        }
+        /** A certain [file], null for the default one, with so many [threads]. */
+        fun open(context: Context, file: String?, threads: Int): AnswerModel =
+            AssetModel(QuestionAnswerer.fromAssets(context, FOLDER, file, threads))
     }
+}

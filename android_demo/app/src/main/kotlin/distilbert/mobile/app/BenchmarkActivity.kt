@@ -74,6 +74,7 @@ class BenchmarkActivity : Activity() {
         val isOld = intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0
         if (isOld || intent.action != null) return
         val extras = intent.extras ?: Bundle.EMPTY
+
         @Suppress("DEPRECATION") // The typed getters know only types that are asked for.
         val values = extras.keySet().associateWith { extras.get(it) }
         val id = values[RUN_ID] as? String

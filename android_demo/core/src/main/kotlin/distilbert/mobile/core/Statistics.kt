@@ -26,9 +26,9 @@ class Statistics private constructor(
             return Statistics(
                 count = sorted.size,
                 mean = sorted.average(),
-                p50 = percentile(sorted, 0.50),
-                p90 = percentile(sorted, 0.90),
-                p99 = percentile(sorted, 0.99),
+                p50 = percentile(sorted, share = 0.50),
+                p90 = percentile(sorted, share = 0.90),
+                p99 = percentile(sorted, share = 0.99),
                 min = sorted.first(),
                 max = sorted.last(),
             )

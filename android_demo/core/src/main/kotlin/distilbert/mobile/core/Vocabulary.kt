@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
-import java.security.MessageDigest
+import java.nio.ByteBuffer
 
 /**
  * The word pieces by their text: [opening] begin a word, [continuing] follow within one.
@@ -50,8 +50,7 @@ internal class Vocabulary(pieces: List<String>, description: TokenizerDescriptio
         fun read(bytes: ByteArray, description: TokenizerDescription): Vocabulary {
             val pieces = bytes.toString(Charsets.UTF_8).removeSuffix("\n").split('\n')
             val vocabulary = Vocabulary(pieces, description)
-            val digest = MessageDigest.getInstance("SHA-256").digest(bytes)
-            if (digest.joinToString("") { "%02x".format(it) } != description.sha256) {
+            if (ByteBuffer.wrap(bytes).sha256() != description.sha256) {
                 throw ModelException(
                     "${description.file} is not the vocabulary that model.json names: copy both " +
                         "from the same build",

@@ -17,7 +17,7 @@ class WordPieceTokenizer private constructor(
 
     /** The word pieces of [text], special ones only where the text names them. */
     fun tokenize(text: String): Pieces {
-        val found = Aligned(text.length / 4)
+        val found = Aligned(text.length / UNITS_PER_PIECE)
         var plain = 0
         var at = 0
         while (at < text.length) {
@@ -81,6 +81,9 @@ class WordPieceTokenizer private constructor(
     }
 
     companion object {
+        /** About so many UTF-16 units make a piece; for the first size of a list. */
+        private const val UNITS_PER_PIECE = 4
+
         /**
          * A tokenizer from the bytes of `vocab.txt`.
          *

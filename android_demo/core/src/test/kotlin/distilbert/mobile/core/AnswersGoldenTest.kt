@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
+import distilbert.mobile.testing.Comparison
+import distilbert.mobile.testing.escaped
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
-import java.io.File
+import distilbert.mobile.testing.Builds
 import java.util.zip.GZIPInputStream
 
 /** The files that `tests/golden/make_golden.py` wrote. */
@@ -9,6 +9,7 @@ internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }
     val figures: Json by lazy { read("figures.json.gz") }
+    val starts: Json by lazy { Json.parse(Builds.golden.resolve("android_start.json").readText()) }
 
     /** The tokenizer that [json] describes, with a vocabulary of [GoldenFiles.tokenizer]. */
     fun tokenizer(json: Json, vocabulary: String): WordPieceTokenizer {
@@ -18,34 +19,8 @@ internal object GoldenFiles {
     }
 
     private fun read(name: String): Json {
-        val folder = System.getProperty("golden.folder") ?: error("golden.folder is not set")
-        val bytes = GZIPInputStream(File(folder, name).inputStream()).use { it.readBytes() }
+        val file = Builds.golden.resolve(name)
+        val bytes = GZIPInputStream(file.inputStream()).use { it.readBytes() }
         return Json.parse(bytes.toString(Charsets.UTF_8))
     }
 }
-
-/** Counts what was compared, and fails at the end with the first differences. */
-internal class Comparison(private val what: String) {
-    private var compared = 0
-    private val differences = ArrayList<String>()
-
-    fun check(isEqual: Boolean, difference: () -> String) {
-        compared++
-        if (!isEqual) differences.add(difference())
-    }
-
-    fun finish() {
-        println("$what: $compared compared, ${differences.size} differ")
-        if (differences.isEmpty()) return
-        val shown = differences.take(SHOWN).joinToString("\n")
-        throw AssertionError("$what: ${differences.size} of $compared differ\n$shown")
-    }
-
-    private companion object {
-        const val SHOWN = 10
-    }
-}
-
-/** Characters beyond ASCII as escapes, for a difference that can be read. */
-internal fun String.escaped() =
-    map { if (it in ' '..'~') it.toString() else "\\u%04x".format(it.code) }.joinToString("")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
-import java.security.MessageDigest
+import java.nio.ByteBuffer
 
 /** A tiny build's `vocab.txt` and `model.json`. */
 internal object ModelFiles {
@@ -9,11 +9,7 @@ internal object ModelFiles {
         "[PAD] [UNK] [CLS] [SEP] [MASK] a the tower of rome was built by anna in where who ##s . ?"
             .replace(' ', '\n') + "\n"
 
-    private val digest =
-        MessageDigest
-            .getInstance("SHA-256")
-            .digest(VOCABULARY.toByteArray())
-            .joinToString("") { "%02x".format(it) }
+    private val digest = ByteBuffer.wrap(VOCABULARY.toByteArray()).sha256()
 
     val DESCRIPTION =
         """

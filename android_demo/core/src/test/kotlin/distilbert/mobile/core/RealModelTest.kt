@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
+import distilbert.mobile.testing.Builds
+import distilbert.mobile.testing.Comparison
+import distilbert.mobile.testing.escaped
 import org.junit.Assert.assertEquals
 import org.junit.Assume.assumeTrue
 import org.junit.Test
@@ -9,13 +12,20 @@ import kotlin.math.abs
 
 /** A build's files in LiteRT on this machine: Kotlin's answers must be those of `golden.json`. */
 class RealModelTest {
-    private val folder = File(System.getProperty("model.folder") ?: "")
     private val library = File(System.getProperty("litert.library") ?: "")
 
     @Test
+    fun `answers and logits are those of the tiny build`() = compare(Builds.tiny)
+
+    @Test
     fun `answers and logits are those of the build`() {
-        assumeExists(File(folder, "model.json"), "make model builds it")
-        assumeExists(library, "LiteRT's Python wheel brings it, make model installs it")
+        assumeNothing(Builds.missingReal)
+        compare(Builds.real)
+    }
+
+    private fun compare(folder: File) {
+        val missing = "no $library: LiteRT's Python wheel brings it, make model installs it"
+        assumeNothing(missing.takeIf { !library.isFile })
         val description = ModelDescription.parse(File(folder, "model.json").readText())
         val vocabulary = File(folder, description.tokenizer.file).readBytes()
         val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
@@ -69,9 +79,9 @@ class RealModelTest {
         return one.indices.maxOfOrNull { abs(one[it] - other[it]) } ?: 0f
     }
 
-    private fun assumeExists(file: File, remedy: String) {
-        if (!file.isFile) println("skipped, no $file: $remedy")
-        assumeTrue("no $file", file.isFile)
+    private fun assumeNothing(missing: String?) {
+        missing?.let { println("skipped: $it") }
+        assumeTrue(missing, missing == null)
     }
 
     private companion object {

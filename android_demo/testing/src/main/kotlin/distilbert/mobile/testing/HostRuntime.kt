@@ -5,7 +5,7 @@ import java.io.File
 
 /** TensorFlow Lite's x86-64 Android library, made loadable into this machine's JVM. */
 object HostRuntime {
-    private val folder = File(System.getProperty("host.runtime") ?: "none")
+    private val folder = File(System.getProperty("host.runtime") ?: "none").canonicalFile
 
     /** Why the library cannot be loaded here; null if it can. */
     val missing: String? =
@@ -17,7 +17,7 @@ object HostRuntime {
     private val loaded by lazy {
         // TensorFlow Lite's own loader finds the rest on java.library.path.
         listOf("libc", "libm", "libdl", "liblog").forEach {
-            System.load(folder.resolve("$it.so").absolutePath)
+            System.load(folder.resolve("$it.so").path)
         }
     }
 

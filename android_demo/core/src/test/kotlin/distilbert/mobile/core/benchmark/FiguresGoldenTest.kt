@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.benchmark
 
-import distilbert.mobile.core.Comparison
 import distilbert.mobile.core.GoldenFiles
 import distilbert.mobile.core.Json
-import distilbert.mobile.core.escaped
+import distilbert.mobile.testing.Comparison
+import distilbert.mobile.testing.escaped
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows

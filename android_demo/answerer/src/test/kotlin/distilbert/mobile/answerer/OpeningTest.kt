@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.answerer
+
+import android.content.Context
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.testing.Builds
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Assume.assumeTrue
+import org.junit.Before
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TemporaryFolder
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import java.io.File
+import java.io.IOException
+
+/** What cannot be opened is refused in one sentence that says what to do. */
+@RunWith(RobolectricTestRunner::class)
+class OpeningTest {
+    @get:Rule
+    val temporary = TemporaryFolder()
+    private val context: Context get() = RuntimeEnvironment.getApplication()
+
+    @Before
+    fun runtime() = assumeRuntime()
+
+    @Test
+    fun `assets are opened in place`() {
+        assumeTrue("no assets", context.assets.list("model")!!.isNotEmpty())
+        QuestionAnswerer.fromAssets(context).use { answerer ->
+            assertEquals(TinyModel.RIGHT, answerer.file.path)
+            assertTrue(answerer.selfTest().isPassed)
+        }
+    }
+
+    @Test
+    fun `a compressed asset cannot be mapped`() {
+        assumeTrue("no assets", context.assets.list("compressed")!!.isNotEmpty())
+        assertEquals(
+            "assets/compressed/student-int8-per-tensor.model is compressed and cannot be mapped: " +
+                "add androidResources.noCompress += \"tflite\" to the app's build file",
+            message { QuestionAnswerer.fromAssets(context, "compressed") },
+        )
+    }
+
+    @Test
+    fun `missing files are named`() {
+        assertEquals(
+            "assets/models/model.json is missing: copy the whole folder that the build wrote",
+            message { QuestionAnswerer.fromAssets(context, "models") },
+        )
+        val folder = File(temporary.root, "nothing")
+        assertEquals(
+            "$folder/model.json is missing: copy the whole folder that the build wrote",
+            message { QuestionAnswerer.fromFolder(folder) },
+        )
+        for (name in listOf("vocab.txt", TinyModel.RIGHT)) {
+            val message = broken { it.resolve(name).delete() }
+            assertTrue(message, "$name is missing" in message)
+        }
+        assertEquals(
+            "model.json names no other.tflite: it has ${TinyModel.RIGHT}, ${TinyModel.REFUSED}, " +
+                TinyModel.MISREAD,
+            message { TinyModel.open("other.tflite") },
+        )
+    }
+
+    @Test
+    fun `a model that was cut off is refused before the runtime sees it`() {
+        val message =
+            broken { folder ->
+                val file = folder.resolve(TinyModel.RIGHT)
+                file.writeBytes(file.readBytes().copyOf(1000))
+            }
+        assertTrue(message, "is not the file that model.json names (1000 bytes instead" in message)
+    }
+
+    @Test
+    fun `a damaged model of the right size is refused by the runtime`() {
+        val message =
+            broken { folder ->
+                val file = folder.resolve(TinyModel.RIGHT)
+                file.writeBytes(ByteArray(file.length().toInt()) { 7 })
+            }
+        assertTrue(message, message.startsWith("TensorFlow Lite 2.16.1 refuses ${TinyModel.RIGHT}"))
+        assertTrue(message, message.endsWith("copy the file and model.json from the same build"))
+    }
+
+    @Test
+    fun `an old runtime is told which file to take`() {
+        val message = message { TinyModel.open(TinyModel.REFUSED) }
+        println(message)
+        assertTrue(message, message.startsWith("TensorFlow Lite 2.16.1 refuses"))
+        assertTrue(message, message.endsWith("version '12'): ship ${TinyModel.RIGHT} instead"))
+    }
+
+    @Test
+    fun `a vocabulary of another size and a newer description are refused`() {
+        val vocabulary = broken { it.resolve("vocab.txt").appendText("more\n") }
+        assertTrue(vocabulary, Regex("vocab.txt has \\d+ word pieces").containsMatchIn(vocabulary))
+        val newer =
+            broken { folder ->
+                val description = folder.resolve("model.json")
+                val text = description.readText()
+                description.writeText(text.replace("schema_version\": 1", "schema_version\": 2"))
+            }
+        assertEquals("model.json has schema 2, this version reads 1: update this app", newer)
+    }
+
+    @Test
+    fun `other signatures than promised are refused`() {
+        val message =
+            broken { folder ->
+                val description = folder.resolve("model.json")
+                val text = description.readText()
+                description.writeText(
+                    text.replace("\"signature\": \"answer\"", "\"signature\": \"a\""),
+                )
+            }
+        assertTrue(message, "has the signatures {answer=[" in message)
+    }
+
+    @Test
+    fun `too little memory is said`() {
+        for (error in listOf(OutOfMemoryError(), IOException("Map failed", OutOfMemoryError()))) {
+            val files = FileFolder(Builds.tiny)
+            val folder =
+                object : ModelFolder by files {
+                    override fun map(name: String) = reading(name) { throw error }
+                }
+            assertEquals(
+                "there is not enough memory to open the model: close other apps",
+                message { QuestionAnswerer.open(folder, null, threads = 1) },
+            )
+        }
+    }
+
+    @Test
+    fun `threads are at least one`() {
+        assertThrows(IllegalArgumentException::class.java) {
+            QuestionAnswerer.fromAssets(context, threads = 0)
+        }
+    }
+
+    private fun broken(change: (File) -> Unit): String {
+        val folder = TinyModel.copy(temporary.newFolder())
+        change(folder)
+        return message { QuestionAnswerer.fromFolder(folder) }
+    }
+
+    private fun message(open: () -> QuestionAnswerer): String =
+        assertThrows(ModelException::class.java) { open().close() }.message!!
+}
