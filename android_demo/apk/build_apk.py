@@ -198,7 +198,8 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
     if kind == "debug":
         tool += ["com.android.tools.r8.D8", "--debug"]
     else:
-        rules = (DEMO / "apk" / "rules.pro", folder / "aapt.pro")
+        consumer = DEMO / "answerer" / "consumer-rules.pro"
+        rules = (DEMO / "apk" / "rules.pro", consumer, folder / "aapt.pro")
         tool += ["com.android.tools.r8.R8", "--release", *each("--pg-conf", rules)]
     run(
         [*tool, "--min-api", MIN_SDK, *each("--lib", platform), "--output", dex, *packed],
