@@ -48,13 +48,13 @@ android-test: $(ANSWERS)  ## Kotlin: style and tests on the JVM (JDK 17, Maven; 
 
 android-apk: .venv/ready  ## the demo with the last build's model: signed APKs, debug and release, tested
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
-	android_demo/test.sh --quiet -Papk-test -DskipTests --projects maven/apk-test --also-make test
+	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
 
 # With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
 PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/android/assets/model/model.json))
 
 android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
-	android_demo/test.sh --quiet --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
+	android_demo/test.sh --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
 		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
 
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System

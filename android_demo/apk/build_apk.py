@@ -80,7 +80,7 @@ def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
     put_model((built or last_build(ROOT / "build")).resolve(), assets / "model")
     run(
         [
-            *("mvn", "--file", DEMO / "pom.xml", "--quiet", *maven, "-Papk", "-DskipTests"),
+            *("mvn", "--file", DEMO / "pom.xml", "--batch-mode", *maven, "-Papk", "-DskipTests"),
             *("--projects", "maven/apk", "--also-make", "process-classes"),
         ],
         "compiling the app",
