@@ -39,7 +39,7 @@ CLASSPATHS = DEMO / "maven" / "apk" / "target"
 TENSORFLOW_LITE = (2, 16, 1)
 SAFE_PRECISION = "int8-per-tensor"
 ABIS = ("arm64-v8a", "x86_64")
-MIN_SDK, TARGET_SDK = 26, 36
+MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
 
 # Bytes, of an APK without its .tflite files.
 MOST_BYTES = 10_000_000
@@ -114,9 +114,12 @@ def last_build(folder: Path) -> Path:
 
 
 def put_model(built: Path, assets: Path) -> None:
-    """Has the build, which is kept as it is, put a file into the assets that the APK can run.
+    """Has the build put a file that the APK can run into a folder of assets.
 
-    Where it has none, one more precision is added to it.
+    The build is kept as it is; where it has no such file, one more precision is added to it.
+
+    Raises:
+        ApkError: it has no .tflite files, or cannot be made again.
     """
     print(f"model   {built}", flush=True)
     try:
