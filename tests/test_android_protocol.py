@@ -64,9 +64,7 @@ def test_figures_are_those_of_python(document: dict[str, Any]) -> None:
         share = 100 * outside / (outside + sum(samples[lengths]))
         assert around["share_percent"] == pytest.approx(share, rel=TOLERANCE)
     (ratio,) = measured["ratios"]
-    expected = latency.ratio(
-        samples[PADDED], samples[NATURAL], document["seed"], rounds=rounds
-    )
+    expected = latency.ratio(samples[PADDED], samples[NATURAL], document["seed"], rounds=rounds)
     assert (ratio["ratio"], ratio["low"], ratio["high"]) == pytest.approx(expected, rel=TOLERANCE)
     flat = {f"{name} {lengths}": each for lengths, each in samples.items()}
     assert measured["busy"] == latency.busy(flat, rounds=rounds)

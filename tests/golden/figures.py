@@ -19,9 +19,10 @@ from benchmarks import latency
 SHAPES = ((1, 1), (1, 7), (2, 2), (3, 10), (2, 101), (5, 33), (3, 391))  # rounds, queries
 SPACES = " \t\n\u00a0\u0085\u2003\u3000\u001c"
 ODD_ANSWERS = (
-    *("", " ", "the", "The the THE", "a", "an-a", "A–the–an", "the½", "²a", "aⅣ the", "a\u0301 the"),
-    *("Ωmega", "ΣΑΣ", "İstanbul", "straße", "STRASSE", "“the” end", "the\u00a0end", "e.g. the U.S."),
-    *("it's", "its", "don't_stop", "1,000", "1000", "東京 the 塔", "\U0001d518 a \U0001f600the"),
+    *("", " ", "the", "The the THE", "a", "an-a", "A\u2013the\u2013an", "the½", "²a", "aⅣ the"),
+    *("a\u0301 the", "Ωmega", "ΣΑΣ", "İstanbul", "straße", "STRASSE", "“the” end"),
+    *("the\u00a0end", "e.g. the U.S.", "it's", "its", "don't_stop", "1,000", "1000"),
+    *("東京 the 塔", "\U0001d518 a \U0001f600the"),
 )
 
 

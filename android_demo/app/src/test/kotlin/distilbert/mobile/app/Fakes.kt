@@ -12,7 +12,7 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import java.util.concurrent.CancellationException
 import java.util.concurrent.CountDownLatch
-import java.util.concurrent.TimeUnit.MILLISECONDS
+import java.util.concurrent.TimeUnit
 
 /** Answers a question with the word that its last word begins; counts what is done to it. */
 internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
@@ -34,7 +34,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
         isCancelled: () -> Boolean,
     ): Answer {
         asked++
-        while (gate?.await(5, MILLISECONDS) == false) {
+        while (gate?.await(5, TimeUnit.MILLISECONDS) == false) {
             if (isCancelled()) throw CancellationException()
         }
         if (isCancelled()) throw CancellationException()
@@ -98,7 +98,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
 /** This test's application. */
 internal val app get() = RuntimeEnvironment.getApplication() as DemoApplication
 
-/** Lets the app's thread and the screen's work until [isDone], at most ten seconds. */
+/** Lets the app's thread and the screen's work until [isDone], at most twenty seconds. */
 internal fun waitUntil(what: String, isDone: () -> Boolean) {
     val end = System.nanoTime() + 20_000_000_000
     while (true) {
@@ -112,7 +112,7 @@ internal fun waitUntil(what: String, isDone: () -> Boolean) {
 /** Lets both threads finish what they have. */
 internal fun settle() {
     repeat(3) {
-        app.worker.submit {}.get()
+        app.worker.submit {}.get(20, TimeUnit.SECONDS)
         shadowOf(Looper.getMainLooper()).idle()
     }
 }

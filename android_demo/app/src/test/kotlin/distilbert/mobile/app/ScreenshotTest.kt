@@ -4,6 +4,7 @@ package distilbert.mobile.app
 import android.app.Activity
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.os.Looper
 import android.view.View
 import android.view.View.MeasureSpec
 import android.view.ViewGroup
@@ -30,6 +31,7 @@ import org.junit.runner.RunWith
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import java.io.File
 
@@ -60,7 +62,12 @@ class ScreenshotTest {
 
     private fun main(fontScale: Float = 1f): MainActivity {
         RuntimeEnvironment.setFontScale(fontScale)
-        val screen = Robolectric.buildActivity(MainActivity::class.java).setup().visible().get()
+        val screen =
+            Robolectric
+                .buildActivity(MainActivity::class.java)
+                .setup()
+                .visible()
+                .get()
         settle()
         return screen
     }
@@ -69,7 +76,11 @@ class ScreenshotTest {
         RuntimeEnvironment.setFontScale(fontScale)
         val intent = BenchmarkActivity.screen(app)
         val screen =
-            Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup().visible().get()
+            Robolectric
+                .buildActivity(BenchmarkActivity::class.java, intent)
+                .setup()
+                .visible()
+                .get()
         settle()
         return screen
     }
@@ -167,7 +178,12 @@ class ScreenshotTest {
     fun phoneTesting() {
         val gate = java.util.concurrent.CountDownLatch(1)
         app.openModel = { FakeModel().also { it.gate = gate } }
-        val screen = Robolectric.buildActivity(MainActivity::class.java).setup().visible().get()
+        val screen =
+            Robolectric
+                .buildActivity(MainActivity::class.java)
+                .setup()
+                .visible()
+                .get()
         waitUntil("it is tested") { "1 of 2" in screen.textOf(R.id.status) }
         take(screen)
         gate.countDown()
@@ -229,7 +245,7 @@ class ScreenshotTest {
     }
 
     private fun take(screen: Activity, isWhole: Boolean = false) {
-        settle()
+        shadowOf(Looper.getMainLooper()).idle()
         val root = screen.window.decorView
         if (isWhole) {
             val scroll = screen.findViewById<ScrollView>(R.id.scroll)
@@ -241,13 +257,16 @@ class ScreenshotTest {
             root.layout(0, 0, root.width, height)
         }
         val picture = root.draw()
+        System.getProperty("screenshots.folder")?.let { picture.writeTo(File(it)) }
         root.all().forEach(::assertWhole)
         root.all().filter { it.isClickable && it.isShown }.forEach(::assertCanBeTapped)
-        val folder = System.getProperty("screenshots.folder") ?: return
+    }
+
+    private fun Bitmap.writeTo(folder: File) {
         val title = name.methodName.replace(Regex("[A-Z]")) { "-" + it.value.lowercase() }
-        File(folder).mkdirs()
+        folder.mkdirs()
         File(folder, "$title.png").outputStream().use {
-            picture.compress(Bitmap.CompressFormat.PNG, 100, it)
+            compress(Bitmap.CompressFormat.PNG, 100, it)
         }
     }
 
