@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "android_demo" / "apk"))
 import aligned_zip
 import badging
 import build_apk
+import interface_calls
 from aligned_zip import Entry
 from build_apk import ApkError
 
@@ -241,3 +242,40 @@ def test_what_keeps_kotlins_tests_from_running_is_told(
     ended = run("optional")
     assert ended.returncode == (1 if optional is None else 0)
     assert (optional or "") in ended.stdout
+
+
+# Classes out of a dex file
+
+
+def test_calls_of_an_interfaces_static_methods_are_named_so(tmp_path: Path) -> None:
+    compiler, java = shutil.which("javac"), shutil.which("java")
+    if not compiler or not java:
+        pytest.skip("apt-get install default-jdk-headless")
+    (tmp_path / "Main.java").write_text(
+        """
+        interface Greeting { static String of(long n) { return "hello " + n; } }
+        class Main {
+            static final double HALF = 0.5;
+            public static void main(String[] a) { System.out.println(Greeting.of(7L) + HALF); }
+        }
+        """
+    )
+    subprocess.run([compiler, "-d", tmp_path, tmp_path / "Main.java"], check=True)
+    whole = {name: (tmp_path / f"{name}.class").read_bytes() for name in ("Main", "Greeting")}
+    assert interface_calls.mended(whole) == whole, "what is right stays as it is"
+    # As dex2jar writes it: the one constant of tag 11, and the tag of all methods is 10.
+    main = whole["Main"]
+    places, _ = interface_calls._constants(main)
+    (place,) = (at for at in places.values() if main[at] == 11)
+    broken = main[:place] + bytes([10]) + main[place + 1 :]
+    run = [java, "-cp", tmp_path, "Main"]
+    (tmp_path / "Main.class").write_bytes(broken)
+    failed = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "IncompatibleClassChangeError" in failed.stderr
+    jar = tmp_path / "dex.jar"
+    aligned_zip.write(jar, [Entry(f"{n}.class", d) for n, d in (whole | {"Main": broken}).items()])
+    script = Path(interface_calls.__file__)
+    subprocess.run([sys.executable, script, jar, tmp_path], check=True)
+    assert (tmp_path / "Main.class").read_bytes() == main
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout == "hello 70.5\n"
