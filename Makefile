@@ -6,10 +6,10 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long android-test compat lint types fmt check lock results clean
+.PHONY: help model test test-long android-test android-apk android-screenshots compat lint types fmt check lock results clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); sys.exit(0 if ok else f"Python {v[0]}.{v[1]} found: 3.11, 3.12 or 3.13 is needed; call make PYTHON=python3.11")'
@@ -19,21 +19,43 @@ help:  ## this list
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Kotlin's real-model tests take LiteRT's library from the environment, and from the build 500
+# questions with its answers.
+LITERT = $(firstword $(wildcard $(CURDIR)/$(BIN)/../lib/python3*/site-packages/ai_edge_litert/libLiteRt.so))
+BUILT := $(wildcard build/embedded/tflite/model.json)
+ANSWERS := $(if $(LITERT),$(BUILT:tflite/model.json=golden-answers.json.gz))
+ANDROID_TEST = android_demo/test.sh $(addprefix -Dlitert.library=,$(LITERT)) test
+
+$(ANSWERS): $(BUILT)
+	$(BIN)/python -m pipeline.golden_answers $(firstword $(wildcard $(<D)/student-int8.tflite $(<D)/*.tflite))
+
 model: .venv/ready  ## the whole way: teacher, student, TFLite, gates, report (ARGS="--seed 7" adds flags)
 	$(BIN)/python -m pipeline.build --target tflite $(ARGS)
 
-test: .venv/ready  ## the fast tests, offline
+# Kotlin's tests are not for ARGS, which are pytest's, and need a JDK and Maven: ANDROID=required
+# makes it an error where they cannot run.
+ANDROID ?= optional
+
+test: .venv/ready $(ANSWERS)  ## the fast tests, and Kotlin's where a JDK and Maven are found
 	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,ANDROID=$(ANDROID) $(ANDROID_TEST))
 
 test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
 	$(BIN)/python -m pytest -m long $(ARGS)
 
-LITERT = $(firstword $(wildcard $(CURDIR)/$(BIN)/../lib/python3*/site-packages/ai_edge_litert/libLiteRt.so))
+android-test: $(ANSWERS)  ## Kotlin: style and tests on the JVM (JDK 17, Maven; offline the second time)
+	$(ANDROID_TEST) $(ARGS)
 
-android-test:  ## the Android side's tests on the JVM (JDK 17 or newer, Maven; offline the second time)
-	@missing=$$(for tool in javac mvn; do command -v $$tool >/dev/null || printf '%s ' $$tool; done); \
-	if [ -n "$$missing" ]; then echo "android-test skipped, not found: $$missing(apt install default-jdk-headless maven)"; \
-	else mvn --file android_demo/pom.xml $(addprefix -Dlitert.library=,$(LITERT)) test $(ARGS); fi
+android-apk: .venv/ready  ## the demo with the last build's model: signed APKs, debug and release, tested
+	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
+	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
+
+# With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
+PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/android/assets/model/model.json))
+
+android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
+	android_demo/test.sh --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
+		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
 
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).

@@ -197,7 +197,11 @@ def replacing(target: Path) -> Iterator[Path]:
     aside = _aside(target)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    yield aside
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     _swap(aside, target)
 
 
@@ -230,11 +234,11 @@ def _recover(target: Path) -> None:
 
 
 def _aside(target: Path) -> Path:
-    return target.with_name(target.name + ".partial")
+    return target.with_name(f".{target.name}.partial")
 
 
 def _old(target: Path) -> Path:
-    return target.with_name(target.name + ".old")
+    return target.with_name(f".{target.name}.old")
 
 
 def _sync(folder: Path) -> None:

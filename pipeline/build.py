@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters import ConversionError
-from pipeline import __version__, learning, ranks, settings, shipping, targets
+from pipeline import __version__, android_assets, learning, ranks, settings, shipping, targets
 from pipeline.artifacts import Artifact, Store, disk_full, explain, fingerprints, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
@@ -75,6 +75,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     source = find_teacher(config.teacher.model)
     for target in config.export.files:
         targets.require(target)
+    if config.android_assets:
+        android_assets.check(config.android_assets, out)
     layers = choose_layers(source.layers, config.student.layers)
     for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
         if length > source.positions:
@@ -243,11 +245,22 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         if timed
         else None,
     }
-    return _finish(report, out, all(a.resumed for a in made), console) if ranks.FIRST else None
+    if not ranks.FIRST:
+        return None
+    _finish(report, out, all(a.resumed for a in made), console)
+    if app := config.android_assets:
+        precisions = config.android_precision or config.export.files["tflite"][:1]
+        names = android_assets.write(app, out, precisions, evaluation)
+        console.print(f"android {app}  ({', '.join(names)})", markup=False)
+    return report
 
 
-def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> dict[str, Any]:
-    """Writes report and card unless nothing changed, prints the table and where things are."""
+def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> None:
+    """Writes report and card unless nothing changed, prints the table and where things are.
+
+    Raises:
+        GateFailure: see `build`.
+    """
     from benchmarks import machine
     from pipeline.card import HUB, promised, write_hub_folder
     from pipeline.report import print_table, write_reports
@@ -276,7 +289,6 @@ def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console
     ]
     if failed:
         raise GateFailure("; ".join(failed))
-    return report
 
 
 def _tells(report: dict[str, Any], out: Path) -> bool:

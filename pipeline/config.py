@@ -310,6 +310,12 @@ class Build(Strict):
     """Stages to run again though nothing changed."""
     dry_run: bool = False
     """Only tell what would run and what is kept."""
+    android_assets: Path | None = None
+    """A folder of an Android app, such as app/src/main/assets/model, to fill with .tflite files and
+    all that goes with them; what an earlier build put there is replaced."""
+    android_precision: tuple[FilePrecision, ...] = ()
+    """Which of the files go there, by precision, the app's default first; the first one if not
+    given."""
     export: OmitArgPrefixes[Export] = field(default_factory=Export)
     data: OmitArgPrefixes[Data] = field(default_factory=Data)
     teacher: Teacher = field(default_factory=Teacher)

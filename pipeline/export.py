@@ -117,7 +117,8 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
     """Everything that decides how WordPiece cuts a text.
 
     Raises:
-        UserError: if the tokenizer is not BERT's own, which an app could not follow.
+        UserError: if the tokenizer is not BERT's own, or has more special pieces than the five
+            that it names: an app could not follow it.
     """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     normalizer, model = backend["normalizer"] or {}, backend["model"]
@@ -126,6 +127,20 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         raise UserError(
             f"the tokenizer is made of {', '.join(map(str, kinds))}: an app needs BERT's own; take "
             "a teacher that has it"
+        )
+    special = {
+        "pad": tokenizer.pad_token,
+        "unknown": tokenizer.unk_token,
+        "cls": tokenizer.cls_token,
+        "sep": tokenizer.sep_token,
+        "mask": tokenizer.mask_token,
+    }
+    known = set(special.values())
+    added = [str(t) for t in tokenizer.added_tokens_decoder.values() if str(t) not in known]
+    if added:
+        raise UserError(
+            f"the tokenizer finds {len(added)} added tokens such as {added[0]} whole in a text, "
+            "which an app's WordPiece would cut: take a teacher that has the five special ones only"
         )
     lower = bool(normalizer.get("lowercase", True))
     strip = normalizer.get("strip_accents")
@@ -140,13 +155,7 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         "max_word_characters": model.get("max_input_chars_per_word", 100),
         "special": {
             name: {"piece": str(piece), "id": tokenizer.convert_tokens_to_ids(piece)}
-            for name, piece in (
-                ("pad", tokenizer.pad_token),
-                ("unknown", tokenizer.unk_token),
-                ("cls", tokenizer.cls_token),
-                ("sep", tokenizer.sep_token),
-                ("mask", tokenizer.mask_token),
-            )
+            for name, piece in special.items()
         },
     }
 
@@ -184,16 +193,20 @@ def write_golden(
         name: Answerer(model, tokenizer, limits, may_abstain=may_abstain)
         for name, model in models.items()
     }
-    write_json(
-        folder / "golden.json",
-        {
-            "schema_version": GOLDEN_SCHEMA,
-            "offsets": "Unicode code points",
-            "logits": "of the first window, at its own length",
-            "cases": [_case(question, context, answerers) for question, context in cases],
-        },
-    )
+    write_json(folder / "golden.json", golden_document(cases, answerers))
     return len(cases)
+
+
+def golden_document(
+    cases: Sequence[tuple[str, str]], answerers: Mapping[str, Answerer]
+) -> dict[str, Any]:
+    """What `golden.json` says of questions and their passages, answered by each file."""
+    return {
+        "schema_version": GOLDEN_SCHEMA,
+        "offsets": "Unicode code points",
+        "logits": "of the first window, at its own length",
+        "cases": [_case(question, context, answerers) for question, context in cases],
+    }
 
 
 def _case(question: str, context: str, answerers: Mapping[str, Answerer]) -> dict[str, Any]:

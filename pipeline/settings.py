@@ -159,6 +159,19 @@ def _file_problems(build: Build) -> Iterator[str]:
         )
     for precision in sorted(made - build.gates.keys()):
         yield f"gates.{precision}: no thresholds; set them in the preset or in --config"
+    shipped = asked.files.get("tflite", ())
+    if build.android_assets and not shipped:
+        targets = " ".join(asked.target)
+        yield f"--android-assets takes .tflite files: add tflite to --target {targets}"
+    elif build.android_assets:
+        for precision in build.android_precision:
+            if precision not in shipped:
+                yield (
+                    f"--android-precision {precision}: not one of the .tflite files of this build, "
+                    f"{', '.join(shipped)}; add it to --precision"
+                )
+    elif build.android_precision:
+        yield "--android-precision without --android-assets: name the folder to fill"
 
 
 def as_document(build: Build) -> dict[str, Any]:

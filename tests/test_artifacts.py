@@ -335,7 +335,7 @@ def test_process_killed_between_the_renames_of_a_swap(
     killed_at(tmp_path, rename)
     stages = tmp_path / "stages"
     assert (stages / "teacher").exists() == (rename == 1)
-    assert (stages / "teacher.partial" / MANIFEST).exists()
+    assert (stages / ".teacher.partial" / MANIFEST).exists()
     wanted = {1: "one", 2: "two"}[settings_now]
     artifact = stage(tmp_path, make(wanted), settings=settings_now)
     assert (artifact.folder / "weights.bin").read_text() == wanted
@@ -349,7 +349,7 @@ def test_process_killed_between_the_renames_of_a_swap(
 def test_target_that_exists_as_old_alone_is_put_back(tmp_path: Path) -> None:
     make = Maker()
     folder = stage(tmp_path, make).folder
-    folder.rename(folder.with_name("teacher.old"))
+    folder.rename(folder.with_name(".teacher.old"))
     dry = Store(tmp_path, dry_run=True)
     dry.stage("teacher", make, settings={"rate": 1.0}, inputs={})
     assert not folder.exists(), "a dry run changes nothing"
@@ -360,7 +360,7 @@ def test_old_folder_without_manifest_is_made_again_cleanly(tmp_path: Path) -> No
     make = Maker()
     folder = stage(tmp_path, make).folder
     (folder / MANIFEST).unlink()
-    folder.rename(folder.with_name("teacher.old"))
+    folder.rename(folder.with_name(".teacher.old"))
     assert not stage(tmp_path, make).resumed
     assert [p.name for p in folder.parent.iterdir()] == ["teacher"]
 

@@ -116,6 +116,19 @@ def test_second_run_changes_nothing_and_is_quick(built: Path, arguments: list[st
     assert stamps(built) == before
 
 
+def test_app_gets_its_files_from_an_unchanged_build(
+    built: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, before = tmp_path / "app" / "model", stamps(built)
+    flags = ["--android-assets", str(app), "--android-precision", "fp32", "--out", str(built)]
+    assert main([*arguments, *flags]) == 0
+    assert {p.name for p in app.iterdir()} == {"student-fp32.tflite", "questions.json", *BESIDE}
+    assert f"android {app}  (golden.json, model.json, " in capsys.readouterr().out
+    assert stamps(built) == before
+    assert main([*arguments, *flags[:2], *flags[4:]]) == 0, "the first precision of the build"
+    assert (app / "student-int8.tflite").is_file() and not (app / "student-fp32.tflite").exists()
+
+
 @pytest.mark.parametrize("harm", ["older", "cut off"])
 def test_a_report_that_a_killed_build_left_is_written_again(
     harm: str, copied: Path, arguments: list[str]
@@ -179,7 +192,10 @@ def test_a_broken_weight_fails_the_gate_and_the_report_says_so(
         return export_many(model, *args, **kwargs)
 
     monkeypatch.setattr(to_tflite, "export_many", sabotaged)
-    assert main([*arguments, "--out", str(copied), "--force", "tflite"]) == 1
+    app = copied.parent / "app"
+    flags = ["--force", "tflite", "--android-assets", str(app)]
+    assert main([*arguments, "--out", str(copied), *flags]) == 1
+    assert not app.exists(), "no app shall carry them"
     said = capsys.readouterr()
     assert "gate failed: " in said.err and "max_logit_error" in said.err
     files = json.loads((copied / "report.json").read_text())["files"]

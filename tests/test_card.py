@@ -214,7 +214,7 @@ def test_nobody_can_push_a_file_without_a_passed_gate(
         report["files"][1]["gate"]["passed"] = False
         report["files"][1]["gate"]["checks"][0].update(value=7.0, passed=False)
     assert write_hub_folder(report, out) is None
-    assert not (out / "hub").exists() and not (out / "hub.old").exists()
+    assert not (out / "hub").exists() and not (out / ".hub.old").exists()
     assert promised(report) == ("MODEL_CARD.md",)
     text = (out / "MODEL_CARD.md").read_text()
     assert "**Not to be shipped.** These files did not pass their gate: student-fp16." in text

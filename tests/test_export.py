@@ -165,6 +165,15 @@ def test_tokenizers_that_an_app_could_not_follow_are_refused(
     with pytest.raises(UserError, match="NFKC"):
         write(tmp_path, tokenizer)
 
+    tokenizer = AutoTokenizer.from_pretrained(tiny_teacher)
+    tokenizer.add_tokens(["e-mail", "tower"])  # one new, one of the vocabulary
+    assert "e-mail" in tokenizer.tokenize("no e-mail")
+    with pytest.raises(UserError, match="2 added tokens such as tower whole"):
+        export.describe_tokenizer(tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_teacher, additional_special_tokens=["[Q]"])
+    with pytest.raises(UserError, match=r"added tokens such as \[Q\]"):
+        export.describe_tokenizer(tokenizer)
+
     class Gaps:
         def get_vocab(self) -> dict[str, int]:
             return {"[PAD]": 0, "a": 2}

@@ -41,7 +41,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return make_golden.documents()
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json.gz", "answers.json.gz"])
+@pytest.mark.parametrize("name", ["tokenizer.json.gz", "answers.json.gz", "figures.json.gz"])
 def test_golden_file_is_current(name: str, documents: dict[str, dict[str, Any]]) -> None:
     # Not ==, whose explanation of a difference in a million numbers would never end.
     same = make_golden.read(name) == documents[name]

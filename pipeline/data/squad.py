@@ -77,6 +77,13 @@ class QuestionSet:
             return self
         return QuestionSet(self.name, self.sha256, self.questions[:count], self.skipped)
 
+    def spread(self, most: int) -> QuestionSet:
+        """At most `most` questions, from the first on, the gaps between them as equal as can be."""
+        there = len(self.questions)
+        count = min(most, there)
+        picked = tuple(self.questions[place * there // count] for place in range(count))
+        return QuestionSet(self.name, self.sha256, picked, self.skipped)
+
     def facts(self) -> dict[str, Any]:
         """What a report says of the data."""
         return {

@@ -4,10 +4,11 @@
 python -m tests.golden.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
-`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles.
-Offsets count code points. `tiny` and `tiny-static` are builds of a few kilobytes (`tiny.py`).
+`answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles,
+`figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
 `android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
 or the extra for which they are refused.
+`tiny` and `tiny-static` are builds of a few kilobytes (`tiny.py`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pipeline.evaluate import Answerer
 from pipeline.export import describe_tokenizer
 
 from . import tiny
+from .figures import figures_document
 from .texts import special_texts, texts
 
 FOLDER = Path(__file__).parent
@@ -48,6 +50,7 @@ def documents() -> dict[str, dict[str, Any]]:
     return {
         "tokenizer.json.gz": tokenizer_document(words),
         "answers.json.gz": answers_document(words),
+        "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
 
 

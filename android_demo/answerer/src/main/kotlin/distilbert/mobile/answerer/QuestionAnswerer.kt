@@ -55,15 +55,21 @@ class QuestionAnswerer private constructor(
      *
      * @param passage of any length, also empty.
      * @param question of any length; word pieces beyond `max_query` are cut off.
+     * @param padTo pad every window to so many word pieces; null runs each at its own length.
      * @param isCancelled asked before each window, on the calling thread.
      * @return its text is empty for "no answer"; its range counts UTF-16 units of [passage].
      * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
      * @throws ModelException if the runtime fails.
      * @throws IllegalStateException after [close].
      */
-    fun answer(passage: String, question: String, isCancelled: () -> Boolean = { false }): Answer =
+    fun answer(
+        passage: String,
+        question: String,
+        padTo: Int? = null,
+        isCancelled: () -> Boolean = { false },
+    ): Answer =
         alone {
-            answerer.answer(passage, question) { isClosed || isCancelled() }
+            answerer.answer(passage, question, padTo) { isClosed || isCancelled() }
         }
 
     /**

@@ -90,7 +90,7 @@ internal class GoldenComparison(
             case.answers[file]
                 ?: throw ModelException("golden.json has no answers of $file: $COPY_ALL")
         first = null
-        val answer = answerer.answer(case.passage, case.question, isCancelled)
+        val answer = answerer.answer(case.passage, case.question, isCancelled = isCancelled)
         val logits = checkNotNull(first) { "a passage has one window at least" }
         val isCutAlike =
             answer.windows == case.windowCount &&

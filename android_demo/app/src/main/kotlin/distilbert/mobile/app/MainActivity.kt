@@ -2,6 +2,196 @@
 package distilbert.mobile.app
 
 import android.app.Activity
+import android.content.ClipboardManager
+import android.content.Intent
+import android.os.Bundle
+import android.view.Menu
+import android.view.MenuItem
+import android.view.View
+import android.view.inputmethod.EditorInfo
+import android.view.inputmethod.InputMethodManager
+import android.widget.Button
+import android.widget.EditText
+import android.widget.LinearLayout
+import android.widget.ScrollView
+import android.widget.TextView
 
-/** The demo's screen. */
-class MainActivity : Activity()
+/** A text, a question, and the answer where it stands in the text. */
+class MainActivity : Activity() {
+    private lateinit var session: QuestionSession
+    private lateinit var view: MainView
+    private val samples by lazy { Samples(Sample.all(resources)) }
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        val app = application as DemoApplication
+        session = lastNonConfigurationInstance as QuestionSession?
+            ?: QuestionSession(app.models, app.worker, app.main)
+        setContentView(R.layout.activity_main)
+        setActionBar(findViewById(R.id.toolbar))
+        view = MainView(this)
+        view.passage.limitTo(MOST_CHARACTERS)
+        view.question.limitTo(MOST_CHARACTERS)
+        view.question.wrapLines()
+        view.ask.setOnClickListener {
+            if (session.state is AnswerState.Asking) session.cancel() else ask()
+        }
+        view.question.setOnEditorActionListener { _, action, _ ->
+            (action == EditorInfo.IME_ACTION_SEARCH).also { if (it) ask() }
+        }
+        if (savedInstanceState == null) takeText()
+    }
+
+    /** After the texts of a former screen are back. */
+    override fun onPostCreate(savedInstanceState: Bundle?) {
+        super.onPostCreate(savedInstanceState)
+        view.passage.onChange { edited() }
+        view.question.onChange { edited() }
+        session.listener = ::show
+        showSamples()
+        show()
+        // The process ended meanwhile, and the answer with it.
+        if (savedInstanceState?.getBoolean(ASKED) == true && session.state == AnswerState.Idle) {
+            ask()
+        }
+    }
+
+    override fun onNewIntent(intent: Intent) {
+        super.onNewIntent(intent)
+        setIntent(intent)
+        takeText()
+    }
+
+    override fun onSaveInstanceState(outState: Bundle) {
+        super.onSaveInstanceState(outState)
+        val state = session.state
+        outState.putBoolean(ASKED, state != AnswerState.Idle && state !is AnswerState.Failed)
+    }
+
+    override fun onRetainNonConfigurationInstance(): Any = session
+
+    override fun onDestroy() {
+        if (isChangingConfigurations) session.listener = null else session.close()
+        super.onDestroy()
+    }
+
+    override fun onCreateOptionsMenu(menu: Menu): Boolean {
+        menuInflater.inflate(R.menu.main, menu)
+        return true
+    }
+
+    override fun onOptionsItemSelected(item: MenuItem): Boolean {
+        if (item.itemId != R.id.benchmark) return super.onOptionsItemSelected(item)
+        startActivity(BenchmarkActivity.screen(this))
+        return true
+    }
+
+    private fun ask() {
+        view.hideKeyboard()
+        session.ask(view.passage.text.toString(), view.question.text.toString())
+    }
+
+    /** An answer to other texts than those on the screen is forgotten. */
+    private fun edited() {
+        val passage = view.passage.text.toString()
+        val question = view.question.text.toString()
+        val isSame =
+            when (val state = session.state) {
+                is AnswerState.Idle -> true
+                is AnswerState.Failed -> false
+                is AnswerState.Asking -> state.passage == passage && state.question == question
+                is AnswerState.Found -> state.passage == passage && state.question == question
+                is AnswerState.NotFound -> state.passage == passage && state.question == question
+            }
+        if (!isSame) session.cancel()
+        showSamples()
+    }
+
+    /** The text that another app sent here, or the first sample. */
+    private fun takeText() {
+        val text =
+            when (intent.action) {
+                Intent.ACTION_SEND -> intent.getCharSequenceExtra(Intent.EXTRA_TEXT)
+                Intent.ACTION_PROCESS_TEXT ->
+                    intent.getCharSequenceExtra(Intent.EXTRA_PROCESS_TEXT)
+                else -> return if (view.passage.text.isEmpty()) take(samples.all.first()) else Unit
+            }
+        if (text.isNullOrBlank()) {
+            take(samples.all.first())
+            view.notice(getString(R.string.nothing_shared))
+        } else {
+            takeOwn(text.toString())
+        }
+    }
+
+    private fun take(sample: Sample) {
+        view.notice(null)
+        view.passage.setText(sample.passage)
+        view.question.setText("")
+        view.scrollToTop()
+    }
+
+    private fun takeOwn(text: String) {
+        view.passage.setText(text)
+        view.question.setText("")
+        view.scrollToTop()
+        val isCut = text.length > MOST_CHARACTERS
+        view.notice(
+            resources
+                .getQuantityString(R.plurals.text_cut, MOST_CHARACTERS, MOST_CHARACTERS)
+                .takeIf { isCut },
+        )
+    }
+
+    private fun paste() {
+        val clip = getSystemService(ClipboardManager::class.java).primaryClip
+        val text = clip?.takeIf { it.itemCount > 0 }?.getItemAt(0)?.coerceToText(this)
+        if (text.isNullOrBlank()) {
+            view.notice(getString(R.string.nothing_to_paste))
+        } else {
+            takeOwn(text.toString())
+        }
+    }
+
+    private fun showSamples() {
+        val shown = samples.find(view.passage.text)
+        val chips =
+            samples.all.map { sample ->
+                Choice(sample.title, sample === shown) { take(sample) }
+            } +
+                Choice(getString(R.string.own_text), shown == null) {
+                    if (samples.find(view.passage.text) != null) takeOwn("")
+                    view.passage.requestFocus()
+                } + Choice(getString(R.string.paste), false, ::paste)
+        view.samples.show(chips)
+        val questions = shown?.questions.orEmpty()
+        view.suggestions.show(
+            questions.map { question ->
+                Choice(question, false) {
+                    view.question.setText(question)
+                    ask()
+                }
+            },
+        )
+    }
+
+    private fun show() {
+        view.show(session.model, session.state)
+    }
+
+    internal companion object {
+        private const val ASKED = "asked"
+
+        /**
+         * About 17,000 words. A text is kept in a transaction of at most 1 MB when the app leaves
+         * the screen, where a character takes two bytes.
+         */
+        const val MOST_CHARACTERS = 100_000
+    }
+}
+
+/** The samples, and which of them is on the screen. */
+private class Samples(val all: List<Sample>) {
+    fun find(passage: CharSequence): Sample? =
+        all.find { it.passage.length == passage.length && it.passage == passage.toString() }
+}

@@ -27,6 +27,7 @@ class Logits(val start: FloatArray, val end: FloatArray)
  * @property end the unit past the last.
  * @property score start logit plus end logit.
  * @property windows how many windows the passage was cut into.
+ * @property tokens word pieces of all windows, special ones included, padding not.
  * @property times what it took.
  */
 class Answer(
@@ -35,6 +36,7 @@ class Answer(
     val end: Int,
     val score: Float,
     val windows: Int,
+    val tokens: Int,
     val times: Times,
 )
 
@@ -58,19 +60,27 @@ class Answerer(
     /**
      * The best answer over all windows of the passage.
      *
+     * @param padTo pad every window to so many word pieces; null pads to the next that is taken.
      * @param isCancelled asked before each window.
      * @throws CancellationException once [isCancelled] says so.
      */
-    fun answer(passage: String, question: String, isCancelled: () -> Boolean = { false }): Answer {
+    fun answer(
+        passage: String,
+        question: String,
+        padTo: Int? = null,
+        isCancelled: () -> Boolean = { false },
+    ): Answer {
         val clock = Clock()
         val windows = windows(passage, question)
         val tokenizing = clock.takeLap()
+        var tokens = 0
         var inference = 0.0
         var decoding = 0.0
         val decoder = SpanDecoder(description.limits, description.mayAbstain)
         for (window in windows) {
             if (isCancelled()) throw CancellationException("the question was taken back")
-            val logits = logits(window)
+            val logits = logits(window, padTo)
+            tokens += window.ids.size
             inference += clock.takeLap()
             decoder.add(window, logits.start, logits.end)
             decoding += clock.takeLap()
@@ -78,7 +88,7 @@ class Answerer(
         val span = decoder.answer()
         val text = passage.substring(span.start, span.end)
         val times = Times(tokenizing, inference, decoding + clock.takeLap())
-        return Answer(text, span.start, span.end, span.score, windows.size, times)
+        return Answer(text, span.start, span.end, span.score, windows.size, tokens, times)
     }
 
     /** The windows that a passage is cut into. */
@@ -90,10 +100,10 @@ class Answerer(
             description.limits,
         )
 
-    /** The logits of a window, without those of its padding. */
-    fun logits(window: Window): Logits {
+    /** The logits of a window, without those of its padding; [padTo] as in [answer]. */
+    fun logits(window: Window, padTo: Int? = null): Logits {
         val length = window.ids.size
-        val padded = description.lengths.fitting(length)
+        val padded = description.lengths.fitting(maxOf(length, padTo ?: 0))
         val ids = window.ids.copyOf(padded)
         ids.fill(description.tokenizer.special.pad.id, length, padded)
         val mask = IntArray(padded) { if (it < length) 1 else 0 }

@@ -8,6 +8,8 @@ import java.util.zip.GZIPInputStream
 internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }
+    val figures: Json by lazy { read("figures.json.gz") }
+    val starts: Json by lazy { Json.parse(Builds.golden.resolve("android_start.json").readText()) }
 
     /** The tokenizer that [json] describes, with a vocabulary of [GoldenFiles.tokenizer]. */
     fun tokenizer(json: Json, vocabulary: String): WordPieceTokenizer {

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the demo's APKs without the Android SDK, with the model of the last build in them.
+
+    python android_demo/apk/build_apk.py
+
+The story: model -> classes -> resources -> dex -> zip -> signature -> checks.  Debug and release
+come out, both signed with a debug key.  They carry TensorFlow Lite, the newest runtime that Maven
+Central has; the Gradle files build the same app with LiteRT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aligned_zip
+import badging
+from aligned_zip import Entry
+
+from pipeline import __version__
+
+DEMO = Path(__file__).resolve().parents[1]
+ROOT = DEMO.parent
+APP = DEMO / "app" / "target" / "android"
+RESOURCE_TOOLS = DEMO / "maven" / "test-aar" / "target" / "prebuilt"
+RUNTIME = DEMO / "maven" / "tflite-aar" / "target" / "tensorflow-lite"
+CLASSPATHS = DEMO / "maven" / "apk" / "target"
+
+# What the APK carries, and the precision to add to a build where it computes no file right.
+TENSORFLOW_LITE = (2, 16, 1)
+SAFE_PRECISION = "int8-per-tensor"
+ABIS = ("arm64-v8a", "x86_64")
+MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
+
+# Bytes, of an APK without its .tflite files.
+MOST_BYTES = 10_000_000
+
+# Android's own conventions for a debug key.
+ALIAS, PASSWORD = "androiddebugkey", "android"
+
+# Commands and the Debian packages that have them.
+TOOLS = {
+    "javac": "default-jdk-headless",
+    "mvn": "maven",
+    "apksigner": "apksigner",
+    "aapt": "aapt",
+    "zipalign": "zipalign",
+}
+
+
+class ApkError(Exception):
+    """One line that says what is missing or wrong, and what to do."""
+
+
+def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
+    """Builds both APKs.
+
+    Args:
+        out: the folder to write into.
+        built: a build of `pipeline.build`; the last one if not given.
+        maven: options for Maven, such as --offline.
+
+    Returns:
+        The APKs, debug first.
+
+    Raises:
+        ApkError: a tool or a build is missing, a step fails, or an APK is not what it must be.
+    """
+    require_tools()
+    assets = out / "assets"
+    put_model((built or last_build(ROOT / "build")).resolve(), assets / "model")
+    run(
+        [
+            *("mvn", "--file", DEMO / "pom.xml", "--batch-mode", *maven, "-Papk", "-DskipTests"),
+            *("--projects", "maven/apk", "--also-make", "process-classes"),
+        ],
+        "compiling the app",
+    )
+    key = debug_key(out)
+    apks = []
+    for kind in ("debug", "release"):
+        path = out / f"distilbert-demo-{kind}.apk"
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{kind}-") as folder:
+            aside = pack(kind, assets, key, Path(folder))
+            print(f"{path}: {check(aside)}")
+            aside.replace(path)
+        apks.append(path)
+    return apks
+
+
+def require_tools() -> None:
+    """Raises an ApkError with the packages to install where a command is missing."""
+    missing = [name for name in TOOLS if shutil.which(name) is None]
+    if missing:
+        packages = " ".join(TOOLS[name] for name in missing)
+        raise ApkError(f"not found: {', '.join(missing)}; on Debian: apt-get install {packages}")
+
+
+def last_build(folder: Path) -> Path:
+    """The build folder whose report is the newest."""
+    reports = sorted(folder.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+    if not reports:
+        raise ApkError(f"no build in {folder}: run make model first")
+    return reports[-1].parent
+
+
+def put_model(built: Path, assets: Path) -> None:
+    """Has the build put a file that the APK can run into a folder of assets.
+
+    The build is kept as it is; where it has no such file, one more precision is added to it.
+
+    Raises:
+        ApkError: it has no .tflite files, or cannot be made again.
+    """
+    print(f"model   {built}", flush=True)
+    try:
+        report = json.loads((built / "report.json").read_text(encoding="utf-8"))
+        files = json.loads((built / "tflite" / "model.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ApkError(f"{built} has no .tflite files: build it with --target tflite") from error
+    run(
+        [
+            *(sys.executable, "-m", "pipeline.build", *build_arguments(report, files)),
+            *("--out", built, "--android-assets", assets),
+        ],
+        "the build",
+        cwd=ROOT,
+    )
+
+
+def build_arguments(report: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
+    """The arguments that a build was made with, and the precision to put into the app.
+
+    Args:
+        report: the build's `report.json`.
+        files: of its `model.json`, by precision.
+    """
+    words = iter(shlex.split(report["command"])[3:])  # after python -m pipeline.build
+    arguments: list[str] = []
+    forced = False  # what was forced then is not to be forced again
+    for word in words:
+        forced = word == "--force" or (forced and not word.startswith("--"))
+        if not forced and not word.startswith("--force="):
+            arguments.append(word)
+    precision = next((name for name, file in files.items() if runs_here(file)), None)
+    if precision is None:
+        precision = SAFE_PRECISION
+        arguments += ["--precision", *report["config"]["export"]["precision"], precision]
+    return [*arguments, "--android-precision", precision]
+
+
+def runs_here(file: Mapping[str, Any]) -> bool:
+    """Whether the runtime in the APK computes a file of `model.json` right."""
+    oldest = file["min_runtime"].get("TensorFlow Lite")
+    return bool(oldest) and tuple(map(int, oldest.split("."))) <= TENSORFLOW_LITE
+
+
+def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
+    """Makes one signed APK in a folder.
+
+    Args:
+        kind: "debug" or "release"; the latter is shrunk.
+        assets: what goes into the APK's assets.
+        key: the keystore.
+        folder: an empty one.
+    """
+    manifest, resources, dex, unsigned, signed = (
+        folder / name
+        for name in ("AndroidManifest.xml", "resources.apk", "dex", "unsigned.apk", "signed.apk")
+    )
+    # As Gradle's plugin adds it: libraries are mapped out of the APK.
+    text = (APP / "AndroidManifest.xml").read_text(encoding="utf-8")
+    mapped = '<application android:extractNativeLibs="false"'
+    manifest.write_text(text.replace("<application", mapped, 1), encoding="utf-8")
+    run(
+        [
+            *(RESOURCE_TOOLS / "linux" / "aapt2", "link"),
+            *("-I", RESOURCE_TOOLS / "android-framework.jar"),
+            *("--manifest", manifest, "--auto-add-overlay", "-0", "tflite"),
+            *("--min-sdk-version", MIN_SDK, "--target-sdk-version", TARGET_SDK),
+            *("--version-code", "1", "--version-name", __version__, "-A", assets),
+            *("--proguard", folder / "aapt.pro", "-o", resources, APP / "res.zip"),
+            *(["--debug-mode"] if kind == "debug" else []),
+        ],
+        "linking the resources",
+    )
+    dex.mkdir()
+    inputs = [Path(path) for path in read_classpath("app")]
+    packed = [jar_of(path, folder / f"{place}.jar") for place, path in enumerate(inputs)]
+    tool = ["java", "-Xmx1g", "-cp", os.pathsep.join(read_classpath("r8"))]
+    platform = (java_home(), *read_classpath("framework"))
+    if kind == "debug":
+        tool += ["com.android.tools.r8.D8", "--debug"]
+    else:
+        consumer = DEMO / "answerer" / "consumer-rules.pro"
+        rules = (DEMO / "apk" / "rules.pro", consumer, folder / "aapt.pro")
+        tool += ["com.android.tools.r8.R8", "--release", *each("--pg-conf", rules)]
+    run(
+        [*tool, "--min-api", MIN_SDK, *each("--lib", platform), "--output", dex, *packed],
+        "making the dex file",
+    )
+    aligned_zip.write(unsigned, contents(resources, dex, inputs))
+    run(
+        [
+            *("apksigner", "sign", "--ks", key, "--ks-pass", f"pass:{PASSWORD}"),
+            *("--ks-key-alias", ALIAS, "--v1-signing-enabled", "false"),
+            *("--v2-signing-enabled", "true", "--v3-signing-enabled", "true"),
+            *("--min-sdk-version", MIN_SDK, "--in", unsigned, "--out", signed),
+        ],
+        "signing",
+    )
+    return signed
+
+
+def contents(resources: Path, dex: Path, inputs: Sequence[Path]) -> Iterator[Entry]:
+    """What an APK holds: resources and assets, dex files, our classes' files, native libraries."""
+    yield from aligned_zip.entries_of(resources)
+    for path in sorted(dex.glob("*.dex")):
+        yield Entry(path.name, path.read_bytes())
+    for module in inputs:
+        if module.is_dir():
+            yield from (e for e in files_in(module) if not is_class(e) and "META-INF" not in e.name)
+    for abi in ABIS:
+        for path in sorted((RUNTIME / "jni" / abi).glob("*.so")):
+            yield Entry(f"lib/{abi}/{path.name}", path.read_bytes(), stored=True)
+
+
+def check(apk: Path) -> str:
+    """Checks a finished APK with the platform's own tools; returns its sizes in words.
+
+    Raises:
+        ApkError: with everything that is wrong.
+    """
+    signature = run(["apksigner", "verify", "--verbose", apk], "verifying the signature")
+    described = run(["aapt", "dump", "badging", apk], "reading the manifest")
+    run(["zipalign", "-c", "-p", "4", apk], "checking the alignment")
+    problems = badging.signature_problems(signature)
+    problems += badging.problems(described, min_sdk=MIN_SDK, target_sdk=TARGET_SDK, abis=ABIS)
+    problems += [f"{name} is not aligned" for name in aligned_zip.misaligned(apk)]
+    stored = aligned_zip.offsets(apk)
+    models = [e for e in aligned_zip.entries_of(apk) if e.name.endswith(".tflite")]
+    problems += [f"{e.name} is compressed" for e in models if e.name not in stored]
+    whole, model = apk.stat().st_size, sum(len(entry.data) for entry in models)
+    if whole - model > MOST_BYTES:
+        problems.append(f"{whole - model} bytes without the model, more than {MOST_BYTES}")
+    if problems:
+        raise ApkError(f"{apk.name}: {'; '.join(problems)}")
+    return f"{whole / 1e6:.2f} MB, {(whole - model) / 1e6:.2f} MB without the model"
+
+
+def debug_key(out: Path) -> Path:
+    """The keystore of Android's tools, or one made here and kept: updates want the same key."""
+    common = Path.home() / ".android" / "debug.keystore"
+    own = out / "debug.keystore"
+    for path in (common, own):
+        if path.is_file():
+            return path
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        aside = Path(folder) / own.name
+        run(
+            [
+                *("keytool", "-genkeypair", "-keystore", aside, "-storetype", "PKCS12"),
+                *("-storepass", PASSWORD, "-alias", ALIAS),
+                *("-dname", "CN=Android Debug,O=Android,C=US"),
+                *("-keyalg", "RSA", "-keysize", "2048", "-validity", "10950"),
+            ],
+            "making a debug key",
+        )
+        aside.replace(own)
+    return own
+
+
+def jar_of(path: Path, jar: Path) -> Path:
+    """A folder of classes as the jar that D8 and R8 want; a jar as it is."""
+    if path.is_file():
+        return path
+    aligned_zip.write(jar, filter(is_class, files_in(path)))
+    return jar
+
+
+def files_in(folder: Path) -> Iterator[Entry]:
+    """All files below a folder, in the order of their names."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield Entry(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def is_class(entry: Entry) -> bool:
+    """Whether it goes into a dex file."""
+    return entry.name.endswith(".class")
+
+
+def each(flag: str, values: Iterable[object]) -> list[str]:
+    """The flag before each value."""
+    return [word for value in values for word in (flag, str(value))]
+
+
+def read_classpath(name: str) -> list[str]:
+    """A class path that the Maven module wrote."""
+    return (CLASSPATHS / f"{name}.txt").read_text(encoding="utf-8").strip().split(os.pathsep)
+
+
+def java_home() -> str:
+    """The JDK's folder."""
+    compiler = shutil.which("javac")
+    assert compiler, "require_tools has looked"
+    return str(Path(compiler).resolve().parents[1])
+
+
+def run(command: Sequence[object], what: str, cwd: Path | None = None) -> str:
+    """Runs a command and returns what it prints.
+
+    Raises:
+        ApkError: with the end of what it printed, where it fails.
+    """
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        end = "\n".join(done.stdout.strip().splitlines()[-30:])
+        raise ApkError(f"{what} failed ({words[0]}, exit code {done.returncode}):\n{end}")
+    return done.stdout
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; exit code 2 where something is missing or fails."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "android")
+    parser.add_argument("--build", type=Path, help="a build folder; the last build if not given")
+    parser.add_argument("--offline", action="store_true", help="tell Maven to fetch nothing")
+    asked = parser.parse_args(arguments)
+    try:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        build(asked.out.resolve(), asked.build, ["--offline"] if asked.offline else [])
+    except (ApkError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

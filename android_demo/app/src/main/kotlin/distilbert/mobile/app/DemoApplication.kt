@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.app
+
+import android.app.Application
+import android.os.Handler
+import android.os.Looper
+import distilbert.mobile.core.AnswerModel
+import distilbert.mobile.core.benchmark.BenchmarkWorld
+import java.util.concurrent.Executor
+import java.util.concurrent.ExecutorService
+import java.util.concurrent.Executors
+
+/** What lives as long as the process: one thread for the model, and what is done on it. */
+class DemoApplication : Application() {
+    /** Runs what takes long, one after another. */
+    internal val worker: ExecutorService by lazy { Executors.newSingleThreadExecutor() }
+
+    /** Runs what touches a screen. */
+    internal val main: Executor by lazy {
+        val handler = Handler(Looper.getMainLooper())
+        Executor { handler.post(it) }
+    }
+
+    /** Opens the model; a test puts another one here before the first screen. */
+    internal var openModel: () -> AnswerModel = { AssetModel.open(this) }
+
+    /** The world a benchmark runs in; a test puts another one here as well. */
+    internal var benchmarkWorld: (BenchmarkTies) -> BenchmarkWorld = { PhoneWorld(this, it) }
+
+    internal val models by lazy { ModelKeeper({ openModel() }, PassedTests(this), worker, main) }
+    internal val benchmarks by lazy {
+        BenchmarkRunner(this, { benchmarkWorld(it) }, { models.hasOpened }, worker, main)
+    }
+}

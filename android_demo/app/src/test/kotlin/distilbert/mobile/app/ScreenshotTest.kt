@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.app
+
+import android.app.Activity
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.os.Looper
+import android.view.View
+import android.view.View.MeasureSpec
+import android.view.ViewGroup
+import android.view.inputmethod.EditorInfo
+import android.widget.Button
+import android.widget.EditText
+import android.widget.HorizontalScrollView
+import android.widget.LinearLayout
+import android.widget.ScrollView
+import android.widget.Spinner
+import android.widget.TextView
+import distilbert.mobile.answerer.QuestionAnswerer
+import distilbert.mobile.core.AnswerModel
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.testing.Builds
+import distilbert.mobile.testing.HostRuntime
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TestName
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.annotation.Config
+import java.io.File
+
+/**
+ * The screens as a user sees them: nothing is cut off, the answer is in view, what is tapped is
+ * large enough and has a name. `-Dscreenshots.folder=DIR` writes the pictures there; with a model
+ * in `model.folder` and its runtime for this machine, the answers are that model's.
+ */
+@RunWith(RobolectricTestRunner::class)
+class ScreenshotTest {
+    @get:Rule
+    val name = TestName()
+
+    private val isReal = HostRuntime.missing == null && Builds.real.resolve(REAL_FILE).isFile
+
+    @Before
+    fun openReal() {
+        if (isReal) HostRuntime.load()
+        app.openModel = ::open
+    }
+
+    private fun open(): AnswerModel =
+        if (isReal) {
+            AssetModel(QuestionAnswerer.fromFolder(Builds.real, REAL_FILE, threads = 1))
+        } else {
+            FakeModel()
+        }
+
+    private fun main(fontScale: Float = 1f): MainActivity {
+        RuntimeEnvironment.setFontScale(fontScale)
+        val screen =
+            Robolectric
+                .buildActivity(MainActivity::class.java)
+                .setup()
+                .visible()
+                .get()
+        settle()
+        return screen
+    }
+
+    private fun benchmark(fontScale: Float = 1f): BenchmarkActivity {
+        RuntimeEnvironment.setFontScale(fontScale)
+        val intent = BenchmarkActivity.screen(app)
+        val screen =
+            Robolectric
+                .buildActivity(BenchmarkActivity::class.java, intent)
+                .setup()
+                .visible()
+                .get()
+        settle()
+        return screen
+    }
+
+    private fun MainActivity.choose(sample: Int, question: Int) {
+        chips(R.id.samples)[sample].performClick()
+        settle()
+        chips(R.id.suggestions)[question].performClick()
+        settle()
+        findViewById<View>(R.id.passage_scroll).draw()
+    }
+
+    private fun MainActivity.chips(id: Int): List<Button> =
+        findViewById<LinearLayout>(id).let { row ->
+            (0 until row.childCount).map { row.getChildAt(it) as Button }
+        }
+
+    private fun MainActivity.askAbout(question: String) {
+        findViewById<EditText>(R.id.question).run {
+            setText(question)
+            onEditorAction(EditorInfo.IME_ACTION_SEARCH)
+        }
+        settle()
+    }
+
+    /** Asks the light house's third question, whose answer is in view then. */
+    private fun answered(fontScale: Float = 1f) {
+        val screen = main(fontScale)
+        screen.choose(0, 2)
+        take(screen)
+        assertEquals(if (isReal) "34 kilometres" else "seen", screen.textOf(R.id.answer))
+        assertAnswerInView(screen)
+    }
+
+    @Test
+    fun phone() = answered()
+
+    @Test
+    @Config(qualifiers = "+night")
+    fun phoneDark() = answered()
+
+    @Test
+    @Config(qualifiers = "w891dp-h411dp-land")
+    fun phoneLandscape() = answered()
+
+    @Test
+    @Config(qualifiers = "w1280dp-h800dp-xlarge-land-mdpi")
+    fun tablet() = answered()
+
+    @Test
+    @Config(qualifiers = "w320dp-h569dp-hdpi")
+    fun phoneSmall() = answered()
+
+    @Test
+    fun phoneLargeFont() = answered(fontScale = 2f)
+
+    @Test
+    @Config(qualifiers = "w891dp-h411dp-land")
+    fun phoneLandscapeLargeFont() = answered(fontScale = 2f)
+
+    @Test
+    @Config(qualifiers = "ar-ldrtl")
+    fun phoneRightToLeft() = answered()
+
+    @Test
+    fun phoneStart() = take(main())
+
+    @Test
+    fun phoneLongText() {
+        val screen = main()
+        screen.choose(3, 0)
+        take(screen)
+        assertAnswerInView(screen)
+        val scroll = screen.findViewById<ScrollView>(R.id.passage_scroll)
+        assertTrue("${scroll.scrollY}", scroll.scrollY > 0)
+    }
+
+    @Test
+    fun phoneNoAnswer() {
+        val screen = main()
+        screen.askAbout("What colour is the emperor's dog?")
+        take(screen)
+        assertEquals("No answer found", screen.textOf(R.id.answer))
+    }
+
+    @Test
+    fun phoneOwnText() {
+        val screen = main()
+        screen.chips(R.id.samples)[4].performClick()
+        settle()
+        take(screen)
+    }
+
+    @Test
+    fun phoneTesting() {
+        val gate = java.util.concurrent.CountDownLatch(1)
+        app.openModel = { FakeModel().also { it.gate = gate } }
+        val screen =
+            Robolectric
+                .buildActivity(MainActivity::class.java)
+                .setup()
+                .visible()
+                .get()
+        waitUntil("it is tested") { "1 of 2" in screen.textOf(R.id.status) }
+        take(screen)
+        gate.countDown()
+        settle()
+    }
+
+    @Test
+    fun phoneWrongRuntime() {
+        app.openModel = {
+            FakeModel().also {
+                it.problem =
+                    "TensorFlow Lite 2.16.1 on arm64-v8a computes student-int8.tflite wrongly: " +
+                    "27 of 29 answers differ. Ship student-int8-per-tensor.tflite, or LiteRT " +
+                    "1.0.1 or later."
+            }
+        }
+        take(main())
+    }
+
+    @Test
+    @Config(qualifiers = "+night")
+    fun phoneNoModelDark() {
+        app.openModel = {
+            throw ModelException(
+                "assets/model/model.json is missing: copy the whole folder that the build wrote",
+            )
+        }
+        take(main())
+    }
+
+    @Test
+    fun phoneOutOfMemoryLargeFont() {
+        app.openModel = { throw OutOfMemoryError() }
+        take(main(fontScale = 2f))
+    }
+
+    @Test
+    fun benchmarkStart() = take(benchmark())
+
+    @Test
+    fun benchmarkResult() = measured()
+
+    @Test
+    @Config(qualifiers = "+night")
+    fun benchmarkResultDark() = measured()
+
+    @Test
+    fun benchmarkLargeFont() = measured(fontScale = 2f)
+
+    /** All of it: the screen is made as high as what it scrolls. */
+    private fun measured(fontScale: Float = 1f) {
+        app.benchmarkWorld = { FakeWorld(it) }
+        val screen = benchmark(fontScale)
+        screen.findViewById<Spinner>(R.id.effort).setSelection(1)
+        settle()
+        screen.findViewById<Button>(R.id.start).performClick()
+        waitUntil("it ended") { app.benchmarks.state is BenchmarkState.Done }
+        take(screen, isWhole = true)
+    }
+
+    private fun take(screen: Activity, isWhole: Boolean = false) {
+        shadowOf(Looper.getMainLooper()).idle()
+        val root = screen.window.decorView
+        if (isWhole) {
+            val scroll = screen.findViewById<ScrollView>(R.id.scroll)
+            val height = root.height + scroll.getChildAt(0).height - scroll.height
+            root.measure(
+                MeasureSpec.makeMeasureSpec(root.width, MeasureSpec.EXACTLY),
+                MeasureSpec.makeMeasureSpec(height, MeasureSpec.EXACTLY),
+            )
+            root.layout(0, 0, root.width, height)
+        }
+        val picture = root.draw()
+        System.getProperty("screenshots.folder")?.let { picture.writeTo(File(it)) }
+        root.all().forEach(::assertWhole)
+        root.all().filter { it.isClickable && it.isShown }.forEach(::assertCanBeTapped)
+    }
+
+    private fun Bitmap.writeTo(folder: File) {
+        val title = name.methodName.replace(Regex("[A-Z]")) { "-" + it.value.lowercase() }
+        folder.mkdirs()
+        File(folder, "$title.png").outputStream().use {
+            compress(Bitmap.CompressFormat.PNG, 100, it)
+        }
+    }
+
+    private fun View.draw(): Bitmap {
+        viewTreeObserver.dispatchOnPreDraw()
+        val bitmap = Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
+        draw(Canvas(bitmap))
+        return bitmap
+    }
+
+    private fun View.all(): Sequence<View> =
+        sequence {
+            yield(this@all)
+            if (this@all is ViewGroup) {
+                for (index in 0 until childCount) yieldAll(getChildAt(index).all())
+            }
+        }
+
+    /** A text has room for all its lines, whole, and ends without dots. */
+    private fun assertWhole(view: View) {
+        val layout = (view as? TextView)?.layout?.takeIf { view.isShown } ?: return
+        val what = "${view.text.take(40)}: "
+        val room = view.height - view.totalPaddingTop - view.totalPaddingBottom
+        val isScrolled = view.id == R.id.question
+        assertTrue("$what${layout.height} in $room", isScrolled || layout.height <= room + 1)
+        val width = view.width - view.totalPaddingLeft - view.totalPaddingRight
+        for (line in 0 until layout.lineCount) {
+            assertEquals(what, 0, layout.getEllipsisCount(line))
+            val needed = layout.getLineWidth(line) - 1
+            assertTrue("$what$needed in $width", isScrolled || needed <= width)
+        }
+        var parent = view.parent
+        while (parent is View && parent !is HorizontalScrollView) {
+            assertTrue("$what wider than the screen", view.width <= (parent as View).width)
+            parent = parent.parent
+        }
+    }
+
+    private fun assertCanBeTapped(view: View) {
+        val least = 48 * view.resources.displayMetrics.density - 1
+        val what = "${view.javaClass.simpleName} ${(view as? TextView)?.text?.take(30)}"
+        assertTrue("$what: ${view.width} x ${view.height}", view.height >= least)
+        assertTrue("$what: ${view.width} x ${view.height}", view.width >= least)
+        val spoken =
+            (view as? TextView)?.let { it.text.ifEmpty { it.hint } } ?: view.contentDescription
+        assertTrue("$what has no name", view is Spinner || !spoken.isNullOrEmpty())
+    }
+
+    private fun assertAnswerInView(screen: MainActivity) {
+        val scroll = screen.findViewById<ScrollView>(R.id.passage_scroll)
+        val passage = screen.findViewById<EditText>(R.id.passage)
+        val at = passage.text.indexOf(screen.textOf(R.id.answer))
+        val line = passage.layout.getLineForOffset(at)
+        val top = passage.totalPaddingTop + passage.layout.getLineTop(line) - scroll.scrollY
+        val bottom = passage.totalPaddingTop + passage.layout.getLineBottom(line) - scroll.scrollY
+        assertTrue("line at $top to $bottom of ${scroll.height}", top >= 0)
+        assertTrue("line at $top to $bottom of ${scroll.height}", bottom <= scroll.height)
+    }
+
+    private companion object {
+        /** The one that the runtime of these tests computes right everywhere. */
+        const val REAL_FILE = "student-int8-per-tensor.tflite"
+    }
+}

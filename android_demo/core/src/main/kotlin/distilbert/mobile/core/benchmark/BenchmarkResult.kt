@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core.benchmark
+
+import distilbert.mobile.core.ModelFile
+import java.util.Locale
+import kotlin.math.roundToLong
+
+/**
+ * What a benchmark found.
+ *
+ * @property summaries milliseconds of inference a query.
+ * @property tooShort why the figures are not valid ones; null where they are.
+ */
+class BenchmarkResult internal constructor(
+    private val plan: BenchmarkPlan,
+    private val created: String,
+    private val device: Device,
+    private val before: PhoneState,
+    private val after: PhoneState,
+    private val model: Model,
+    private val padTo: Int,
+    private val questions: BenchmarkQuestions,
+    private val start: ColdStart,
+    private val stream: Stream,
+    private val cautions: List<String>,
+) {
+    /** The [file] that was measured, and the [runtime] that ran it. */
+    internal class Model(val file: ModelFile, val runtime: String)
+
+    val summaries: Map<InputLengths, Summary> =
+        stream.subjects.mapValues { Summary.of(it.value.inferMs, stream.rounds) }
+    val tooShort: String? = stream.tooShort
+
+    /** A cold start: milliseconds to open the model, and of its first inference. */
+    val loadMs: Double = start.loadMs
+    val firstMs: Double = start.firstMs
+
+    /** The most memory that the process held until its first answer; null where it is not told. */
+    val peakBytes: Long? = start.after.peak
+
+    /** Why not to trust the figures. */
+    val warnings: List<String> = cautions + listOfNotNull(shared(), busy()) + heat()
+
+    /** Mean milliseconds of each query over all rounds by its number of tokens, for a plot. */
+    val points: Map<InputLengths, List<Pair<Int, Double>>> =
+        stream.subjects.mapValues { (_, timed) ->
+            val samples = timed.inferMs
+            tokens().mapIndexed { query, tokens ->
+                val mine = (query until samples.size step questions.questions.size)
+                tokens to mine.sumOf { samples[it] } / stream.rounds
+            }
+        }
+
+    /** The document of `benchmarks/schema.py` on one line. */
+    fun document(): String = jsonText(json())
+
+    private fun json(): Map<String, Any?> =
+        mapOf(
+            "kind" to "benchmark",
+            "schema_version" to 1,
+            "created" to created,
+            "command" to plan.command,
+            "seed" to plan.seed,
+            "valid" to (tooShort == null),
+            "warnings" to warnings,
+            "machine" to device.machineJson(),
+            "device" to device.json(model.runtime, before, after),
+            "load_average_after" to null,
+            "other_work_cores" to null,
+            "versions" to versions(),
+            "queries" to
+                mapOf(
+                    "source" to questions.source,
+                    "sha256" to questions.sha256,
+                    "asked" to questions.questions.size,
+                    "available" to questions.available,
+                    "tokens" to tokens(),
+                ),
+            "files" to listOf(file()),
+            "runs" to listOf(run()),
+            "profiles" to emptyList<Any>(),
+        )
+
+    private fun versions(): Map<String, String?> {
+        val (name, version) = model.runtime.split(' ').let { it.dropLast(1) to it.last() }
+        val known = name.isNotEmpty()
+        return mapOf(
+            "distilbert-mobile-app" to device.appVersion,
+            (if (known) name.joinToString("-") else version).lowercase() to
+                version.takeIf { known },
+        )
+    }
+
+    private fun file(): Map<String, Any?> {
+        val scores = scores()
+        return mapOf(
+            "name" to name,
+            "path" to path,
+            "bytes" to model.file.bytes,
+            "sha256" to model.file.sha256,
+            "parts" to null,
+            "exact_match" to scores?.map { it.exactMatch }?.percent(),
+            "f1" to scores?.map { it.f1 }?.percent(),
+        )
+    }
+
+    private fun run(): Map<String, Any?> {
+        val method = if (tooShort == null) METHOD else "NOT VALID ($tooShort): $METHOD"
+        val samples = stream.subjects.mapValues { it.value.inferMs }
+        return mapOf(
+            "threads" to plan.threads,
+            "seconds" to stream.seconds.rounded(THREE),
+            "too_short" to tooShort,
+            "latency" to
+                mapOf(
+                    "method" to method,
+                    "threads" to plan.threads,
+                    "queries" to questions.questions.size,
+                    "rounds" to stream.rounds,
+                    "padded_length" to padTo,
+                    "mean_tokens" to tokens().average(),
+                    "busy" to busy(),
+                    "subjects" to mapOf(name to subject()),
+                    "ratios" to ratios(samples),
+                    "samples_ms" to mapOf(name to samples.labeled { it.rounded() }),
+                ),
+            "around" to mapOf(name to stream.subjects.labeled { around(it) }),
+            "memory" to mapOf(name to memory()),
+            "weight_cache" to mapOf(name to null),
+        )
+    }
+
+    private fun subject(): Map<String, Any?> =
+        mapOf("path" to path) +
+            InputLengths.entries.associate { it.label to summaries[it]?.json() } +
+            coldStart()
+
+    private fun memory(): Map<String, Any?> =
+        coldStart() +
+            mapOf(
+                "private_bytes" to start.after.anonymous,
+                "file_backed_bytes" to start.after.fileBacked,
+                "empty_private_bytes" to start.before.anonymous,
+                "empty_file_backed_bytes" to start.before.fileBacked,
+            )
+
+    /** Memory that is not told counts as none: a report has to have a number there. */
+    private fun coldStart(): Map<String, Any?> =
+        mapOf(
+            "load_ms" to start.loadMs,
+            "first_ms" to start.firstMs,
+            "peak_rss_bytes" to (start.after.peak ?: 0L),
+            "empty_rss_bytes" to (start.before.resident ?: 0L),
+        )
+
+    /** How many times faster queries are at their own lengths than padded. */
+    private fun ratios(samples: Map<InputLengths, DoubleArray>): List<Map<String, Any>> {
+        val padded = samples[InputLengths.PADDED] ?: return emptyList()
+        val natural = samples[InputLengths.NATURAL] ?: return emptyList()
+        val found = Ratio.of(padded, natural, stream.rounds, plan.seed)
+        return listOf(
+            mapOf(
+                "faster" to name,
+                "slower" to name,
+                "faster_lengths" to InputLengths.NATURAL.label,
+                "slower_lengths" to InputLengths.PADDED.label,
+                "ratio" to found.ratio,
+                "low" to found.bounds.low,
+                "high" to found.bounds.high,
+            ),
+        )
+    }
+
+    private fun around(timed: Stream.Timed): Map<String, Any> {
+        val outside = timed.tokenizeMs.sum() + timed.decodeMs.sum()
+        return mapOf(
+            "tokenize" to Summary.of(timed.tokenizeMs, stream.rounds).json(),
+            "decode" to Summary.of(timed.decodeMs, stream.rounds).json(),
+            "share_percent" to PERCENT * outside / (outside + timed.inferMs.sum()),
+            "samples_ms" to
+                mapOf(
+                    "tokenize" to timed.tokenizeMs.rounded(),
+                    "decode" to timed.decodeMs.rounded(),
+                ),
+        )
+    }
+
+    private val name get() = model.file.path
+    private val path get() = "model/$name"
+
+    private fun tokens(): List<Int> {
+        val answers =
+            stream.subjects.values
+                .first()
+                .answers
+        return questions.questions.map { answers.getValue(it).tokens }
+    }
+
+    /** Of the answers of the last round; null where no true ones are known. */
+    private fun scores(): List<SquadScore>? {
+        val answers =
+            stream.subjects.values
+                .first()
+                .answers
+        return questions.questions.map { question ->
+            SquadScore.of(answers.getValue(question).text, question.answers ?: return null)
+        }
+    }
+
+    /** Why the rounds say that other work disturbed them, as `benchmarks.latency.busy`. */
+    private fun busy(): String? {
+        val spreads = stream.subjects.mapValues { spread(it.value.inferMs, stream.rounds) }
+        val (lengths, worst) = spreads.maxBy { it.value }.toPair()
+        if (worst <= BUSY_SPREAD) return null
+        return String.format(
+            Locale.ROOT,
+            "the machine was busy: %s %s took %.2f times as long in each query's slowest round " +
+                "as in its fastest (at most %.2f is expected)",
+            name,
+            lengths.label,
+            worst,
+            BUSY_SPREAD,
+        )
+    }
+
+    private fun shared(): String? =
+        "${plan.threads} threads had to share ${device.cores} cores"
+            .takeIf { plan.threads > device.cores }
+
+    private fun heat(): List<String> =
+        listOf("before" to before, "after" to after).mapNotNull { (moment, state) ->
+            val status = state.thermalStatus?.takeIf { it >= MODERATE } ?: return@mapNotNull null
+            "the phone was hot and held its clocks down: thermal status $status $moment the run"
+        }
+
+    private companion object {
+        const val METHOD =
+            "single stream: one question at a time, subjects interleaved in an order shuffled by " +
+                "seed, all in one process; times are inference alone, tokenizing and decoding " +
+                "are told apart; load, first run and memory at opening, before all others"
+
+        // As in benchmarks/latency.py, which gives the reason.
+        const val BUSY_SPREAD = 1.1
+
+        // From Android's THERMAL_STATUS_MODERATE on, clocks are held down.
+        const val MODERATE = 2
+        const val PERCENT = 100.0
+        const val TWO = 1e2
+        const val THREE = 1e3
+        const val FOUR = 1e4
+
+        fun <T, R> Map<InputLengths, T>.labeled(make: (T) -> R): Map<String, R> =
+            entries.associate { (lengths, value) -> lengths.label to make(value) }
+
+        fun List<Double>.percent() = (PERCENT * average()).rounded(TWO)
+
+        fun DoubleArray.rounded() = map { it.rounded(FOUR) }
+
+        fun Double.rounded(scale: Double) = (this * scale).roundToLong() / scale
+    }
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Style and tests of all modules, by Maven; arguments are Maven's. With ANDROID=optional a missing
+# tool, or a first run without network, ends it with a line that says so; otherwise with an error.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+give_up() {
+    if [ "${ANDROID:-}" = optional ]; then
+        echo "android-test skipped: $1"
+        exit 0
+    fi
+    echo "error: android-test: $1" >&2
+    exit 2
+}
+
+missing=()
+for tool in javac mvn; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    give_up "not found: ${missing[*]} (apt-get install default-jdk-headless maven)"
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! mvn "$@" 2>&1 | tee "$log"; then
+    if grep -qE 'Could not transfer artifact|in offline mode' "$log"; then
+        give_up "Maven could not fetch what it needs; only the first run needs the network"
+    fi
+    exit 1
+fi
