@@ -41,7 +41,9 @@ class PlotView(context: Context, attributes: AttributeSet) : View(context, attri
         val x = Axis(points.maxOf { it.first.toDouble() })
         val y = Axis(points.maxOf { it.second })
         val height = textPaint.fontSpacing
-        val left = paddingLeft + y.ticks.maxOf { textPaint.measureText(y.label(it)) } + radius * 2
+        val unit = resources.getString(R.string.plot_y)
+        val widest = (y.ticks.map { y.label(it) } + unit).maxOf(textPaint::measureText)
+        val left = paddingLeft + widest + radius * 2
         // A row for the legend above; below numbers, then their unit.
         val frame =
             Frame(
