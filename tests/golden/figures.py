@@ -93,7 +93,7 @@ def score(given: str, truths: list[str]) -> dict[str, Any]:
     from torchmetrics.functional.text import squad
 
     target = {"answers": {"answer_start": [0] * len(truths), "text": truths}, "id": "0"}
-    found = squad({"prediction_text": given, "id": "0"}, target)  # type: ignore[arg-type]
+    found = squad({"prediction_text": given, "id": "0"}, target)
     return {
         "given": given,
         "truths": truths,

@@ -113,6 +113,7 @@ internal class BenchmarkRunner(
         @Volatile
         var wasHidden = false
 
+        @Suppress("TooGenericExceptionCaught") // Whatever it is becomes a sentence.
         fun run() {
             try {
                 val files = BenchmarkFiles.of(app)

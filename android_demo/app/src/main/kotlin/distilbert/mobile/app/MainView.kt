@@ -147,12 +147,13 @@ internal class MainView(private val activity: Activity) {
         for (kind in MARKS) text.getSpans(0, text.length, kind).forEach(text::removeSpan)
     }
 
-    /** The answer's first line a third below the top, where what leads to it is seen as well. */
+    /** The answer a third below the top, after what leads to it; the first line is a whole one. */
     private fun scrollTo(answer: Answer) {
         val layout = passage.layout ?: return
         val line = layout.getLineForOffset(minOf(answer.start, passage.text.length))
-        val top = passage.totalPaddingTop + layout.getLineTop(line)
-        passageScroll.scrollTo(0, maxOf(0, top - passageScroll.height / LEAD))
+        val first = layout.getLineForVertical(layout.getLineTop(line) - passageScroll.height / LEAD)
+        val top = if (first == 0) 0 else passage.totalPaddingTop + layout.getLineTop(first)
+        passageScroll.scrollTo(0, top)
     }
 
     private companion object {

@@ -67,6 +67,7 @@ internal class ModelKeeper(
         @Volatile
         private var isStopped = false
 
+        @Suppress("TooGenericExceptionCaught") // Whatever it is becomes a sentence.
         fun run() {
             try {
                 if (isStopped) return

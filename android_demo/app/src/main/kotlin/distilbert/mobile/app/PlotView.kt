@@ -41,7 +41,9 @@ class PlotView(context: Context, attributes: AttributeSet) : View(context, attri
         val x = Axis(points.maxOf { it.first.toDouble() })
         val y = Axis(points.maxOf { it.second })
         val height = textPaint.fontSpacing
-        val left = paddingLeft + y.ticks.maxOf { textPaint.measureText(y.label(it)) } + radius * 2
+        val unit = resources.getString(R.string.plot_y)
+        val widest = (y.ticks.map { y.label(it) } + unit).maxOf(textPaint::measureText)
+        val left = paddingLeft + widest + radius * 2
         // A row for the legend above; below numbers, then their unit.
         val frame =
             Frame(
@@ -104,8 +106,8 @@ class PlotView(context: Context, attributes: AttributeSet) : View(context, attri
                 pointPaint,
             )
             val title = resources.getString(lengths.title)
-            canvas.drawText(title, at + radius * 4, baseline, textPaint)
-            at += radius * 10 + textPaint.measureText(title)
+            canvas.drawText(title, at + radius * TITLE, baseline, textPaint)
+            at += radius * NEXT_TITLE + textPaint.measureText(title)
         }
     }
 
@@ -159,19 +161,22 @@ class PlotView(context: Context, attributes: AttributeSet) : View(context, attri
 
         private companion object {
             const val MOST_TICKS = 5
+            val ROUND_STEPS = listOf(1, 2, 5, 10)
             const val SLACK = 1e-9
 
             /** 1, 2 or 5 times a power of ten, so that there are at most [MOST_TICKS] steps. */
             fun roundStep(most: Double): Double {
                 val least = (if (most > 0) most else 1.0) / MOST_TICKS
                 val power = 10.0.pow(kotlin.math.floor(log10(least)))
-                return listOf(1, 2, 5, 10).map { it * power }.first { it >= least - SLACK * least }
+                return ROUND_STEPS.map { it * power }.first { it >= least - SLACK * least }
             }
         }
     }
 
     private companion object {
         const val LEGEND = 3
+        const val TITLE = 4
+        const val NEXT_TITLE = 10
         const val GRID_ALPHA = 70
         const val OPAQUE = 255
     }

@@ -107,6 +107,7 @@ internal class QuestionSession(
         @Volatile
         var isCancelled = false
 
+        @Suppress("TooGenericExceptionCaught") // Whatever it is becomes a sentence.
         fun run() {
             try {
                 val answer =

@@ -72,7 +72,7 @@ class MainActivityTest {
         assertEquals("keeper", screen.marked())
         assertEquals(
             "Score 7.5 · 1 window\n" +
-                "Tokenizing 0.3 ms · inference 15.0 ms · decoding 0.1 ms",
+                "Tokenizing 0.3\u00a0ms · inference 15.0\u00a0ms · decoding 0.1\u00a0ms",
             screen.textOf(R.id.details),
         )
         assertEquals(

@@ -14,11 +14,14 @@ internal class Pcg64(seed: Int) {
 
     init {
         require(seed >= 0) { "seed $seed: 0 or more is needed" }
-        val words = seedWords(seed)
-        increment.set(words[2], words[3])
+        val (initial, stream) =
+            seedWords(seed).asList().chunked(2) { (high, low) ->
+                UInt128(high, low)
+            }
+        increment.add(stream)
         increment.shiftLeftOne()
         step()
-        state.add(UInt128(words[0], words[1]))
+        state.add(initial)
         step()
     }
 
@@ -50,8 +53,6 @@ internal class Pcg64(seed: Int) {
     }
 
     private companion object {
-        const val TWO_32 = 1L shl 32
-        const val LOW_32 = TWO_32 - 1
         const val ROTATION = 58
         val MULTIPLIER = UInt128(0x2360ed051fc65da4, 0x4385df649fccf645)
     }
@@ -79,17 +80,13 @@ private class UInt128(var high: Long = 0, var low: Long = 0) {
 
     /** The upper half of a product; the platform's own is too new for old phones. */
     private fun multiplyHigh(one: Long, other: Long): Long {
-        val oneLow = one and HALF
+        val oneLow = one and LOW_32
         val oneHigh = one ushr Int.SIZE_BITS
-        val otherLow = other and HALF
+        val otherLow = other and LOW_32
         val otherHigh = other ushr Int.SIZE_BITS
         val middle = oneHigh * otherLow + (oneLow * otherLow ushr Int.SIZE_BITS)
-        val carried = oneLow * otherHigh + (middle and HALF)
+        val carried = oneLow * otherHigh + (middle and LOW_32)
         return oneHigh * otherHigh + (middle ushr Int.SIZE_BITS) + (carried ushr Int.SIZE_BITS)
-    }
-
-    private companion object {
-        const val HALF = (1L shl 32) - 1
     }
 }
 
@@ -116,13 +113,15 @@ private fun seedWords(seed: Int): LongArray {
         LongArray(2 * POOL) { place ->
             val mixed = pool[place % POOL] xor constant
             constant *= DRAW
-            (mixed * constant).folded().toLong() and 0xffffffff
+            (mixed * constant).folded().toLong() and LOW_32
         }
     return LongArray(POOL) { halves[2 * it] or (halves[2 * it + 1] shl Int.SIZE_BITS) }
 }
 
 private fun Int.folded() = this xor (this ushr Short.SIZE_BITS)
 
+private const val TWO_32 = 1L shl 32
+private const val LOW_32 = TWO_32 - 1
 private const val POOL = 4
 private const val FIRST_MIX = 0x43b0d7e5
 private const val MIX = 0x931e8875.toInt()
