@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import write_text
 from benchmarks.latency import VALID_QUERIES
-from pipeline.artifacts import replacing, write_json, write_text
+from pipeline.artifacts import replacing, write_json
 from pipeline.data.squad import QuestionSet
 from pipeline.errors import UserError
 from pipeline.targets import STEM

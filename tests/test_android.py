@@ -238,7 +238,11 @@ def test_ctrl_c_cleans_and_keeps_what_was_measured(main: Main, phone: FakePhone)
         return 0, printed(given)
 
     phone.benchmark = interrupted
-    code, found, _ = main(phone, more="--lengths 64 128")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background
+    try:
+        code, found, _ = main(phone, more="--lengths 64 128")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130 and not found["valid"] and len(found["profiles"]) == 1
     assert until(lambda: phone.is_clean)
 
