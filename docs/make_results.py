@@ -47,7 +47,8 @@ FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tfl
 PLAN = rf"""
 run embedded --seeds 42 1 2 --timed
 run qamr --seeds 42 --variants "general distillation only" both -- --train-file qamr-train.json --eval-file qamr-dev.json --max-train 1500 --max-eval 500
-bench files -- --build {OUT / "embedded-42"} --threads 1 2 4 --weight-cache
+bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
+bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper
 output model --fresh --start "^ +p90 ms" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"

@@ -18,7 +18,13 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "paper-table-3": measured.paper,
 }
 
+BASE_SIZE = ("base-size", "student-int8.tflite", "teacher-fp32.tflite")
+
 FIGURES: dict[str, Callable[[Results], str]] = {
+    "base-size-teacher-padded": builds.shown(measured.ratio(*BASE_SIZE, ("natural", "padded")), 1),
+    "base-size-teacher-natural": builds.shown(
+        measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
+    ),
     "second-step-least": builds.shown(lambda r: min(gain(r) for gain in SECOND_STEP), 0),
     "second-step-most": builds.shown(lambda r: max(gain(r) for gain in SECOND_STEP), 0),
     "distillation-with-second-step": builds.shown(builds.gain("embedded", "both", SECOND), 1),

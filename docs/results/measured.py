@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from results.tables import Results, machine, megabytes, ratios, table
 
@@ -17,6 +17,20 @@ def benchmarks(results: Results) -> str:
             lines += _run(run)
         lines += _sizes(document["files"])
     return "\n".join(lines).rstrip() + "\n" if lines else ""
+
+
+def ratio(
+    name: str, faster: str, slower: str, lengths: tuple[str, str]
+) -> Callable[[Results], float]:
+    """How many times faster a file was than another in the document `name`, at these lengths each."""
+    wanted = (faster, slower, *lengths)
+    keys = ("faster", "slower", "faster_lengths", "slower_lengths")
+
+    def found(results: Results) -> float:
+        rows = results["benchmarks"][name]["runs"][0]["latency"]["ratios"]
+        return float(next(r["ratio"] for r in rows if tuple(r[key] for key in keys) == wanted))
+
+    return found
 
 
 def _measured(document: Results) -> list[str]:
