@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from converters import MASK_BIAS, OUTPUTS, ConversionError
 from converters.quiet import quiet
-from converters.runtimes import Ids, Logits, checked_length, one_line
+from converters.runtimes import Ids, Logits, checked_length, one_line, onnx_session
 
 # Hugging Face's names of `INPUTS`, in the order of its models' forward; DistilBERT has no segments.
 HUGGING_FACE_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -52,27 +52,10 @@ class HuggingFaceOnnxPredictor:
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Open `path`; raises a ConversionError if ONNX Runtime or the names refuse."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ConversionError(
-                f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime"
-            ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # errors come as exceptions, not on the terminal as well
+        self.name = Path(path).name
         # Everything else is ONNX Runtime's default, as its users have it: threads spin while a run
         # lasts. Once it is over they stop, or they would take a core from whoever runs next.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        self.name = Path(path).name
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its errors have no common type
-            raise ConversionError(
-                f"ONNX Runtime cannot open {path}: {one_line(error)}; export it again"
-            ) from error
+        self._session = onnx_session(path, threads, {"session.force_spinning_stop": "1"})
         inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
         outputs = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
         types = {name: tensor.type for name, tensor in inputs.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,29 +131,17 @@ class OnnxPredictor:
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Open `path`; raises a ConversionError if ONNX Runtime or the names refuse."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ConversionError(
-                f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime"
-            ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4  # errors come as exceptions, not on the terminal as well
-        # Threads that wait sleep: spinning takes a core from whoever runs beside.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without VNNI, x86's quick product of unsigned and signed bytes overflows: take the exact.
-        options.add_session_config_entry("session.x64quantprecision", "1")
         self.name = Path(path).name
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its errors have no common type
-            raise ConversionError(
-                f"ONNX Runtime cannot open {path}: {one_line(error)}; export it again"
-            ) from error
+        self._session = onnx_session(
+            path,
+            threads,
+            {
+                # Threads that wait sleep: spinning takes a core from whoever runs beside.
+                "session.intra_op.allow_spinning": "0",
+                # Without VNNI, x86's quick product of unsigned and signed bytes overflows.
+                "session.x64quantprecision": "1",
+            },
+        )
         inputs = {tensor.name: tensor.type for tensor in self._session.get_inputs()}
         outputs = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
         length = self._session.get_modelmeta().custom_metadata_map.get(MAX_LENGTH_KEY, "")
@@ -287,6 +275,31 @@ class TorchPredictor:
             for logits in (output.start_logits, output.end_logits)
         )
         return start, end
+
+
+def onnx_session(path: str | Path, threads: int, entries: Mapping[str, str]) -> Any:
+    """An .onnx file in ONNX Runtime on the CPU, with `entries` of a session's configuration.
+
+    Raises:
+        ConversionError: ONNX Runtime is not installed, or refuses.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConversionError(
+            f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # errors come as exceptions, not on the terminal as well
+    for name, value in entries.items():
+        options.add_session_config_entry(name, value)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common type
+        raise ConversionError(
+            f"ONNX Runtime cannot open {path}: {one_line(error)}; export it again"
+        ) from error
 
 
 def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
