@@ -52,7 +52,7 @@ bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.t
 paper
 output model --fresh --start "^ +p90 ms" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
-output tests --lines 1 --minutes tests-minutes -- make test
+output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
 """
 
 
