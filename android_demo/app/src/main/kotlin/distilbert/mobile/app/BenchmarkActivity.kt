@@ -27,6 +27,9 @@ class BenchmarkActivity : Activity() {
     private val runner by lazy { (application as DemoApplication).benchmarks }
     private val threads by lazy { threadCounts() }
 
+    override fun attachBaseContext(base: Context) =
+        super.attachBaseContext(base.inLanguageOfSentences())
+
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.activity_benchmark)

@@ -3,6 +3,7 @@ package distilbert.mobile.app
 
 import android.app.Activity
 import android.content.ClipboardManager
+import android.content.Context
 import android.content.Intent
 import android.os.Bundle
 import android.view.Menu
@@ -21,6 +22,9 @@ class MainActivity : Activity() {
     private lateinit var session: QuestionSession
     private lateinit var view: MainView
     private val samples by lazy { Samples(Sample.all(resources)) }
+
+    override fun attachBaseContext(base: Context) =
+        super.attachBaseContext(base.inLanguageOfSentences())
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
