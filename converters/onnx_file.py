@@ -16,6 +16,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from converters import INPUTS, MAX_LENGTH_KEY, OUTPUTS, ConversionError, whole_file
+from converters.onnx_precision import overflowing_layers
 
 # What one Protocol Buffer can hold.
 LARGEST_BYTES = 2**31 - 1
@@ -319,6 +320,9 @@ def _problems(path: Path) -> Iterator[str]:
             dims = onnx.numpy_helper.to_array(constants[node.input[1]])
             if (dims > 0).all():
                 yield f"reshape to {dims.tolist()} at {node.output[0]} fixes batch and length"
+
+    for name in overflowing_layers(graph):
+        yield f"weight {name} is so large that its products saturate on x86 without VNNI"
 
     used = {name for node in _nodes(graph) for name in node.input}
     used |= {value.name for value in graph.output}

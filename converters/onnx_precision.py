@@ -22,7 +22,7 @@ from converters import INPUTS, ConversionError
 PRECISIONS = {
     "fp32": "the reference",
     "fp16": "half the size, for GPUs and NPUs; a CPU computes in float32 all the same",
-    "int8": "the default on a CPU: one scale an output channel",
+    "int8": "the default on a CPU: one scale an output channel; exact in a default session",
 }
 
 # What fp16 leaves in float32: both sum over many values. Their half forms are also what runtimes
@@ -31,6 +31,12 @@ _FLOAT_OPERATORS = ("LayerNormalization", "Softmax")
 
 # 0 of the unsigned bytes that inputs are quantized to; x86 multiplies those by signed weights.
 _ZERO = np.uint8(128)
+
+# On x86 without VNNI, ONNX Runtime multiplies two neighboring bytes of an input by two of a weight
+# and adds both products in 16 bits, where they saturate (the instruction VPMADDUBSW). Bytes of an
+# input are 1 to 255, so that two weights of the same sign stay below 2**15 if they add up to at
+# most 128: 255 * 128 = 32,640.
+_LARGEST_PAIR = 128
 
 # Constants of the int8 graph, by name.
 _CONSTANTS: dict[str, NDArray[Any]] = {
@@ -55,7 +61,8 @@ def to_precision(model: ModelProto, precision: str) -> ModelProto:
         precision: a key of `PRECISIONS`. In fp16 everything but sums over a row is computed in
             half precision. In int8, layers multiply integers: their inputs are quantized while
             running with one scale a token (dynamic range, no calibration data), their weights
-            with one scale an output channel; tables have one scale a column.
+            with one scale an output channel; tables have one scale a column. The products are
+            exact in a default session of any x86: see `overflowing_layers`.
 
     Raises:
         ConversionError: a weight that fp16 cannot hold.
@@ -123,7 +130,8 @@ def _quantize(graph: GraphProto) -> None:
     for node in graph.node:
         if node.op_type == "Gemm" and node.input[1] not in _FLOAT_LAYERS:
             source, weight = node.input[0], weights[node.input[1]]
-            channels = _to_int8(graph, weight, axis=1)  # (out, in), a scale an output
+            # (out, in), a scale an output
+            channels = _to_int8(graph, weight, axis=1, largest_pair=_LARGEST_PAIR)
             columns = np.ascontiguousarray(channels.T)  # (out, in) -> (in, out)
             weight.CopyFrom(numpy_helper.from_array(columns, weight.name))
             if source not in quantized:
@@ -179,14 +187,60 @@ def _integer_layer(layer: NodeProto) -> Iterator[NodeProto]:
     yield node("Add", [f"{result}_scaled", bias], result)
 
 
-def _to_int8(graph: GraphProto, weight: TensorProto, axis: int) -> NDArray[np.int8]:
-    """Round a weight to int8, symmetrically; its scales, over `axis`, go into the graph."""
+def _to_int8(
+    graph: GraphProto, weight: TensorProto, axis: int, largest_pair: int | None = None
+) -> NDArray[np.int8]:
+    """Round a weight to int8, symmetrically; its scales, over `axis`, go into the graph.
+
+    With `largest_pair`, the scales are large enough that no two neighbors along `axis`, the last,
+    add up to more.
+    """
     values = numpy_helper.to_array(weight)
-    reach = np.abs(values).max(axis=axis, keepdims=True)
-    scale = np.where(reach > 0, reach / 127, 1).astype(np.float32)
+    scale = np.abs(values).max(axis=axis, keepdims=True) / 127
+    if largest_pair is not None:
+        pairs = _pair_sums(values).max(axis=axis, keepdims=True)
+        # Where the sum of two values fits exactly, float32 may still round both of them up.
+        scale = np.maximum(scale, pairs / largest_pair * (1 + 1e-6))
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
     graph.initializer.append(numpy_helper.from_array(scale.ravel(), f"{weight.name}_scale"))
     rounded: NDArray[np.int8] = np.rint(values / scale).clip(-127, 127).astype(np.int8)
     return rounded
+
+
+def _pair_sums(rows: NDArray[Any]) -> NDArray[Any]:
+    """The larger of what the positive and the negative of two neighbors sum up to.
+
+    Neighbors are the inputs 0 and 1, 2 and 3, and so on of one output, as ONNX Runtime packs them.
+
+    Args:
+        rows: weights (out, in).
+
+    Returns:
+        Sums of absolute values (out, in / 2, rounded up).
+    """
+    rows = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+    pairs = rows.reshape(len(rows), -1, 2)  # (out, in) -> (out, in / 2, 2)
+    positive, negative = (np.maximum(sign * pairs, 0).sum(axis=-1) for sign in (1, -1))
+    larger: NDArray[Any] = np.maximum(positive, negative)
+    return larger
+
+
+def overflowing_layers(graph: GraphProto) -> list[str]:
+    """Names of weights whose integer products saturate in a default session on x86 without VNNI.
+
+    Such a file gives other logits on one processor than on the next. None of ours has one; those
+    of `onnxruntime.quantization` do, unless `reduce_range` is set.
+    """
+    weights = {weight.name: weight for weight in graph.initializer}
+    names = dict.fromkeys(node.input[1] for node in graph.node if node.op_type == "MatMulInteger")
+    return [
+        name
+        for name in names
+        if name in weights
+        # (in, out) -> (out, in); 127 + 127 is beyond int8
+        and _pair_sums(numpy_helper.to_array(weights[name]).T.astype(np.int32)).max()
+        > _LARGEST_PAIR
+    ]
 
 
 def _cast(source: str, result: str, dtype: int) -> NodeProto:

@@ -69,6 +69,51 @@ def test_every_precision_agrees(kind: str, precision: str) -> None:
             assert np.corrcoef(ours[real], theirs[real])[0, 1] > 0.98
 
 
+def test_int8_products_saturate_on_no_processor(tmp_path: Path) -> None:
+    """x86 without VNNI adds pairs of byte products in 16 bits; no pair of ours can overflow them.
+
+    The proof is arithmetic, so that it holds whatever processor runs the test.
+    """
+    model = tiny_model("distilbert")
+    with torch.no_grad():  # neighbors as large as each other, and pairs that end in a half
+        layer = model.distilbert.transformer.layer[0]
+        layer.attention.q_lin.weight.fill_(0.5)
+        layer.ffn.lin1.weight[:] = torch.linspace(-1, 1, layer.ffn.lin1.weight.numel()).view_as(
+            layer.ffn.lin1.weight
+        )
+        layer.ffn.lin2.weight[:, 1::2] = 1 - layer.ffn.lin2.weight[:, ::2]
+    path = export_onnx(model, tmp_path / "large.onnx", precision="int8")
+    graph = onnx.load(path).graph
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    layers = [node.input[1] for node in graph.node if node.op_type == "MatMulInteger"]
+    assert len(layers) == 6 * 2
+    for name in layers:
+        columns = weights[name].astype(np.int64)  # (in, out)
+        for byte in (1, 255):  # the least and the most that an input can be
+            for sign in (np.maximum, np.minimum):
+                one_sign = sign(columns, 0) * byte
+                sums = one_sign[::2] + one_sign[1::2]
+                assert sums.min() >= -(2**15) and sums.max() < 2**15, name
+        assert np.abs(columns).max() >= 64  # no more of the byte is given away than is needed
+    assert onnx_file.check_portable(path) == []
+    inputs = window(40)
+    error = np.abs(runner(path)(inputs) - hugging_face_logits(model, inputs)).max()
+    assert error < TOLERANCES["int8"]
+
+
+def test_saturating_file_is_no_portable_file(tmp_path: Path) -> None:
+    """The check fails where it must: with weights as the usual quantizers make them."""
+    model = onnx.load(exported_onnx("distilbert")["int8"])
+    name = next(node.input[1] for node in model.graph.node if node.op_type == "MatMulInteger")
+    weight = next(each for each in model.graph.initializer if each.name == name)
+    full = onnx.numpy_helper.to_array(weight).copy()
+    full[:2, 0] = 127, 2
+    weight.CopyFrom(onnx.numpy_helper.from_array(full, name))
+    onnx.save(model, tmp_path / "saturating.onnx")
+    (problem,) = onnx_file.check_portable(tmp_path / "saturating.onnx")
+    assert name in problem and "saturate" in problem
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_padding_and_other_rows_change_nothing_and_never_win(kind: str, precision: str) -> None:
