@@ -36,7 +36,7 @@ from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, tflite_file
+from converters import INPUTS, ConversionError, checksums, tflite_file
 from converters.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
@@ -169,6 +169,8 @@ def _plan(given: argparse.Namespace) -> Plan:
     for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
+    for path in given.file:
+        checksums.verify(path)
     given.out.parent.mkdir(parents=True, exist_ok=True)  # now, and not after an hour's work
     if given.out.is_dir() or not os.access(given.out.parent, os.W_OK):
         raise ValueError(f"--out {given.out} cannot be written: name a file in a folder of yours")

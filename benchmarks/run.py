@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import shlex
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from benchmarks.console import show
 from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
 from benchmarks.session import ColdStart, session, short
-from converters import ConversionError
+from converters import ConversionError, checksums
 from converters.runtimes import open_predictor
 from converters.weights import stored, vocabulary_size
 from pipeline.errors import UserError
@@ -105,9 +104,12 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         tell: called with a line of progress now and then.
 
     Raises:
-        ValueError, ConversionError: a file cannot be opened, or asked what the plan says.
+        ValueError, ConversionError: a file cannot be opened, or asked what the plan says; or is
+            not the one that the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
+    for path in plan.files.values():
+        checksums.verify(path)
     before, clock = machine.describe(), machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
     files = [describe(name, path) for name, path in plan.files.items()]
@@ -217,7 +219,7 @@ def describe(name: str, path: Path) -> File:
         "name": name,
         "path": short(path),
         "bytes": whole,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        "sha256": checksums.sha256(path) if path.is_file() else None,
         "parts": None if weights is None else size.split([size.Weight(*w) for w in weights], whole),
         "exact_match": None,
         "f1": None,

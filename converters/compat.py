@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import INPUTS, OUTPUTS, ConversionError, checksums
 from converters.compat_cases import (
     TASK_LENGTH,
     Case,
@@ -389,6 +389,7 @@ def main(arguments: list[str] | None = None) -> None:
     failed = False
     for file in options.files:
         try:
+            checksums.verify(file)
             needs = _needs(file)
             rows = examine(
                 file, RUNTIMES, options.environments, count=options.cases, timeout=options.timeout

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.files import write_text
+from converters.checksums import sha256
 from pipeline import ranks
 from pipeline.errors import UserError
 
@@ -247,12 +248,6 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprints(folder: Path, only: Sequence[str] = ("*",)) -> dict[str, dict[str, Any]]:

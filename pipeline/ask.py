@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import ConversionError
+from converters import ConversionError, checksums
 from pipeline import __version__
 from pipeline.data.features import Limits
 from pipeline.errors import UserError
@@ -65,6 +65,7 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
     from converters.runtimes import open_predictor
+    from pipeline.targets import SUFFIXES
     from pipeline.teacher import TOKENIZER
 
     if threads < 1:
@@ -72,6 +73,8 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     try:
+        if file.exists() and file.suffix in SUFFIXES.values():
+            checksums.verify(file, listed=True)
         model = open_predictor(file, threads)
     except ConversionError as error:
         raise UserError(str(error)) from error
@@ -119,7 +122,7 @@ def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
     """A BERT tokenizer from vocab.txt, as an app would make it."""
     from transformers import BertTokenizerFast
 
-    from pipeline.artifacts import sha256
+    from converters.checksums import sha256
 
     vocabulary = folder / str(description["file"])
     if not vocabulary.is_file():

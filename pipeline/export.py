@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from converters import INPUTS, OUTPUTS, SIGNATURE
+from converters.checksums import sha256
 from pipeline import __version__
-from pipeline.artifacts import sha256, write_json
+from pipeline.artifacts import write_json
 from pipeline.data.features import Limits
 from pipeline.data.squad import Question
 from pipeline.errors import UserError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from converters import ConversionError
-from pipeline.artifacts import sha256
+from converters.checksums import sha256
 from pipeline.config import Build, FilePrecision, Target
 
 STEM = "student"

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from converters.checksums import sha256
 from converters.runtimes import open_predictor
 from pipeline import __version__, ask, export
-from pipeline.artifacts import sha256
 from pipeline.data.features import Limits, Windower
 from pipeline.evaluate import Answer, Answerer
 from pipeline.targets import FileFacts

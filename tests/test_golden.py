@@ -13,8 +13,8 @@ import pytest
 from golden import make_golden, tiny
 
 from converters import tflite_file, tflite_versions
+from converters.checksums import sha256
 from converters.runtimes import open_predictor
-from pipeline.artifacts import sha256
 from pipeline.evaluate import Answerer
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from pipeline.artifacts import damage, read_manifest, sha256
+from converters.checksums import sha256
+from pipeline.artifacts import damage, read_manifest
 
 KILLS = 20
 SEED = 20  # of the moments; the time a stage takes differs from run to run anyway
