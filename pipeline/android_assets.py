@@ -8,6 +8,7 @@ alone; and `questions.json`, the evaluation questions, for a benchmark on the de
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +16,13 @@ from typing import Any
 
 from benchmarks.files import write_text
 from benchmarks.latency import VALID_QUERIES
-from pipeline.artifacts import replacing, write_json
+from pipeline import made
+from pipeline.artifacts import fingerprints, write_json
 from pipeline.data.squad import QuestionSet
 from pipeline.errors import UserError
-from pipeline.targets import STEM
 
 QUESTIONS_SCHEMA = 1
 QUESTIONS = "questions.json"
-OURS = ("model.json", "vocab.txt", "golden.json", QUESTIONS, f"{STEM}-*.tflite")
 
 
 def check(folder: Path, out: Path) -> None:
@@ -33,7 +33,8 @@ def check(folder: Path, out: Path) -> None:
         out: the build folder.
 
     Raises:
-        UserError: it is a file, holds something that no build put there, or is in or around `out`.
+        UserError: it is a file, holds something that no build put there or that was changed since,
+            or is in or around `out`.
     """
     named, folder, out = folder, folder.resolve(), out.resolve()
     if out == folder or out in folder.parents or folder in out.parents:
@@ -43,15 +44,14 @@ def check(folder: Path, out: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--android-assets {named} is a file: name a folder")
-    inside = sorted(folder.iterdir()) if folder.exists() else []
-    others = [
-        path.name for path in inside if path.is_dir() or not any(path.match(own) for own in OURS)
-    ]
-    if others:
-        raise UserError(
-            f"--android-assets {named} holds {others[0]}, which no build put there, and everything "
-            "in it is replaced: name a folder of its own, such as app/src/main/assets/model"
-        )
+    for place in (folder, *made.beside(folder)):  # a killed build leaves the others
+        if other := made.foreign(place, place):
+            where = named if place == folder else place
+            raise UserError(
+                f"--android-assets {where} holds {other.relative_to(place)}, which no build put "
+                "there, or not like that, and everything in it is replaced: name a folder of its "
+                "own, such as app/src/main/assets/model"
+            )
 
 
 def write(folder: Path, out: Path, precisions: Sequence[str], evaluation: QuestionSet) -> list[str]:
@@ -79,17 +79,33 @@ def write(folder: Path, out: Path, precisions: Sequence[str], evaluation: Questi
     for case in golden["cases"]:
         case["answers"] = {name: case["answers"][name] for name in names}
     try:
-        with replacing(target) as aside:
+        aside, old = made.beside(target)
+        made.remove(aside, aside)
+        made.remove(old, old)
+        aside.mkdir(parents=True)
+        try:
+            made.write(aside, {made.ANY: None})
             for name in ("vocab.txt", *names):
                 shutil.copyfile(source / name, aside / name)
             write_json(aside / "model.json", model)
             _write_compact(aside / "golden.json", golden)
             _write_compact(aside / QUESTIONS, questions_document(evaluation))
+            digests = {name: file["sha256"] for name, file in fingerprints(aside).items()}
+            del digests[made.MADE]
+            made.write(aside, digests)
+            made.sync(aside)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        if os.path.lexists(target):
+            target.rename(old)
+        aside.rename(target)
+        made.remove(old, old)
     except OSError as error:
         raise UserError(
             f"cannot write --android-assets {folder} ({error.strerror}): choose another folder"
         ) from error
-    return sorted(path.name for path in target.iterdir())
+    return sorted(digests)
 
 
 def questions_document(evaluation: QuestionSet) -> dict[str, Any]:

@@ -6,7 +6,8 @@ sha256 and time of change of each file.  What users take away is hashed again by
 what lies below `stages/`, only files whose time of change is not the manifest's.  A stage writes
 into a folder aside, which is renamed when it is whole; a process killed at any moment leaves either
 the old folder or the new one.  Training stages also have a scratch folder for their checkpoints,
-which outlives the process and goes when the stage is whole.
+which outlives the process and goes when the stage is whole.  Only what a build made is ever
+replaced or removed: see `made.py`.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ import errno
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.files import write_text
 from converters.checksums import sha256
-from pipeline import ranks
+from pipeline import made, ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
+SCRATCH = "scratch"
+CHECKPOINTS = ("checkpoint-*", "precision.json")  # what trainings keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
@@ -128,12 +130,17 @@ class Store:
         scratch = self._scratch(name, key)
         for old in scratch.parent.glob(f"{name}-{'[0-9a-f]' * 12}"):
             if old != scratch or name in self.force:
-                shutil.rmtree(old)
-        with replacing(target) as aside:
+                made.remove(self.root, old)
+        with made.replacing(target, self.root) as aside:
+            mode = aside.stat().st_mode & 0o666  # as the user's umask has it
+            place = scratch.relative_to(self.root).as_posix()
+            made.add(self.root, *(f"{place}/{name}" for name in CHECKPOINTS))
             began = time.monotonic()
             facts = dict(make(aside, scratch))
             seconds = round(time.monotonic() - began, 1)
             files = fingerprints(aside)
+            for file in files:  # safetensors writes for the owner alone
+                (aside / file).chmod(mode)
             manifest = {
                 "format": FORMAT,
                 "stage": name,
@@ -144,32 +151,42 @@ class Store:
                 "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
             }
             write_json(aside / MANIFEST, manifest)
-        shutil.rmtree(scratch, ignore_errors=True)
+        made.remove(self.root, scratch)
         told = [f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items()]
         self.say(f"{name}: {', '.join([f'{seconds:.0f} s', *told])}")
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""
-        return self.root / "scratch" / f"{name}-{key[:12]}"
+        return self.root / SCRATCH / f"{name}-{key[:12]}"
 
     def _why(self, name: str, target: Path, key: str) -> str | None:
         """Why the stage has to run; None where its artifact is good."""
         if name in self.force:
             return "forced"
         if not target.exists() and not self.dry_run:
-            _recover(target)
+            self._recover(name, target)
         if not target.exists():
             interrupted = self._scratch(name, key).exists()
             return "goes on where it was interrupted" if interrupted else "not made yet"
-        try:
-            manifest = read_manifest(target)
-        except UserError:
+        manifest = _manifest_of(name, target)
+        if manifest is None:
             return "its manifest is missing or damaged"
+        if not self.dry_run:  # an older version may have made it, without a list
+            made.add(self.root, *_files(self.root, target, manifest))
         if manifest["key"] != key:
             return CHANGED
         trusted = manifest["changed_ns"] if target.parent.name == INNER else {}
         problem = damage(target, manifest["files"], trusted)
         return f"{problem}; made again" if problem else None
+
+    def _recover(self, name: str, target: Path) -> None:
+        """Ends a swap that was killed between its renames; a folder with a manifest is whole."""
+        aside, old = made.beside(target)
+        for folder in (aside, old):
+            if _manifest_of(name, folder):
+                folder.rename(target)
+                made.remove(self.root, old)
+                return
 
 
 def _key(name: str, settings: Any, inputs: Mapping[str, Artifact | str]) -> str:
@@ -192,62 +209,38 @@ def _load(name: str, target: Path, *, resumed: bool) -> Artifact:
     )
 
 
-@contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill, which takes the place of `target` if nothing is raised."""
-    aside = _aside(target)
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+def refuse_foreign(root: Path, folders: Mapping[str, Path], files: Iterable[Path]) -> None:
+    """Refuses a build folder where something of the user's is in the way of what a build writes.
+
+    Args:
+        root: the build folder; need not be there.
+        folders: of stages, by their names, and others that are replaced.
+        files: that are written.
+
+    Raises:
+        UserError: with what lies there.
+    """
+    paths, also = list(files), set[str]()
+    for name, target in folders.items():
+        paths += [target, *made.beside(target)]
+        if manifest := _manifest_of(name, target):
+            also.update(_files(root, target, manifest))
+    made.refuse(root, paths, also)
+
+
+def _manifest_of(name: str, folder: Path) -> dict[str, Any] | None:
+    """The manifest of a stage's folder; None where that stage made no such folder."""
     try:
-        yield aside
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    _swap(aside, target)
+        manifest = read_manifest(folder)
+    except UserError:
+        return None
+    return manifest if manifest.get("stage") == name and not folder.is_symlink() else None
 
 
-def discard(target: Path) -> None:
-    """Removes a folder that may not be there; at no moment is half of it there."""
-    old = _old(target)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-        shutil.rmtree(old)
-
-
-def _swap(aside: Path, target: Path) -> None:
-    """Puts the folder `aside` in the place of `target`."""
-    _sync(aside)
-    old = _old(target)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    aside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _recover(target: Path) -> None:
-    """Ends a swap that was killed between its renames; a folder with a manifest is whole."""
-    for folder in (_aside(target), _old(target)):
-        if (folder / MANIFEST).is_file():
-            folder.rename(target)
-            return
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial")
-
-
-def _old(target: Path) -> Path:
-    return target.with_name(f".{target.name}.old")
-
-
-def _sync(folder: Path) -> None:
-    """Flushes a folder's files to the disk, so that a renamed folder is whole after a power cut."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+def _files(root: Path, folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What a manifest tells of its folder, relative to the build folder."""
+    place = folder.relative_to(root).as_posix()
+    yield from (f"{place}/{name}" for name in (*manifest["files"], MANIFEST))
 
 
 def fingerprints(folder: Path, only: Sequence[str] = ("*",)) -> dict[str, dict[str, Any]]:

@@ -24,8 +24,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters import ConversionError
-from pipeline import __version__, android_assets, learning, ranks, settings, shipping, targets
-from pipeline.artifacts import Artifact, Store, disk_full, explain, fingerprints, locked
+from pipeline import (
+    __version__,
+    android_assets,
+    learning,
+    made,
+    place,
+    ranks,
+    settings,
+    shipping,
+    targets,
+)
+from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.data.squad import EMBEDDED, load_questions
@@ -33,7 +43,7 @@ from pipeline.errors import GateFailure, UserError
 from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
 from pipeline.session import limits as window_limits
-from pipeline.teacher import Source, find_teacher
+from pipeline.teacher import find_teacher, teacher_key
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +70,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         UserError: for a mistake the user can mend.
         GateFailure: when a file does not give the student's answers; the report is written first.
     """
-    out = config.out or Path("build") / config.preset
+    out = config.folder
     store = Store(out, frozenset(config.force), config.dry_run, console.print)
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
@@ -75,8 +85,6 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     source = find_teacher(config.teacher.model)
     for target in config.export.files:
         targets.require(target)
-    if config.android_assets:
-        android_assets.check(config.android_assets, out)
     layers = choose_layers(source.layers, config.student.layers)
     for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
         if length > source.positions:
@@ -86,7 +94,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     corpus = _corpus(config, train.passages)
     text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
     windows = {"max_length": data.max_length, "stride": data.stride, "max_query": data.max_query}
-    came = _fingerprint(source)
+    came = teacher_key(source)
 
     # The teacher learns the task, unless it knows it.
     teacher = store.stage(
@@ -218,7 +226,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         )
 
     learned = (teacher, speaker, distilled, outputs, student)
-    made = [a for a in (*learned, *exported, baseline, verified, timed) if a]
+    artifacts = [a for a in (*learned, *exported, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}")
@@ -238,7 +246,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         },
         "stages": [
             {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
-            for a in made
+            for a in artifacts
         ],
         **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
         "latency": json.loads((timed.folder / "latency.json").read_text(encoding="utf-8"))
@@ -247,7 +255,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     }
     if not ranks.FIRST:
         return None
-    _finish(report, out, all(a.resumed for a in made), console)
+    _finish(report, out, console)
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
         names = android_assets.write(app, out, precisions, evaluation)
@@ -255,22 +263,23 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     return report
 
 
-def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console) -> None:
-    """Writes report and card unless nothing changed, prints the table and where things are.
+def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
+    """Writes report, card and hub folder, prints the table and where things are.
+
+    All are written by every build, so that none that was edited or damaged outlives one.
 
     Raises:
         GateFailure: see `build`.
     """
     from benchmarks import machine
-    from pipeline.card import HUB, promised, write_hub_folder
-    from pipeline.report import print_table, write_reports
+    from pipeline.card import HUB, write_hub_folder
+    from pipeline.report import REPORTS, print_table, write_reports
 
     report["machine"] = machine.describe()
     report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}
-    names = ("report.json", "report.md", "report.html", *promised(report))
-    if not (unchanged and all((out / name).is_file() for name in names) and _tells(report, out)):
-        write_reports(report, out)
-        write_hub_folder(report, out)
+    made.claim(out, *REPORTS)
+    write_reports(report, out)
+    write_hub_folder(report, out)
     print_table(report, console)
     first = report["files"][0]
     console.print(f"file    {out / first['path']}  (vocabulary, model.json, golden.json beside it)")
@@ -289,18 +298,6 @@ def _finish(report: dict[str, Any], out: Path, unchanged: bool, console: Console
     ]
     if failed:
         raise GateFailure("; ".join(failed))
-
-
-def _tells(report: dict[str, Any], out: Path) -> bool:
-    """Whether the report in a folder is of the same stages; a killed build may leave an older."""
-    told = ("name", "seconds", "facts")
-    try:
-        older = json.loads((out / "report.json").read_text(encoding="utf-8"))["stages"]
-        return [[s[k] for k in told] for s in older] == [
-            [s[k] for k in told] for s in report["stages"]
-        ]
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:
@@ -331,14 +328,6 @@ def _corpus_facts(corpus: Corpus | None, distilled: Artifact | None) -> dict[str
     }
 
 
-def _fingerprint(source: Source) -> str:
-    """Stands for a teacher's content in the keys of stages."""
-    files = fingerprints(
-        source.folder, only=("config.json", "tokenizer*", "vocab.txt", "model*.safetensors*")
-    )
-    return json.dumps({name: entry["sha256"] for name, entry in files.items()}, sort_keys=True)
-
-
 def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
     return {a.name: a for a in artifacts if a is not None}
 
@@ -357,7 +346,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Path("build")
     try:
         config = settings.parse(arguments, str(__doc__).splitlines()[0])
-        out = config.out or out / config.preset
+        out = config.folder
+        place.check(config)
         command = shlex.join(["python", "-m", "pipeline.build", *arguments])
         if config.dry_run:
             build(config, command, console)

@@ -17,8 +17,8 @@ import jinja2
 
 from benchmarks.files import write_text
 from benchmarks.layout import DASH, FAILED, PASSED, Column, Table, interval, megabytes, number
-from pipeline import markdown
-from pipeline.artifacts import MANIFEST, discard, replacing
+from pipeline import made, markdown
+from pipeline.artifacts import MANIFEST
 from pipeline.data.squad import EMBEDDED
 from pipeline.hub import is_hub_id
 from pipeline.layers import choose_layers
@@ -72,17 +72,17 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
 
     Raises:
         ValueError: the report is not valid.
+        UserError: something of the user's is in the way.
         OSError: something is missing or cannot be written.
     """
     # Paths in a command are nobody's business but the builder's.
     report = {**report, "command": _portable(report["command"])}
     card, folder = out / CARD, out / HUB
     text = model_card(report, may_abstain=_may_abstain(report, out))
-    card.unlink(missing_ok=True)  # and written last: without it, the next build does all this again
     if _unfit(report):
-        discard(folder)
+        made.discard(folder, out)
     else:
-        with replacing(folder) as aside:
+        with made.replacing(folder, out) as aside:
             for path in (out / "student").iterdir():
                 if path.name != MANIFEST:
                     _link(path, aside / path.name)
@@ -92,13 +92,9 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
             write_text(aside / ".gitattributes", "\n".join(attributes) + "\n")
             write_text(aside / "README.md", text)
             write_reports(dict(report), aside)
+    made.claim(out, CARD)
     write_text(card, text)
     return folder if folder.is_dir() else None
-
-
-def promised(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Files that are there once `write_hub_folder` is through."""
-    return (CARD,) if _unfit(report) else (CARD, f"{HUB}/README.md")
 
 
 def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:

@@ -326,3 +326,8 @@ class Build(Strict):
     hardware: Hardware = field(default_factory=Hardware)
     benchmark: Benchmark = field(default_factory=Benchmark)
     gates: Suppress[dict[FilePrecision, Gate]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The build folder, whether it was named or not."""
+        return self.out or Path("build") / self.preset

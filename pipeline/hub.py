@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,8 +69,8 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
         ) from error
 
 
-def snapshot(model: str) -> Path:
-    """The local snapshot of a hub model: configuration, tokenizer and safetensors alone.
+def snapshot(model: str, files: Sequence[str]) -> Path:
+    """The local snapshot of a hub model, with these of its files, as far as it has them.
 
     Raises:
         UserError: if there is no such model, or it is neither reachable nor cached.
@@ -78,10 +79,8 @@ def snapshot(model: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    patterns = ["config.json", "tokenizer*.json", "special_tokens_map.json", "vocab.txt"]
-    patterns += ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
     try:
-        return Path(snapshot_download(model, allow_patterns=patterns))
+        return Path(snapshot_download(model, allow_patterns=list(files)))
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise UserError(
             f"no model {model} on the hub: check the spelling, or name a local folder"

@@ -25,7 +25,9 @@ from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate
 from pipeline.report_tables import overview, sections
 
-__all__ = ["print_table", "validate", "write_reports"]
+__all__ = ["REPORTS", "print_table", "validate", "write_reports"]
+
+REPORTS = ("report.json", "report.md", "report.html")
 
 
 def write_reports(report: dict[str, Any], folder: Path) -> None:
@@ -40,13 +42,9 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     """
     validate(report)
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
-    texts = {
-        "report.json": json_text(valid),
-        "report.md": _markdown(valid),
-        "report.html": _html(valid),
-    }
+    texts = (json_text(valid), _markdown(valid), _html(valid))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
+    for name, text in zip(REPORTS, texts, strict=True):
         write_text(folder / name, text)
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.checksums import sha256
 from pipeline.data.squad import EMBEDDED
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, snapshot
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 TOKENIZER = ("tokenizer.json", "vocab.txt")
+# What else transformers reads of a folder if it is there, and what it keeps models in.
+READ = (
+    *("config.json", *TOKENIZER, "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "generation_config.json", "chat_template.jinja"),
+)
 # What reading a JSON file that is not of the expected form can raise.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -64,7 +71,10 @@ def find_teacher(model: str) -> Source:
     elif not is_hub_id(model):
         raise UserError(f"no teacher folder {model}: name a folder, a hub id, or `{EMBEDDED}`")
     else:
-        folder, name = snapshot(model), model
+        folder, name = snapshot(model, (*READ, *WEIGHTS)), model
+        if not (folder / WEIGHTS[0]).is_file() and (index := folder / WEIGHTS[1]).is_file():
+            with contextlib.suppress(OSError, *MALFORMED):  # told below
+                folder = snapshot(model, (*READ, *WEIGHTS, *_shards(index)))
     return _inspect(name, folder)
 
 
@@ -123,6 +133,23 @@ def _count(name: str, config: dict[str, Any], key: str) -> int:
     return value
 
 
+def teacher_key(source: Source) -> str:
+    """Stands for a teacher's content in the keys of stages: sha256 of each file that is loaded."""
+    index = source.folder / WEIGHTS[1]
+    weights = [WEIGHTS[0]]
+    if not (source.folder / WEIGHTS[0]).is_file():
+        weights = [WEIGHTS[1], *_shards(index)]
+    files = {name: source.folder / name for name in (*READ, *weights)}
+    digests = {name: sha256(path) for name, path in files.items() if path.is_file()}
+    return json.dumps(digests, sort_keys=True)
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index of weights names."""
+    document = json.loads(index.read_text(encoding="utf-8"))
+    return sorted(set(document["weight_map"].values()))
+
+
 def _tensor_names(name: str, weights: Path) -> set[str]:
     """The names in a safetensors file, or in all those that an index names."""
     from safetensors import SafetensorError, safe_open
@@ -131,8 +158,7 @@ def _tensor_names(name: str, weights: Path) -> set[str]:
     try:
         shards = [weights.name]
         if weights.suffix == ".json":
-            index = json.loads(weights.read_text(encoding="utf-8"))
-            shards = sorted(set(index["weight_map"].values()))
+            shards = _shards(weights)
         for shard in shards:
             file = weights.with_name(shard)
             with safe_open(file, framework="numpy") as tensors:

@@ -18,6 +18,7 @@ from pipeline import android_assets, build
 from pipeline.ask import open_answerer
 from pipeline.data.squad import Question, QuestionSet, load_questions
 from pipeline.errors import UserError
+from pipeline.made import MADE
 
 BOTH = ("student-fp32.tflite", "student-int8.tflite")
 BESIDE = ("golden.json", "model.json", "questions.json", "vocab.txt")
@@ -35,7 +36,7 @@ def questions(squad_file: Path) -> QuestionSet:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MADE}
 
 
 def read(path: Path) -> Any:
@@ -122,9 +123,10 @@ def test_a_folder_with_anything_else_is_refused(
 def test_places_where_no_folder_can_be(out: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "deep" / "vocab.txt").mkdir(parents=True)
+    (tmp_path / "deep" / "vocab.txt" / "mine").touch()
     for folder, words in (
         (tmp_path / "file", "is a file: name a folder"),
-        (tmp_path / "deep", "holds vocab.txt, which"),
+        (tmp_path / "deep", "holds vocab.txt/mine, which"),
         (out, "lie in one another"),
         (out / "app", "lie in one another"),
         (out.parent, "lie in one another"),

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import artifacts
+from pipeline import artifacts, made
 from pipeline.artifacts import MANIFEST, Artifact, Store, explain, fingerprints, locked
 from pipeline.errors import UserError
 
@@ -264,7 +264,9 @@ def test_stale_scratch_goes_and_that_of_other_stages_stays(tmp_path: Path) -> No
     scratch = tmp_path / "scratch"
     stale, other = "teacher-" + "0" * 12, "teacher-outputs-" + "1" * 12
     for name in (stale, other):
-        (scratch / name).mkdir(parents=True)
+        (scratch / name / "checkpoint-5").mkdir(parents=True)
+        made.add(tmp_path, f"scratch/{name}/checkpoint-*")
+        (scratch / name / "checkpoint-5" / "weights").touch()
     stage(tmp_path, Maker())
     assert [p.name for p in scratch.iterdir()] == [other]
 
@@ -361,6 +363,7 @@ def test_old_folder_without_manifest_is_made_again_cleanly(tmp_path: Path) -> No
     folder = stage(tmp_path, make).folder
     (folder / MANIFEST).unlink()
     folder.rename(folder.with_name(".teacher.old"))
+    made.add(tmp_path, "stages/.teacher.old/*")  # a killed build has listed it before
     assert not stage(tmp_path, make).resumed
     assert [p.name for p in folder.parent.iterdir()] == ["teacher"]
 

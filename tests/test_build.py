@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,19 @@ def stamps(root: Path) -> dict[str, int]:
     }
 
 
+def models(root: Path) -> dict[str, int]:
+    """Of all but report and card, which every build writes."""
+    written = (
+        ".made.json",
+        "report",
+        "MODEL_CARD",
+        "hub/report",
+        "hub/README",
+        "hub/.gitattributes",
+    )
+    return {name: stamp for name, stamp in stamps(root).items() if not name.startswith(written)}
+
+
 def resumed(report: Path) -> dict[str, bool]:
     return {s["name"]: s["resumed"] for s in json.loads(report.read_text())["stages"]}
 
@@ -109,37 +123,75 @@ def test_saved_models_open_with_transformers(built: Path) -> None:
 
 
 def test_second_run_changes_nothing_and_is_quick(built: Path, arguments: list[str]) -> None:
-    before = stamps(built)
+    before = models(built)
     began = time.monotonic()
     assert main([*arguments, "--out", str(built)]) == 0
     assert time.monotonic() - began < 10
-    assert stamps(built) == before
+    assert models(built) == before
 
 
 def test_app_gets_its_files_from_an_unchanged_build(
     built: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app, before = tmp_path / "app" / "model", stamps(built)
+    app, before = tmp_path / "app" / "model", models(built)
     flags = ["--android-assets", str(app), "--android-precision", "fp32", "--out", str(built)]
     assert main([*arguments, *flags]) == 0
-    assert {p.name for p in app.iterdir()} == {"student-fp32.tflite", "questions.json", *BESIDE}
+    files = {"student-fp32.tflite", "questions.json", *BESIDE, ".made.json"}
+    assert {p.name for p in app.iterdir()} == files
     assert f"android {app}  (golden.json, model.json, " in capsys.readouterr().out
-    assert stamps(built) == before
+    assert models(built) == before
     assert main([*arguments, *flags[:2], *flags[4:]]) == 0, "the first precision of the build"
     assert (app / "student-int8.tflite").is_file() and not (app / "student-fp32.tflite").exists()
 
 
-@pytest.mark.parametrize("harm", ["older", "cut off"])
-def test_a_report_that_a_killed_build_left_is_written_again(
-    harm: str, copied: Path, arguments: list[str]
+def test_report_card_and_hub_that_were_damaged_or_edited_never_survive_a_run(
+    copied: Path, arguments: list[str]
 ) -> None:
-    path = copied / "report.json"
-    whole = json.loads(path.read_text())
-    older = whole | {"stages": [s | {"seconds": s["seconds"] + 1} for s in whole["stages"]]}
-    path.write_text(json.dumps(older) if harm == "older" else path.read_text()[:1000])
+    whole = {path: path.read_text() for path in copied.glob("*.*") if path.suffix != ".json"}
+    report = json.loads((copied / "report.json").read_text())
+    report["models"][1]["f1"] = 88.88
+    (copied / "report.json").write_text(json.dumps(report))
+    (copied / "report.html").write_text("garbage")
+    (copied / "report.md").unlink()
+    (copied / "MODEL_CARD.md").write_text("")
+    (copied / "hub" / "model.safetensors").unlink()
+    (copied / "hub" / "tflite" / "student-int8.tflite").unlink()
+    (copied / "hub" / "README.md").write_text("an F1 of 88.88")
     assert main([*arguments, "--out", str(copied)]) == 0
-    seconds = [s["seconds"] for s in json.loads(path.read_text())["stages"]]
-    assert seconds == [s["seconds"] for s in whole["stages"]]
+    assert "88.88" not in (copied / "report.json").read_text()
+    for path, text in whole.items():
+        assert abs(len(path.read_text()) - len(text)) < 1000, path
+    hub = copied / "hub"
+    assert (hub / "README.md").read_bytes() == (copied / "MODEL_CARD.md").read_bytes()
+    for name in ("model.safetensors", "tflite/student-int8.tflite"):
+        mine = copied / ("student" if "/" not in name else "") / name
+        assert (hub / name).read_bytes() == mine.read_bytes()
+
+
+def test_the_users_files_in_a_built_folder_are_named_and_kept_byte_for_byte(
+    copied: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("student/thesis.tex", "hub/NOTES.txt", "stages/verify/mine/deep.txt"):
+        path = copied / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        before = stamps(copied)
+        assert main([*arguments, "--out", str(copied), "--force", "student"]) == 2
+        said = one_line(capsys)
+        assert str(path) in said and "move it away" in said
+        assert stamps(copied) == before
+        path.unlink()
+    beside = copied / "thesis.tex"
+    beside.write_text("mine")
+    assert main([*arguments, "--out", str(copied), "--force", "onnx"]) == 0
+    assert beside.read_text() == "mine"
+
+
+def test_files_can_be_read_by_whom_the_umask_lets(built: Path) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    modes = {p: p.stat().st_mode & 0o777 for p in built.rglob("*") if p.is_file()}
+    assert {p: oct(m) for p, m in modes.items() if m != 0o666 & ~mask} == {}
 
 
 @pytest.mark.parametrize("harm", ["tampered", "truncated", "deleted"])
@@ -263,6 +315,8 @@ def test_unusable_teachers(
         (["--force", "studnt"], "did you mean student?"),
         (["--config", "no/such.yaml"], "cannot read the settings"),
         (["--out", "/proc/nowhere"], "choose another folder with --out"),
+        (["--out", ""], "--out is empty"),
+        (["--android-assets="], "--android-assets is empty"),
     ],
 )
 def test_bad_flags_get_one_line_and_code_2(
