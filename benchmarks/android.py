@@ -36,7 +36,7 @@ from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, checksums, tflite_file
+from converters import INPUTS, ConversionError, checksums, terminal, tflite_file
 from converters.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
@@ -54,6 +54,7 @@ STOPPED = 130  # as shells have it: 128 and the number of the signal
 HOW = "see python -m benchmarks.android --help for where to get it"
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; see the module for its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -28,6 +28,7 @@ from benchmarks.files import read_json
 from benchmarks.schema import KIND, NATURAL, PADDED, Latency, validate
 from benchmarks.table import table
 from benchmarks.typed import mismatches
+from converters import terminal
 
 THRESHOLD = 5.0
 WORSE, BETTER, SAME, UNCLEAR, NOT_JUDGED = "WORSE", "better", "same", "unclear", "-"
@@ -252,6 +253,7 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.2f}"
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; see the module for its exit code."""
     parser = argparse.ArgumentParser(

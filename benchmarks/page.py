@@ -35,6 +35,7 @@ from benchmarks.page_tables import (
     times_table,
 )
 from benchmarks.schema import NATURAL, Benchmark, Device, File, Profile, Ratio, Run, validate
+from converters import terminal
 
 # Lists of more numbers than this are told by their length where a person reads the document.
 SHOWN_NUMBERS = 16
@@ -328,6 +329,7 @@ def _readable(document: Benchmark) -> str:
     return json_text(short(document))
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 written, 2 the user's mistake."""
     parser = argparse.ArgumentParser(

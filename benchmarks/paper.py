@@ -40,6 +40,7 @@ from benchmarks import elmo, latency, machine
 from benchmarks.schema import NATURAL, PADDED
 from benchmarks.sentence_pairs import ASSUMED, PAD_TO, Pair, pairs
 from benchmarks.table import table
+from converters import terminal
 
 KIND: Final = "paper-table-3"
 VERSION: Final = 1
@@ -293,6 +294,7 @@ def show(found: Mapping[str, Any]) -> str:
     )
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

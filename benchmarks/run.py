@@ -34,7 +34,7 @@ from benchmarks.console import show
 from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
 from benchmarks.session import ColdStart, session, short
-from converters import ConversionError, checksums
+from converters import ConversionError, checksums, terminal
 from converters.runtimes import open_predictor
 from converters.weights import stored, vocabulary_size
 from pipeline.errors import UserError
@@ -256,6 +256,7 @@ def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path
     return {name: path for name, path in files.items() if names is None or name in names}
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

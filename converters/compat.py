@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, ConversionError, checksums
+from converters import INPUTS, OUTPUTS, ConversionError, checksums, terminal
 from converters.compat_cases import (
     TASK_LENGTH,
     Case,
@@ -370,7 +370,8 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
+@terminal.command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table for each file; exit code 1 if a runtime fails it, 2 for a file that is none."""
     parser = argparse.ArgumentParser(prog="python -m converters.compat", description=__doc__)
     parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".tflite or .onnx")

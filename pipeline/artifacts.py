@@ -105,7 +105,8 @@ class Store:
         key = _key(name, settings, inputs)
         reason = ranks.agree(self._why(name, target, key) if ranks.FIRST else None)
         if self.dry_run:
-            waits = [n for n in inputs if n in self._stale]
+            needed = [i.name for i in inputs.values() if isinstance(i, Artifact)]
+            waits = [n for n in needed if n in self._stale]
             if waits and reason in (None, CHANGED):  # its key holds what is not made yet
                 reason = f"{waits[0]} runs again"
             self.plan.append((name, reason or "kept"))

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import ConversionError, checksums
+from converters import ConversionError, checksums, terminal
 from pipeline import __version__
 from pipeline.data.features import Limits
 from pipeline.errors import UserError
 from pipeline.evaluate import Answer, Answerer
+from pipeline.settings import version_asked
 
 
 def ask(
@@ -53,7 +54,7 @@ def ask(
         raise UserError(f"the question has {pieces} word pieces: ask with 1 to {most}")
     answer = answerer.answer(question, passage)
     if as_json:
-        print(json.dumps(asdict(answer), ensure_ascii=False))
+        print(terminal.json_line(asdict(answer)))
     else:
         print(_lines(answer))
 
@@ -178,13 +179,14 @@ def _lines(answer: Answer) -> str:
     )
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit code 2 for the user's mistake."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if "--version" in arguments:
-        print(f"pipeline {__version__}")
-        return 0
     try:
+        if version_asked(arguments):
+            print(f"pipeline {__version__}")
+            return 0
         tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
     except (UserError, ConversionError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,7 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters import ConversionError
+from converters import ConversionError, terminal
+from converters.terminal import word
 from pipeline import (
     __version__,
     android_assets,
@@ -71,7 +72,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         GateFailure: when a file does not give the student's answers; the report is written first.
     """
     out = config.folder
-    store = Store(out, frozenset(config.force), config.dry_run, console.print)
+    store = Store(
+        out, frozenset(config.force), config.dry_run, partial(console.print, markup=False)
+    )
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
 
@@ -229,7 +232,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     artifacts = [a for a in (*learned, *exported, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
-            console.print(f"{name:16} {reason}")
+            console.print(f"{name:16} {reason}", markup=False)
         return None
     report = {
         "schema_version": 2,
@@ -259,7 +262,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
         names = android_assets.write(app, out, precisions, evaluation)
-        console.print(f"android {app}  ({', '.join(names)})", markup=False)
+        console.print(f"android {word(app)}  ({', '.join(names)})", markup=False)
     return report
 
 
@@ -281,15 +284,16 @@ def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
     write_reports(report, out)
     write_hub_folder(report, out)
     print_table(report, console)
-    first = report["files"][0]
-    console.print(f"file    {out / first['path']}  (vocabulary, model.json, golden.json beside it)")
-    console.print(f"report  {out / 'report.html'}")
-    if (hub := out / HUB).is_dir():
-        console.print(f"hub     {hub}  (push it: hf upload USER/NAME {shlex.quote(str(hub))})")
-    console.print(
-        f'next    python -m pipeline.ask {out / first["path"]} --context "TEXT" "QUESTION?"',
-        markup=False,
-    )
+    first, hub = word(out / report["files"][0]["path"]), word(out / HUB)
+    lines = [
+        f"file    {first}  (vocabulary, model.json, golden.json beside it)",
+        f"report  {word(out / 'report.html')}",
+        f'next    python -m pipeline.ask {first} --context "TEXT" "QUESTION?"',
+    ]
+    if (out / HUB).is_dir():
+        lines.insert(2, f"hub     {hub}  (push it: hf upload USER/NAME {hub})")
+    for line in lines:
+        console.print(line, markup=False)
     failed = [
         f"{file['name']}: {check['name']} {check['value']} past its limit {check['limit']}"
         for file in report["files"]
@@ -332,6 +336,7 @@ def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
     return {a.name: a for a in artifacts if a is not None}
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
     from rich.console import Console

@@ -127,6 +127,8 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
     body = environment.get_template("model_card.md.j2").render(
         report=report,
         data=data,
+        stated_license=report["config"]["export"]["license"],
+        teacher_license=license_of(report["config"]["teacher"]["model"], ""),
         teacher_name=Path(_teacher(report)).name,
         teacher=model_named(report, "teacher"),  # type: ignore[arg-type]
         student=model_named(report, "student"),  # type: ignore[arg-type]

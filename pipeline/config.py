@@ -243,7 +243,7 @@ class Export(Strict):
     """Who made the model; written into the files and the card."""
     license: str = ""
     """Of the weights, as teacher and data allow.  Known for BERT itself and for `embedded`."""
-    version: str = "1"
+    model_version: str = "1"
     """Of the model, as you count."""
     golden_cases: Count = 24
     """Questions with their answers and logits, for an app to test itself with."""

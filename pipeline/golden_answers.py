@@ -19,7 +19,7 @@ from typing import Annotated
 
 import tyro
 
-from converters import ConversionError, whole_file
+from converters import ConversionError, terminal, whole_file
 from pipeline.ask import open_answerer
 from pipeline.data.squad import QuestionSet, load_questions
 from pipeline.errors import UserError
@@ -93,6 +93,7 @@ def _write(
     )
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit code 2 for the user's mistake."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

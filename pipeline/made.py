@@ -138,13 +138,12 @@ def replacing(target: Path, root: Path) -> Iterator[Path]:
         yield aside
         sync(aside)
         _clear(root, old)
-        place = _name(root, target)
         refuse(root, [target])
-        add(root, *(f"{place}/{_name(aside, path)}" for path in _contents(aside)))
+        files = [_name(root, target / path.relative_to(aside)) for path in _contents(aside)]
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _put_away(root, target)
+    _put_away(root, target, files)
     aside.rename(target)
     remove(root, old)
     add(root)
@@ -158,7 +157,7 @@ def discard(target: Path, root: Path) -> None:
     """
     _clear(root, beside(target)[1])
     refuse(root, [target])
-    _put_away(root, target)
+    _put_away(root, target, [])
     remove(root, beside(target)[1])
     add(root)
 
@@ -176,14 +175,13 @@ def sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _put_away(root: Path, target: Path) -> None:
-    """Renames a folder that is about to go; what was listed in it is listed there too."""
-    if not os.path.lexists(target):
-        return
+def _put_away(root: Path, target: Path, files: Iterable[str]) -> None:
+    """Renames a folder, if it is there; lists what is in it there too, and what takes its place."""
     old, place = beside(target)[1], _name(root, target)
     inside = [name for name in listed(root) if name.startswith(f"{place}/")]
-    add(root, *(_name(root, old) + name.removeprefix(place) for name in inside))
-    target.rename(old)
+    add(root, *files, *(_name(root, old) + name.removeprefix(place) for name in inside))
+    if os.path.lexists(target):
+        target.rename(old)
 
 
 def _clear(root: Path, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import android_assets
-from pipeline.artifacts import INNER, refuse_foreign
+from pipeline.artifacts import INNER, SCRATCH, refuse_foreign
 from pipeline.config import OFFERED, Build
 from pipeline.data.squad import EMBEDDED
 from pipeline.errors import UserError
@@ -42,7 +42,9 @@ def check(build: Build) -> None:
             )
     made_of = {name for name in STAGES if name not in OFFERED or name in build.export.files}
     folders = {name: out / name if name in APART else out / INNER / name for name in made_of}
-    refuse_foreign(out, {**folders, HUB: out / HUB}, [out / name for name in (*REPORTS, CARD)])
+    files = [out / name for name in (*REPORTS, CARD)]
+    files += [path for path in (out / INNER, out / SCRATCH) if not path.is_dir()]
+    refuse_foreign(out, {**folders, HUB: out / HUB}, files)
     if build.android_assets:
         android_assets.check(build.android_assets, out)
 

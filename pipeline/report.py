@@ -20,6 +20,7 @@ from rich.text import Text
 
 from benchmarks.files import json_text, write_text
 from benchmarks.layout import FAILED, PASSED, Fact, Page, Section, Table, render, three_digits
+from converters import terminal
 from pipeline.report_headline import headline, headline_file
 from pipeline.report_plots import plots
 from pipeline.report_schema import Report, validate
@@ -143,6 +144,7 @@ def _subtitle(report: Report) -> str:
     )
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Render a report.json again."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.report", description=main.__doc__)

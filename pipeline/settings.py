@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import difflib
 import functools
+import itertools
 import reprlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,9 +54,10 @@ def parse(arguments: Sequence[str], description: str) -> Build:
 
     Raises:
         UserError: for an unknown preset, a bad YAML file, or values out of range, all told at once.
-        SystemExit: after `--help` and `--version`, and with code 2 for a flag that does not exist.
+        SystemExit: after `--help`, after `--version` alone, and with code 2 for a flag that does
+            not exist.
     """
-    if "--version" in arguments:
+    if version_asked(arguments):
         print(f"pipeline {__version__}")
         sys.exit(0)
     first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
@@ -73,6 +75,23 @@ def parse(arguments: Sequence[str], description: str) -> Build:
     return check(build)
 
 
+def version_asked(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for the program's version, which it does alone.
+
+    Raises:
+        UserError: `--version` stands beside anything else, such as the version of a model.
+    """
+    flags = itertools.takewhile(lambda argument: argument != "--", arguments)
+    if not any(flag == "--version" or flag.startswith("--version=") for flag in flags):
+        return False
+    if list(arguments) != ["--version"]:
+        raise UserError(
+            "--version stands alone and tells the program's version: the version of a model is set "
+            "with --model-version when it is built"
+        )
+    return True
+
+
 def load(preset: str, config: Path | None = None) -> Build:
     """The settings of a preset, with a YAML file over it."""
     if preset not in presets():
@@ -88,7 +107,7 @@ def load(preset: str, config: Path | None = None) -> Build:
     if config is not None:
         try:
             text = config.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a NUL
             raise UserError(f"cannot read the settings {config}: {error}") from error
         own = _read(str(config), text)
         for name in {"preset", "config"} & own.keys():
@@ -107,6 +126,11 @@ def check(build: Build) -> Build:
         problems.append(
             f"--force {name}: no such stage{_nearest(name, STAGES)}; there are {', '.join(STAGES)}"
         )
+    problems += [
+        f"{ascii(text)[:80]}: no setting holds a NUL or half a character; give text"
+        for text in _texts(dataclasses.asdict(build))
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    ]
     data = build.data
     room = data.max_length - data.max_query - 3
     if data.stride > room:
@@ -131,6 +155,15 @@ def check(build: Build) -> Build:
     if problems:
         raise UserError("; ".join(problems))
     return build
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in settings."""
+    if isinstance(value, (str, Path)):
+        yield str(value)
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 def _file_problems(build: Build) -> Iterator[str]:

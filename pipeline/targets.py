@@ -203,7 +203,7 @@ def _tflite(
     about = About(
         "Question answering student",
         _summary(build),
-        asked.version,
+        asked.model_version,
         asked.author or NOT_STATED,
         license_of(build.teacher.model, asked.license) or NOT_STATED,
     )
@@ -223,7 +223,7 @@ def _coreml(
     card = ModelCard(
         asked.author or NOT_STATED,
         license_of(build.teacher.model, asked.license) or NOT_STATED,
-        asked.version,
+        asked.model_version,
         _summary(build),
         vocabulary.read_text(encoding="utf-8"),
     )

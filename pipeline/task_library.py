@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from converters import ConversionError
+from converters import ConversionError, terminal
 from pipeline.data.squad import Question, load_questions
 from pipeline.errors import UserError
 from pipeline.evaluate import score
@@ -134,6 +134,7 @@ def _cause(question: Question, gap: float, mine: np.ndarray, other: np.ndarray) 
     return f"a near tie, {told}" if gap <= 4 * noise else f"unexplained, {told}"
 
 
+@terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 enough answers are equal, 1 they are not, 2 the user's mistake."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

@@ -169,7 +169,8 @@ def test_any_text_is_read(text: str) -> None:
 
 def test_the_build_is_made_again_as_it_was_made() -> None:
     report = {
-        "command": "python -m pipeline.build --target all --force student tflite --seed 7",
+        "command": "python -m pipeline.build --target all --force student tflite --out=b --seed 7 "
+        "--android-assets a --android-precision int4",
         "config": {"export": {"precision": ["int8"]}},
     }
     old, new = ({"min_runtime": {"TensorFlow Lite": v}} for v in ("2.9.0", "2.17.0"))

@@ -298,6 +298,17 @@ def test_dry_run_of_a_forced_stage_names_what_follows_it(tmp_path: Path) -> None
     assert dict(store.plan)["student"] != "kept"
 
 
+def test_dry_run_names_stages_that_are_waited_for_not_what_inputs_are_called(
+    tmp_path: Path,
+) -> None:
+    came: dict[str, Any] = {"inputs": {"teacher": "the sha256 of the teacher as it came"}}
+    stage(tmp_path, Maker(), "distilled", **came)
+    store = Store(tmp_path, dry_run=True, say=silent)
+    store.stage("teacher", Maker(), settings={}, inputs={})
+    store.stage("distilled", Maker(), settings={"rate": 1.0}, **came)
+    assert dict(store.plan) == {"teacher": "not made yet", "distilled": "kept"}
+
+
 def killed_at(root: Path, rename: int) -> None:
     """A build of version two in a process that dies just before its n-th rename of a folder."""
     program = f"""

@@ -261,6 +261,9 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(flag in told for flag in ("--context", "--json", "--padded", "--threads"))
     assert ask.main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
+    for more in (["file", "who?", "--version"], ["--version=2"], ["--version", "2"]):
+        assert ask.main(more) == 2
+        assert "--model-version" in capsys.readouterr().err
 
 
 # The tokenizer made of vocab.txt

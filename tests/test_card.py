@@ -299,6 +299,25 @@ def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
     assert not re.search(r"\bNone\b|\bnan\b", text)
 
 
+@pytest.mark.parametrize(
+    ("teacher", "stated", "words"),
+    [
+        ("embedded", "", "The license is the teacher's, Apache-2.0"),
+        ("embedded", "mit", "states mit. The weights derive from all-MiniLM-L6-v2, which is publi"),
+        ("my-bert", "mit", "states mit. The weights derive from my-bert, whose license was not"),
+    ],
+)
+def test_the_text_tells_the_license_that_the_block_tells(
+    teacher: str, stated: str, words: str, report: dict[str, Any]
+) -> None:
+    report["config"]["teacher"]["model"] = teacher
+    report["config"]["export"]["license"] = stated
+    text = model_card(report, may_abstain=False)
+    assert words in text and _block(text)["license"] == (stated or "apache-2.0")
+    section = text.partition("## License")[2].partition("## ")[0]
+    assert ("Apache-2.0" in section) == (teacher == "embedded")
+
+
 def test_every_number_of_the_evaluation_is_the_reports(report: dict[str, Any]) -> None:
     head, *rows = _tables(model_card(report, may_abstain=False))[0]
     assert head == [

@@ -329,9 +329,22 @@ def test_document_can_be_written_and_tells_no_folders(tmp_path: Path) -> None:
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse("--preset", "smoke", "--version")
+        parse("--version")
     assert caught.value.code == 0
     assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["--version 2", "--version=2", "--preset smoke --version"])
+def test_a_version_of_the_model_is_never_taken_for_a_question_about_ours(text: str) -> None:
+    """A release script with `--version 2` would else build nothing and end with 0."""
+    assert "--model-version" in refused(*text.split())
+    assert parse("--model-version", "2").export.model_version == "2"
+
+
+@pytest.mark.parametrize("text", ['out: "a\\0b"', 'author: "\\ud800"'])
+def test_texts_that_no_file_can_hold_are_refused(own: WriteYaml, text: str) -> None:
+    yaml_text = text if text.startswith("out") else f"export: {{{text}}}"
+    assert "half a character" in refused("--config", str(own(yaml_text)))
 
 
 def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

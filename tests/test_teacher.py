@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.teacher import Source, find_teacher, load_question_answering, load_tokenizer
+from pipeline.teacher import (
+    READ,
+    Source,
+    find_teacher,
+    load_question_answering,
+    load_tokenizer,
+    teacher_key,
+)
 
 MakeTeacher = Callable[..., Path]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -246,6 +253,33 @@ def test_sharded_weights_are_read_through_their_index(sharded: Path, tiny_teache
     whole = load_question_answering(find_teacher(str(tiny_teacher))).bert.state_dict()
     pieced = load_question_answering(source).bert.state_dict()
     assert all(torch.equal(pieced[name], whole[name]) for name in whole)
+
+
+def test_the_key_follows_every_file_that_is_loaded_and_no_other(
+    sharded: Path, tiny_teacher: Path, tmp_path: Path
+) -> None:
+    """A file that the key misses may change, and a stale teacher is kept."""
+    index = json.loads((sharded / "model.safetensors.index.json").read_text())
+    first = sorted(set(index["weight_map"].values()))[0]
+    renamed = {k: "part.safetensors" if v == first else v for k, v in index["weight_map"].items()}
+    (sharded / first).rename(sharded / "part.safetensors")
+    (sharded / "model.safetensors.index.json").write_text(
+        json.dumps(index | {"weight_map": renamed})
+    )
+    whole = Path(shutil.copytree(tiny_teacher, tmp_path / "whole"))
+    for place, weights in ((sharded, "part.safetensors"), (whole, "model.safetensors")):
+        source = find_teacher(str(place))
+        seen = {teacher_key(source)}
+        for name in (weights, *READ):
+            with (place / name).open("ab") as file:
+                file.write(b" ")
+            key = teacher_key(source)
+            assert key not in seen, name
+            seen.add(key)
+        (place / "deep").mkdir()
+        for name in ("notes.txt", "deep/model.safetensors", "model-of-others.safetensors"):
+            (place / name).write_text("mine")
+        assert teacher_key(source) in seen
 
 
 def test_a_missing_shard_is_named(sharded: Path) -> None:

@@ -38,6 +38,8 @@ CLASSPATHS = DEMO / "maven" / "apk" / "target"
 # What the APK carries, and the precision to add to a build where it computes no file right.
 TENSORFLOW_LITE = (2, 16, 1)
 SAFE_PRECISION = "int8-per-tensor"
+# Flags of a build that its repetition shall not have, or gives values of its own.
+ONCE = ("--force", "--out", "--android-assets", "--android-precision")
 ABIS = ("arm64-v8a", "x86_64")
 MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
 
@@ -146,10 +148,11 @@ def build_arguments(report: Mapping[str, Any], files: Mapping[str, Any]) -> list
     """
     words = iter(shlex.split(report["command"])[3:])  # after python -m pipeline.build
     arguments: list[str] = []
-    forced = False  # what was forced then is not to be forced again
+    skipped = False
     for word in words:
-        forced = word == "--force" or (forced and not word.startswith("--"))
-        if not forced and not word.startswith("--force="):
+        if word.startswith("--"):
+            skipped = word.partition("=")[0] in ONCE
+        if not skipped:
             arguments.append(word)
     precision = next((name for name, file in files.items() if runs_here(file)), None)
     if precision is None:

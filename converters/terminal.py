@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command needs of its terminal, or of what it is piped to, whatever that is.
+
+A terminal that cannot show a character gets its escape; a reader that goes away, as `head` does,
+misses the rest, and the work goes on; a stream that is closed is one that nobody reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, TypeVar, cast
+
+from rich.errors import MarkupError
+
+Main = TypeVar("Main", bound=Callable[..., Any])
+STANDARD = 2  # the last of the descriptors that every process begins with
+
+
+class _Pipe(io.FileIO):
+    """A descriptor whose reader may have gone; what is written then is dropped."""
+
+    def write(self, data: Any) -> int:
+        """Writes, or does as if."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def command(main: Main) -> Main:
+    """Decorates a command's `main`, which then says what it says to any terminal and pipe.
+
+    It ends with code 2 and one line where an argument is no text, or what it printed could not be
+    written.
+    """
+
+    @functools.wraps(main)
+    def guarded(arguments: Sequence[str] | None = None) -> Any:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with _streams():
+            for argument in given:
+                if not argument.isascii() and not _is_text(argument):
+                    _end(
+                        f"the argument {argument!a} is no text in {sys.getfilesystemencoding()}"
+                        ": pass UTF-8, in a locale such as LC_ALL=C.UTF-8"
+                    )
+            try:
+                result = main(given)
+            except MarkupError:  # of the library that says which argument is wrong
+                odd = next((argument for argument in given if "[" in argument), "")
+                _end(f"the arguments are not understood; see {shlex.quote(odd)}, and --help")
+            try:
+                sys.stdout.flush()
+            except OSError as error:
+                _end(f"cannot write what was to be printed: {error.strerror}")
+            return result
+
+    return cast(Main, guarded)
+
+
+def word(path: Path | str) -> str:
+    """A path as a word of a command that can be copied: quoted, and never taken for a flag."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def json_line(document: Any) -> str:
+    """One line of JSON, with escapes where standard output cannot hold every character."""
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+    return json.dumps(document, ensure_ascii=not unicode)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether a text can be encoded; what the locale could not decode cannot."""
+    try:
+        argument.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _end(message: str) -> NoReturn:
+    """Ends the command as the user's mistake."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Puts streams that never raise for a character or a reader in the place of Python's own."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= STANDARD:
+        pass  # a closed one's number would go to the next file that is opened, such as a model
+    os.close(null)
+    kept = sys.stdout, sys.stderr
+    if sys.stdout is sys.__stdout__:  # else someone captures it
+        sys.stdout = _lasting(1, sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _lasting(2, sys.stderr)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        sys.stdout, sys.stderr = kept
+
+
+def _lasting(descriptor: int, stream: TextIO | None) -> TextIO:
+    """A stream for a descriptor, in the encoding of the one that it replaces."""
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.flush()
+    file = _Pipe(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(file),
+        encoding=getattr(stream, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=descriptor == STANDARD or file.isatty(),
+        write_through=getattr(stream, "write_through", False),
+    )
