@@ -345,8 +345,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console, complaints = (
-        Console(soft_wrap=True, highlight=False),
-        Console(stderr=True, soft_wrap=True),
+        Console(soft_wrap=True, highlight=False, emoji=False),
+        Console(stderr=True, soft_wrap=True, emoji=False),
     )
     out = Path("build")
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -185,6 +186,57 @@ def test_the_users_files_in_a_built_folder_are_named_and_kept_byte_for_byte(
     beside.write_text("mine")
     assert main([*arguments, "--out", str(copied), "--force", "onnx"]) == 0
     assert beside.read_text() == "mine"
+
+
+def test_an_input_in_the_build_folder_is_refused_before_any_work(
+    arguments: list[str], tiny_teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A teacher's own folder `teacher` below --out was once replaced by ours."""
+    for name in ("teacher", "deep/inside"):
+        teacher = Path(shutil.copytree(tiny_teacher, tmp_path / "proj" / name))
+        (teacher / "NOTES.txt").write_text("mine")
+        before = stamps(tmp_path)
+        flags = ["--out", str(tmp_path / "proj"), "--teacher.model", str(teacher)]
+        assert main([*arguments, *flags]) == 2
+        assert "lies in the build folder" in one_line(capsys)
+        assert main([*arguments, *flags[:2]]) == 2 if name == "teacher" else True
+        assert stamps(tmp_path) == before
+        capsys.readouterr()
+        shutil.rmtree(teacher)
+
+
+def test_printed_lines_can_be_copied_whatever_the_folder_is_called(
+    built: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "a [red]b[/] $(touch pwn)"))
+    assert main([*arguments, "--out", str(out)]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert shlex.split(lines["next"])[4] == str(out / "tflite" / "student-int8.tflite")
+    assert shlex.split(lines["file"])[1] == str(out / "tflite" / "student-int8.tflite")
+    assert shlex.split(lines["report"])[1] == str(out / "report.html")
+    assert shlex.split(lines["hub"].partition("USER/NAME ")[2].removesuffix(")"))[0] == str(
+        out / "hub"
+    )
+
+
+@pytest.mark.parametrize("reader", ["| head -c 5", "| cat"])
+def test_a_finished_build_ends_with_0_on_any_terminal(
+    reader: str, copied: Path, arguments: list[str]
+) -> None:
+    """Locales that are not UTF-8, and a reader that goes away."""
+    words = [sys.executable, "-m", "pipeline.build", *arguments, "--out", str(copied)]
+    (copied / "report.html").unlink()
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {shlex.join(words)} {reader}"],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (copied / "report.html").is_file()
+    if reader == "| cat":
+        assert b"\\u2713 passed" in done.stdout
 
 
 def test_files_can_be_read_by_whom_the_umask_lets(built: Path) -> None:
