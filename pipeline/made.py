@@ -10,7 +10,6 @@ the next entry.  Whatever is not listed is the user's: no function here removes 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.files import write_text
+from converters.checksums import sha256
 from pipeline.errors import UserError
 
 MADE = ".made.json"
@@ -203,8 +203,7 @@ def _made(root: Path, path: Path, entries: Entries) -> bool:
         return False
     name = _name(root, path)
     if (digest := entries.get(name)) is not None:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        return sha256(path) == digest
     return (
         name in (MADE, *entries)
         or name.startswith(f".{MADE}.")  # a list that was being written when the build was killed
