@@ -19,12 +19,13 @@ help:  ## this list
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Kotlin's real-model tests take LiteRT's library from the environment, and from the build 500
-# questions with its answers.
+# Kotlin's real-model tests take LiteRT's library from the environment, and from the build in BUILD, if
+# there is one, its files and 500 questions with its answers.
+BUILD ?= build/embedded
 LITERT = $(firstword $(wildcard $(CURDIR)/$(BIN)/../lib/python3*/site-packages/ai_edge_litert/libLiteRt.so))
-BUILT := $(wildcard build/embedded/tflite/model.json)
+BUILT := $(wildcard $(BUILD)/tflite/model.json)
 ANSWERS := $(if $(LITERT),$(BUILT:tflite/model.json=golden-answers.json.gz))
-ANDROID_TEST = android_demo/test.sh $(addprefix -Dlitert.library=,$(LITERT)) test
+ANDROID_TEST = android_demo/test.sh $(addprefix -Dlitert.library=,$(LITERT)) -Dmodel.folder=$(abspath $(BUILD))/tflite test
 
 $(ANSWERS): $(BUILT)
 	$(BIN)/python -m pipeline.golden_answers $(firstword $(wildcard $(<D)/student-int8.tflite $(<D)/*.tflite))
@@ -35,9 +36,10 @@ model: .venv/ready  ## the whole way: teacher, student, TFLite, gates, report (A
 # Kotlin's tests are not for ARGS, which are pytest's, and need a JDK and Maven: ANDROID=required
 # makes it an error where they cannot run.
 ANDROID ?= optional
+WORKERS ?= 2
 
-test: .venv/ready $(ANSWERS)  ## the fast tests, and Kotlin's where a JDK and Maven are found
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/ready $(ANSWERS)  ## the fast tests, in WORKERS processes, and Kotlin's where a JDK and Maven are found
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 	$(if $(ARGS),,ANDROID=$(ANDROID) $(ANDROID_TEST))
 
 test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
@@ -60,7 +62,7 @@ android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
 # Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
 TASKS = $(filter %-per-tensor.tflite %-fp16.tflite %-fp32.tflite,$(FILES))
-FILES ?= $(wildcard build/embedded/tflite/*.tflite build/embedded/onnx/*.onnx)
+FILES ?= $(wildcard $(BUILD)/tflite/*.tflite $(BUILD)/onnx/*.onnx)
 
 compat: .venv/ready  ## runs exported files in each of the field's runtimes (FILES="a.tflite b.onnx")
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m converters.compat --install $(FILES) $(ARGS)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Style and tests of all modules, by Maven; arguments are Maven's. With ANDROID=optional a missing
 # tool, or a first run without network, ends it with a line that says so; otherwise with an error.
+# A failed check, compilation or test is an error in any case.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -24,8 +25,11 @@ fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! mvn "$@" 2>&1 | tee "$log"; then
-    if grep -qE 'Could not transfer artifact|in offline mode' "$log"; then
+if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log"; then
+    # Only errors count: Maven also warns of the network where a test has failed.
+    errors=$(grep -E '^\[(ERROR|FATAL)\]' "$log" || true)
+    if grep -qE 'Could not transfer artifact|in offline mode' <<<"$errors" &&
+        ! grep -qE 'ompilation failure|There are test failures|Tests run:' <<<"$errors"; then
         give_up "Maven could not fetch what it needs; only the first run needs the network"
     fi
     exit 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import struct
 import subprocess
@@ -211,18 +212,35 @@ def test_the_newest_report_is_the_last_build(tmp_path: Path) -> None:
 # make android-test
 
 
+UNREACHED = "[ERROR] Failed to execute goal on project core: Could not transfer artifact a:b from"
+WARNED = "[WARNING] Could not transfer artifact a:b from central"
+FAILED = "[ERROR] Failed to execute goal surefire:test (default-test): There are test failures."
+BROKEN = "[ERROR] Failed to execute goal kotlin-maven-plugin:compile (compile): Compilation failure"
+
+
+def says(*lines: str) -> str:
+    """A Maven that prints lines and fails."""
+    return "\n".join([*(f"echo {shlex.quote(line)}" for line in lines), "exit 1"])
+
+
 @pytest.mark.parametrize(
     ("maven", "optional", "required"),
     [
         (None, "skipped: not found: mvn (apt-get install default-jdk-headless maven)", 2),
-        ("echo 'Could not transfer artifact a:b from central'; exit 1", "could not fetch", 2),
-        ("echo 'There are test failures.'; exit 1", None, 1),
+        (says(UNREACHED), "skipped: Maven could not fetch", 2),
+        (says(FAILED), None, 1),
+        (says(BROKEN), None, 1),
+        (says(WARNED, FAILED), None, 1),  # a network that is down is no reason to be quiet
+        (says(WARNED, "Expected: Could not transfer artifact", BROKEN), None, 1),
+        (says(UNREACHED, "[ERROR] Tests run: 9, Failures: 1", FAILED), None, 1),
+        (says("[ERROR] ktlint: 3 lines are too long"), None, 1),
         ("exit 0", "", 0),
     ],
 )
-def test_what_keeps_kotlins_tests_from_running_is_told(
+def test_only_what_keeps_kotlins_tests_from_running_skips_them(
     maven: str | None, optional: str | None, required: int, tmp_path: Path
 ) -> None:
+    """With ANDROID=optional; a failed check, compilation or test is never taken for a skip."""
     for tool in ("bash", "dirname", "mktemp", "tee", "grep", "rm"):
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))
     fakes = {"javac": "exit 0"} | ({"mvn": maven} if maven else {})
@@ -241,8 +259,11 @@ def test_what_keeps_kotlins_tests_from_running_is_told(
 
     assert run("required").returncode == required
     ended = run("optional")
-    assert ended.returncode == (1 if optional is None else 0)
-    assert (optional or "") in ended.stdout
+    if optional is None:
+        assert ended.returncode == 1 and "skipped" not in ended.stdout
+    else:
+        assert ended.returncode == 0
+        assert "skipped" not in ended.stdout if optional == "" else optional in ended.stdout
 
 
 # Classes out of a dex file

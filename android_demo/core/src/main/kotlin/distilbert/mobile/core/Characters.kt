@@ -26,7 +26,8 @@ internal object Characters {
     /** No character before this one has a decomposition or is a mark. */
     const val FIRST_DECOMPOSED = 0xC0
 
-    private const val TABLES = "characters.txt"
+    /** From the root: R8 renames this class's package, and not the resource. */
+    private const val TABLES = "/distilbert/mobile/core/characters.txt"
     private const val ASCII = 0x80
 
     private val kinds: Ranges
