@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from converters import MASK_BIAS, OUTPUTS, ConversionError
 from converters.peer_files import HUGGING_FACE_INPUTS
+from converters.pretrained import load_model
 from converters.quiet import quiet
-from converters.runtimes import one_line
 
 FILES = (
     *("onnxruntime-fp32.onnx", "onnxruntime-int8.onnx"),
@@ -73,18 +73,9 @@ def load(model: Path) -> Any:
 
     if not (model / "config.json").is_file():
         raise ConversionError(f"{model} is no Hugging Face folder: it has no config.json")
-    try:
-        with quiet():
-            loaded = AutoModelForQuestionAnswering.from_pretrained(
-                model,
-                local_files_only=True,
-                use_safetensors=True,
-                attn_implementation="eager",
-                dtype=torch.float32,
-            )
-    except Exception as error:  # its errors have no common type
-        raise ConversionError(f"cannot load {model}: {one_line(error)}") from error
-    return loaded.eval().requires_grad_(False)
+    with quiet():
+        loaded = load_model(AutoModelForQuestionAnswering, model, attn_implementation="eager")
+    return loaded.float().eval().requires_grad_(False)
 
 
 def _example(model: Any, rows: int) -> dict[str, Tensor]:

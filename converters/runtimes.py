@@ -311,13 +311,10 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
         from transformers import AutoModelForQuestionAnswering
         from transformers import logging as transformers_logging
 
+        from converters.pretrained import load_model
+
         transformers_logging.disable_progress_bar()
-        try:
-            model = AutoModelForQuestionAnswering.from_pretrained(
-                path, local_files_only=True, use_safetensors=True
-            )
-        except Exception as error:  # its errors have no common type
-            raise ConversionError(f"cannot load {path}: {one_line(error)}") from error
+        model = load_model(AutoModelForQuestionAnswering, path)
         return TorchPredictor(model, path.name, threads)
     if path.suffix == ".tflite" and path.is_file():
         return TfLitePredictor(path, threads)

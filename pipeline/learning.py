@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.pretrained import load_model
 from pipeline.config import Build
 from pipeline.data.squad import QuestionSet
 from pipeline.errors import UserError
@@ -40,7 +41,8 @@ def fit_mlm_head(
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).float().eval().to(device)
+    model = load_model(BertForMaskedLM, teacher, head=None if has_head else "cls.")
+    model = model.float().eval().to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not has_head:
         samples = _samples(build, corpus, tokenizer, build.mlm_head.max_samples)
@@ -112,7 +114,7 @@ def distil(
     device = prepare(build)
     config = build.distil
     tokenizer = teachers.load_tokenizer(teacher)
-    model = BertForMaskedLM.from_pretrained(teacher, use_safetensors=True).eval().to(device)
+    model = load_model(BertForMaskedLM, teacher, head="cls.").eval().to(device)
     state = None
     if build.student.init == "teacher":
         state = students.student_state(
@@ -158,7 +160,7 @@ def record_teacher_outputs(
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).to(device)
+    model = load_model(BertForQuestionAnswering, teacher).to(device)
     features = _features(build, tokenizer, train)
     kept = layers if build.finetune.alpha_hidden else ()
     size = finetune.outputs_bytes(features, len(kept), model.config.hidden_size) / 1e9
@@ -201,15 +203,13 @@ def finetune_student(
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True)
+    model = load_model(BertForQuestionAnswering, teacher)
     taught = students.student_state(
         model.state_dict(), layers, fold_token_types=build.student.fold_token_types
     )
     state = taught if build.student.init == "teacher" else None
     if distilled is not None:
-        learned = DistilBertForMaskedLM.from_pretrained(
-            distilled, use_safetensors=True
-        ).state_dict()
+        learned = load_model(DistilBertForMaskedLM, distilled).state_dict()
         state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
         if build.student.init == "teacher":
             # The head that reads the teacher's last hidden states fits the student's, which were

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from converters.pretrained import load_model
 from pipeline.config import Build, Target
 from pipeline.data.squad import QuestionSet
 from pipeline.session import Bar, limits, prepare, progress
@@ -43,7 +44,7 @@ def export(
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
-    model = DistilBertForQuestionAnswering.from_pretrained(student, use_safetensors=True).eval()
+    model = load_model(DistilBertForQuestionAnswering, student).eval()
     vocabulary = export.write_vocabulary(folder, tokenizer)
     files = targets.make(target, model, folder, build, vocabulary)
     export.write_model_json(
@@ -74,7 +75,7 @@ def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     from pipeline import targets
 
     prepare(build)
-    model = BertForQuestionAnswering.from_pretrained(teacher, use_safetensors=True).eval()
+    model = load_model(BertForQuestionAnswering, teacher).eval()
     return {
         target: targets.make_baseline(target, model, folder, build).stat().st_size
         for target in build.export.files
@@ -213,7 +214,7 @@ def _torch_predictor(build: Build, folder: Path) -> Any:
 
     from converters.runtimes import TorchPredictor
 
-    model = AutoModelForQuestionAnswering.from_pretrained(folder, use_safetensors=True)
+    model = load_model(AutoModelForQuestionAnswering, folder)
     return TorchPredictor(model.to(prepare(build)), folder.name)
 
 
@@ -221,7 +222,7 @@ def _describe(folder: Path, name: str) -> dict[str, Any]:
     """Size of a saved model, for the report."""
     from transformers import AutoModelForQuestionAnswering
 
-    model = AutoModelForQuestionAnswering.from_pretrained(folder, use_safetensors=True)
+    model = load_model(AutoModelForQuestionAnswering, folder)
     config = model.config
     weights = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
     return {

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters import ConversionError
 from converters.checksums import sha256
+from converters.pretrained import (
+    INDEX,
+    check_shapes,
+    load_config,
+    load_model,
+    stored_shapes,
+    weight_files,
+)
+from converters.pretrained import WEIGHTS as WHOLE
 from pipeline.data.squad import EMBEDDED
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, snapshot
@@ -18,7 +28,8 @@ from pipeline.hub import is_hub_id, snapshot
 if TYPE_CHECKING:
     from transformers import BertForQuestionAnswering
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+WEIGHTS = (WHOLE, INDEX)
+QA_HEAD, MLM_HEAD = "qa_outputs.", "cls."  # beginnings of the names of their tensors
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 TOKENIZER = ("tokenizer.json", "vocab.txt")
 # What else transformers reads of a folder if it is there, and what it keeps models in.
@@ -72,9 +83,9 @@ def find_teacher(model: str) -> Source:
         raise UserError(f"no teacher folder {model}: name a folder, a hub id, or `{EMBEDDED}`")
     else:
         folder, name = snapshot(model, (*READ, *WEIGHTS)), model
-        if not (folder / WEIGHTS[0]).is_file() and (index := folder / WEIGHTS[1]).is_file():
-            with contextlib.suppress(OSError, *MALFORMED):  # told below
-                folder = snapshot(model, (*READ, *WEIGHTS, *_shards(index)))
+        with contextlib.suppress(ConversionError):  # a damaged index is refused below
+            shards = [path.name for path in weight_files(folder)]
+            folder = snapshot(model, (*READ, *WEIGHTS, *shards))
     return _inspect(name, folder)
 
 
@@ -107,14 +118,10 @@ def _inspect(name: str, folder: Path) -> Source:
     layers, positions = (
         _count(name, config, key) for key in ("num_hidden_layers", "max_position_embeddings")
     )
-    names = _tensor_names(name, weights[0])
-    for layer in range(layers):  # transformers would fill a missing one with random weights
-        tensor = f"encoder.layer.{layer}.attention.self.query.weight"
-        if names.isdisjoint((tensor, f"bert.{tensor}")):
-            raise UserError(
-                f"teacher {name}: config.json has {layers} layers, but {weights[0].name} holds no "
-                f"{tensor}: fetch or save both again"
-            )
+    try:
+        names = _checked_names(folder)
+    except ConversionError as error:
+        raise UserError(f"teacher {name}: {error}") from error
     return Source(
         name=name,
         folder=folder,
@@ -135,43 +142,21 @@ def _count(name: str, config: dict[str, Any], key: str) -> int:
 
 def teacher_key(source: Source) -> str:
     """Stands for a teacher's content in the keys of stages: sha256 of each file that is loaded."""
-    index = source.folder / WEIGHTS[1]
-    weights = [WEIGHTS[0]]
-    if not (source.folder / WEIGHTS[0]).is_file():
-        weights = [WEIGHTS[1], *_shards(index)]
-    files = {name: source.folder / name for name in (*READ, *weights)}
-    digests = {name: sha256(path) for name, path in files.items() if path.is_file()}
+    files = [*(source.folder / name for name in (*READ, INDEX)), *weight_files(source.folder)]
+    digests = {path.name: sha256(path) for path in files if path.is_file()}
     return json.dumps(digests, sort_keys=True)
 
 
-def _shards(index: Path) -> list[str]:
-    """The files that an index of weights names."""
-    document = json.loads(index.read_text(encoding="utf-8"))
-    return sorted(set(document["weight_map"].values()))
+def _checked_names(folder: Path) -> set[str]:
+    """The tensors that a BERT's folder stores; a ConversionError if they are no whole BERT."""
+    from transformers import BertForMaskedLM, BertForQuestionAnswering
 
-
-def _tensor_names(name: str, weights: Path) -> set[str]:
-    """The names in a safetensors file, or in all those that an index names."""
-    from safetensors import SafetensorError, safe_open
-
-    file, names = weights, set[str]()
-    try:
-        shards = [weights.name]
-        if weights.suffix == ".json":
-            shards = _shards(weights)
-        for shard in shards:
-            file = weights.with_name(shard)
-            with safe_open(file, framework="numpy") as tensors:
-                names.update(tensors.keys())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"teacher {name}: {weights.name} names {file.name}, which is not there: fetch it again"
-        ) from error
-    except (SafetensorError, OSError, *MALFORMED) as error:
-        raise UserError(
-            f"teacher {name}: {file.name} is damaged ({error}): fetch it again"
-        ) from error
-    return names
+    shapes = stored_shapes(folder)
+    config = load_config(folder, num_labels=2)
+    check_shapes(BertForQuestionAnswering, config, folder, shapes, head=QA_HEAD)
+    if any(name.startswith(MLM_HEAD) for name in shapes):
+        check_shapes(BertForMaskedLM, config, folder, shapes, head=MLM_HEAD)
+    return set(shapes)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -185,7 +170,9 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     except Exception as error:  # tokenizers raises plain Exception
@@ -201,5 +188,5 @@ def load_question_answering(source: Source) -> BertForQuestionAnswering:
     """The teacher with a question-answering head, in float32; a missing head is random."""
     from transformers import BertForQuestionAnswering
 
-    model = BertForQuestionAnswering.from_pretrained(source.folder, use_safetensors=True)
+    model = load_model(BertForQuestionAnswering, source.folder, head=QA_HEAD, num_labels=2)
     return model.float().eval()  # it comes in the precision it was saved in

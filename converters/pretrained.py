@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a Hugging Face folder: safetensors alone, no code of the folder's own, nothing made up.
+
+transformers fills a tensor that a folder lacks with random numbers and warns in a log; here a
+folder is refused unless it holds everything but a head that is about to be trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from converters import ConversionError
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+# Settings that make a model look at the tokens before it alone, or at another model.
+_DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
+
+# The names that TensorFlow checkpoints gave to parts of layer norm.
+_OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+
+Shape = tuple[int, ...]
+
+
+def load_config(folder: Path, **changes: Any) -> Any:
+    """The configuration of a folder.
+
+    Args:
+        folder: a Hugging Face folder with config.json.
+        changes: settings in place of those that it holds.
+
+    Raises:
+        ConversionError: it cannot be read, has values that no model can have, is that of a decoder,
+            or belongs to a model that only code in the folder can open.
+    """
+    from transformers import AutoConfig
+
+    path = folder / "config.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        decoder = next((name for name in _DECODERS if document.get(name)), None)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ConversionError(f"no readable {path}: expected a Hugging Face folder") from error
+    if decoder:
+        raise ConversionError(
+            f"{path} has {decoder} {document[decoder]!r}: only encoders are supported; name a "
+            "model without it"
+        )
+    try:
+        return AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **changes
+        )
+    except Exception as error:  # its errors have no common type
+        if "auto_map" in document:
+            raise ConversionError(
+                f"{folder} holds a {document.get('model_type')!r}, which only code in that folder "
+                "can open, and such code is never run: name a model that transformers knows"
+            ) from error
+        raise ConversionError(f"{path} cannot be used ({_reason(error)}): save it again") from error
+
+
+def load_model(kind: Any, folder: Path, *, head: str | None = None, **changes: Any) -> Any:
+    """The model that a folder holds, in the precision it was saved in.
+
+    Args:
+        kind: a class of transformers with `from_pretrained`.
+        folder: a Hugging Face folder with safetensors.
+        head: beginning of the names of tensors that may be missing, and are random then.
+        changes: settings in place of those of config.json.
+
+    Raises:
+        ConversionError: `load_config` refuses; a tensor is missing, has another shape than
+            config.json says, or holds values that are not finite.
+    """
+    import torch
+
+    config = load_config(folder, **changes)
+    check_shapes(kind, config, folder, stored_shapes(folder), head=head)
+    try:
+        model = kind.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except Exception as error:  # its errors have no common type
+        raise ConversionError(f"cannot load {folder}: {_reason(error)}") from error
+    for name, tensor in model.named_parameters():
+        if not torch.isfinite(tensor).all():
+            raise ConversionError(
+                f"{folder}: the weights {name} hold NaN or infinity: save or fetch a sound model"
+            )
+    return model
+
+
+def check_shapes(
+    kind: Any, config: Any, folder: Path, stored: Mapping[str, Shape], *, head: str | None = None
+) -> None:
+    """Compares the tensors that a folder stores with those that its configuration asks for.
+
+    The model is built without memory for its weights, so that this takes no longer for a large one.
+
+    Args:
+        kind: the class that is to be loaded.
+        config: of the folder, see `load_config`.
+        folder: for messages.
+        stored: shapes by name, see `stored_shapes`; further tensors do not matter.
+        head: beginning of the names of tensors that may be missing.
+
+    Raises:
+        ConversionError: names the first tensor that is missing or has another shape.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            is_auto = not isinstance(kind, type) or not issubclass(kind, torch.nn.Module)
+            empty = kind.from_config(config, trust_remote_code=False) if is_auto else kind(config)
+    except Exception as error:  # whatever layers make of a wrong value
+        raise ConversionError(
+            f"{folder / 'config.json'} describes no model ({_reason(error)}): save it again"
+        ) from error
+    found = dict(_named_as(empty.base_model_prefix, stored))
+    tied = set(empty._tied_weights_keys or ())
+    for name, tensor in empty.state_dict().items():
+        if name not in found:
+            if name in tied or (head is not None and name.startswith(head)):
+                continue
+            raise ConversionError(
+                f"{folder} lacks the weights {name}, which transformers would fill at random: save "
+                "or fetch the whole model"
+            )
+        if found[name] != tuple(tensor.shape):
+            raise ConversionError(
+                f"{folder}: {name} has shape {found[name]}, and config.json asks for "
+                f"{tuple(tensor.shape)}: config.json and weights belong to different models"
+            )
+
+
+def stored_shapes(folder: Path) -> dict[str, Shape]:
+    """Shapes of the tensors in a folder's safetensors by their names; no weights are read.
+
+    Raises:
+        ConversionError: a file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, Shape] = {}
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - no mapping
+                    shapes[name] = tuple(tensors.get_slice(name).get_shape())
+        except FileNotFoundError as error:
+            by = f"{INDEX} names {path.name}, which" if path.name != WEIGHTS else WEIGHTS
+            raise ConversionError(f"{folder}: {by} is not there: fetch the whole model") from error
+        except (SafetensorError, OSError) as error:
+            raise ConversionError(
+                f"{folder}: {path.name} is damaged ({error}): fetch it again"
+            ) from error
+    return shapes
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers reads from a folder: one, or those of its index.
+
+    Raises:
+        ConversionError: the index cannot be read, or names something outside of the folder.
+    """
+    index = folder / INDEX
+    if (folder / WEIGHTS).is_file() or not index.is_file():
+        return [folder / WEIGHTS]
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return [index.with_name(name) for name in sorted(names)]  # a ValueError for a path
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConversionError(f"{index} is damaged ({error}): fetch it again") from error
+
+
+def _named_as(prefix: str, stored: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:
+    """Tensors as a model with a head calls them: saved without one, they lack the prefix."""
+    for name, shape in stored.items():
+        *path, last = name.split(".")
+        name = ".".join([*path, _OLD_NAMES.get(last, last)])
+        yield name, shape
+        if not name.startswith(f"{prefix}."):
+            yield f"{prefix}.{name}", shape
+
+
+def _reason(error: Exception) -> str:
+    """What an error of a library says, on one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}..."
