@@ -45,12 +45,12 @@ def check(folder: Path, out: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--android-assets {named} is a file: name a folder")
     for place in (folder, *made.beside(folder)):  # a killed build leaves the others
-        if other := made.foreign(place, place):
+        if other := made.foreign(place):
             where = named if place == folder else place
             raise UserError(
                 f"--android-assets {where} holds {other.relative_to(place)}, which no build put "
-                "there, or not like that, and everything in it is replaced: name a folder of its "
-                "own, such as app/src/main/assets/model"
+                "there, or not like that, and everything in it is replaced: empty it, or name a "
+                "folder of its own, such as app/src/main/assets/model"
             )
 
 

@@ -162,18 +162,18 @@ class Store:
 
     def _why(self, name: str, target: Path, key: str) -> str | None:
         """Why the stage has to run; None where its artifact is good."""
-        if name in self.force:
-            return "forced"
         if not target.exists() and not self.dry_run:
             self._recover(name, target)
+        manifest = _manifest_of(name, target)
+        if manifest and not self.dry_run:  # an older version may have made it, without a list
+            made.add(self.root, *_files(self.root, target, manifest))
+        if name in self.force:
+            return "forced"
         if not target.exists():
             interrupted = self._scratch(name, key).exists()
             return "goes on where it was interrupted" if interrupted else "not made yet"
-        manifest = _manifest_of(name, target)
         if manifest is None:
             return "its manifest is missing or damaged"
-        if not self.dry_run:  # an older version may have made it, without a list
-            made.add(self.root, *_files(self.root, target, manifest))
         if manifest["key"] != key:
             return CHANGED
         trusted = manifest["changed_ns"] if target.parent.name == INNER else {}

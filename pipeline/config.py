@@ -303,7 +303,7 @@ class Build(Strict):
     config: Path | None = None
     """A YAML file of your own over the preset."""
     out: Path | None = None
-    """The build folder; build/<preset> if not given."""
+    """The build folder; build/<preset> if not given.  Only what a build made there is replaced."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Of everything random."""
     force: tuple[str, ...] = ()

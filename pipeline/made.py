@@ -71,28 +71,33 @@ def write(root: Path, entries: Entries) -> None:
     write_text(root / MADE, json.dumps(document, indent=1) + "\n")
 
 
-def foreign(root: Path, path: Path, also: Collection[str] = ()) -> Path | None:
-    """The first thing at or below `path` that no build made; folders alone do not count.
-
-    Args:
-        root: the folder with the list.
-        path: in or below it; need not be there.
-        also: paths that are known to be made though the list does not have them.
-
-    Returns:
-        Its path, or None.  A symbolic link is never a build's, and is not followed.
-    """
-    entries = listed(root) | dict.fromkeys(also)
-    return next((found for found in _contents(path) if not _made(root, found, entries)), None)
+def foreign(folder: Path) -> Path | None:
+    """The first thing in a folder that its own list does not have; see `refuse`."""
+    entries = listed(folder)
+    return next((found for found in _contents(folder) if not _made(folder, found, entries)), None)
 
 
 def refuse(root: Path, paths: Iterable[Path], also: Collection[str] = ()) -> None:
-    """Refuses to go on where something of the user's would have to go; see `foreign`.
+    """Refuses to go on where something that no build made would have to go.
+
+    Folders alone do not count.  A symbolic link is never a build's, and is not followed.
+
+    Args:
+        root: the folder with the list.
+        paths: in or below it; need not be there.
+        also: what is known to be made though the list does not have it.
 
     Raises:
-        UserError: with the first such thing of each path.
+        UserError: with the first such thing of each path; with the path too if all of it is such.
     """
-    found = [str(other) for path in paths if (other := foreign(root, path, also))]
+    entries, found = listed(root) | dict.fromkeys(also), []
+    for path in paths:
+        inside = _contents(path)
+        others = [one for one in inside if not _made(root, one, entries)]
+        if others and others == inside != [path]:
+            found.append(f"{path} with {others[0].relative_to(path)}")
+        elif others:
+            found.append(str(others[0]))
     if found:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         raise UserError(

@@ -199,10 +199,21 @@ def test_an_input_in_the_build_folder_is_refused_before_any_work(
         flags = ["--out", str(tmp_path / "proj"), "--teacher.model", str(teacher)]
         assert main([*arguments, *flags]) == 2
         assert "lies in the build folder" in one_line(capsys)
-        assert main([*arguments, *flags[:2]]) == 2 if name == "teacher" else True
         assert stamps(tmp_path) == before
-        capsys.readouterr()
         shutil.rmtree(teacher)
+
+
+def test_what_a_version_without_a_list_made_is_told_once_and_its_stages_are_kept(
+    copied: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / ".made.json").unlink()
+    assert main([*arguments, "--out", str(copied)]) == 2
+    said = one_line(capsys)
+    for path in (*copied.glob("report.*"), copied / "MODEL_CARD.md", copied / "hub"):
+        assert str(path) in said
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert main([*arguments, "--out", str(copied), "--force", "onnx"]) == 0
+    assert [name for name, kept in resumed(copied / "report.json").items() if not kept] == ["onnx"]
 
 
 def test_printed_lines_can_be_copied_whatever_the_folder_is_called(
