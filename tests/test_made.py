@@ -14,7 +14,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,18 +33,19 @@ CHANGING = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "chmod", "s
 STAGES = ("teacher", "distilled", "student", "tflite", "verify")
 CALLS = 250  # about what a whole build makes of those above
 APART = ("teacher", "student", "tflite")
-FOLDERS = (
-    *("out", "out/teacher", "out/student", "out/student/deep", "out/tflite", "out/hub", "out/onnx"),
-    *("out/hub/tflite", "out/stages", "out/stages/verify", "out/stages/distilled/deep"),
-    *("out/.student.partial", "out/.teacher.old", "out/.hub.old", "out/.hub.partial"),
-    *("out/stages/.verify.partial", "out/stages/.verify.old", "out/scratch", "out/own/deep"),
-    *("out/scratch/teacher-000000000000", "app/model", "app/model/deep", "app/.model.old"),
-    *("app/.model.partial", "app", "around"),
+IN_THE_WAY = (
+    *("out", "out/teacher", "out/student", "out/student/deep", "out/tflite", "out/hub"),
+    *("out/hub/tflite", "out/stages/verify", "out/stages/distilled/deep", "out/.student.partial"),
+    *("out/.teacher.old", "out/.hub.old", "out/.hub.partial", "out/stages/.verify.partial"),
+    *("app/model", "app/model/deep", "app/.model.old", "app/.model.partial"),
+)
+APART_FROM_ALL = (
+    *("out/onnx", "out/stages", "out/own/deep", "out/scratch", "out/scratch/teacher-000000000000"),
+    *("out/scratch/verify-0123456789ab", "app", "around"),
 )
 NAMES = (
-    *("NOTES.txt", "thesis.tex", "config.json", "model.safetensors", "manifest.json", "vocab.txt"),
-    *("model.json", "student-x.tflite", "student-int8.tflite", ".gitkeep", *REPORTS, card.CARD),
-    *(made.MADE, "stages", "student", "scratch", "hub"),
+    *("NOTES.txt", "config.json", "manifest.json", "vocab.txt", "student-int8.tflite", "hub"),
+    *(*REPORTS[1:], card.CARD, made.MADE, "stages", "scratch"),
 )
 
 
@@ -94,7 +95,9 @@ def make(name: str, content: str, folder: Path, scratch: Path) -> Mapping[str, A
     return {}
 
 
-def build(config: Build, content: str, *, fit: bool) -> None:
+def build(
+    config: Build, content: str, *, fit: bool, meanwhile: Callable[[], None] = lambda: None
+) -> None:
     """As `pipeline.build` does it, with stages that take no time."""
     place.check(config)
     out = config.folder
@@ -110,6 +113,7 @@ def build(config: Build, content: str, *, fit: bool) -> None:
                 folder=name if name in APART else f"{INNER}/{name}",
             )
             before = {name: stage}
+            meanwhile()
         report = copy.deepcopy(REPORT)
         report["files"] = report["files"][:1]
         report["files"][0]["gate"]["passed"] = fit
@@ -137,7 +141,8 @@ class User:
 
     def put(self) -> None:
         """A file, or a link to a folder of his, where nothing is and nothing is about to be."""
-        path = self.home / self.chance.choice(FOLDERS) / self.chance.choice(NAMES)
+        folder = self.chance.choice(IN_THE_WAY if self.chance.random() < 0.6 else APART_FROM_ALL)
+        path = self.home / folder / self.chance.choice(NAMES)
         linked = any(folder.is_symlink() for folder in (path, *path.parents))
         if os.path.lexists(path) or linked or self.is_expected(path):
             return
@@ -165,6 +170,11 @@ class User:
                     if made._made(folder, path, made.listed(folder)):
                         return True
         return path.name == made.MADE and ".model." in str(path)
+
+    def maybe_put(self) -> None:
+        """Now and then, while a build is running."""
+        if self.chance.random() < 0.05:
+            self.put()
 
     def check(self) -> None:
         for path, content in self.kept.items():
@@ -211,18 +221,18 @@ def live(home: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, i
             android_assets=home / "app" / "model" if chance.random() < 0.5 else None,
         )
         arguments = (config, chance.choice("ab"))
-        fit, before = chance.random() < 0.7, tree(home)
+        fit, before, there = chance.random() < 0.7, tree(home), len(user.kept)
         try:
             if chance.random() < 0.5:
                 with killed(monkeypatch, chance.randrange(CALLS)):
                     build(*arguments, fit=fit)
                 counts[2] += 1
             else:
-                build(*arguments, fit=fit)
+                build(*arguments, fit=fit, meanwhile=user.maybe_put)
                 counts[0] += 1
         except UserError as error:
             assert "\n" not in str(error) and user.kept, error
-            assert tree(home) == before, error
+            assert tree(home) == before or len(user.kept) > there, error
             counts[1] += 1
         user.check()
     user.move_away()
@@ -240,6 +250,20 @@ def test_what_the_user_keeps_is_there_after_every_build(
 ) -> None:
     counts = [live(tmp_path / str(seed), seed, monkeypatch) for seed in range(20)]
     assert min(map(sum, zip(*counts, strict=True))) > 10, "each must have happened"
+
+
+def test_a_path_where_nothing_is_any_more_is_forgotten(tmp_path: Path) -> None:
+    """So what the user puts there later is the user's."""
+    made.add(tmp_path, "gone", "deep/*")
+    for name in ("gone", "here"):
+        made.add(tmp_path, name)
+        (tmp_path / name).touch()
+    (tmp_path / "gone").unlink()
+    made.add(tmp_path)
+    assert list(made.listed(tmp_path)) == ["here"]
+    (tmp_path / "gone").write_text("mine")
+    with pytest.raises(UserError, match="gone: not made by a build"):
+        made.claim(tmp_path, "here", "gone")
 
 
 @pytest.mark.long
