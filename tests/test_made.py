@@ -198,15 +198,20 @@ def tree(home: Path) -> dict[str, bytes]:
     }
 
 
+def make_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out what takes time and is not what is tested here."""
+    monkeypatch.setattr(card, "write_reports", write_reports)
+    monkeypatch.setattr(card, "model_card", lambda report, **_: "card")
+    monkeypatch.setattr(made, "sync", lambda folder: None)  # the machine itself stays on
+
+
 def live(home: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, int]:
     """Some days in the life of a build folder; returns how many builds ended, were refused, killed.
 
     A build is refused before it changes anything, or it ends; killed or not, the user's files are
     there.  When the user has moved his files away, the next build ends, whatever came before.
     """
-    monkeypatch.setattr(card, "write_reports", write_reports)
-    monkeypatch.setattr(card, "model_card", lambda report, **_: "card")
-    monkeypatch.setattr(made, "sync", lambda folder: None)  # the machine itself stays on
+    make_cheap(monkeypatch)
     chance = random.Random(seed)
     user, counts = User(home, chance), [0, 0, 0]
     plain = replace(settings.load("smoke"), out=home / "out")
@@ -250,6 +255,26 @@ def test_what_the_user_keeps_is_there_after_every_build(
 ) -> None:
     counts = [live(tmp_path / str(seed), seed, monkeypatch) for seed in range(20)]
     assert min(map(sum, zip(*counts, strict=True))) > 10, "each must have happened"
+
+
+def test_a_build_folder_that_is_a_link_is_followed_and_one_inside_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cheap(monkeypatch)
+    for name in ("disk", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").write_text("mine")
+    (tmp_path / "out").symlink_to("disk")
+    config = replace(settings.load("smoke"), out=tmp_path / "out")
+    for content in ("a", "b"):
+        build(config, content, fit=True)
+    assert (tmp_path / "disk" / "student" / "config.json").read_text() == "b"
+    shutil.rmtree(tmp_path / "disk" / "student")
+    (tmp_path / "disk" / "student").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="out/student: not made by a build"):
+        build(config, "c", fit=True)
+    for name in ("disk", "mine"):
+        assert (tmp_path / name / "thesis.tex").read_text() == "mine"
 
 
 def test_a_path_where_nothing_is_any_more_is_forgotten(tmp_path: Path) -> None:
