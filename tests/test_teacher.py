@@ -4,16 +4,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from pipeline import teacher
 from pipeline.errors import UserError
 from pipeline.teacher import (
     READ,
+    WEIGHTS,
     Source,
     find_teacher,
     load_question_answering,
@@ -253,6 +255,23 @@ def test_sharded_weights_are_read_through_their_index(sharded: Path, tiny_teache
     whole = load_question_answering(find_teacher(str(tiny_teacher))).bert.state_dict()
     pieced = load_question_answering(source).bert.state_dict()
     assert all(torch.equal(pieced[name], whole[name]) for name in whole)
+
+
+def test_all_that_the_key_covers_is_fetched_from_the_hub(
+    sharded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards may have any name: only the index tells."""
+    asked = []
+
+    def snapshot(model: str, files: Sequence[str]) -> Path:
+        asked.append(set(files))
+        return sharded
+
+    monkeypatch.setattr(teacher, "snapshot", snapshot)
+    find_teacher("acme/large")
+    index = json.loads((sharded / "model.safetensors.index.json").read_text())
+    assert {*READ, *WEIGHTS} <= asked[0]
+    assert asked[-1] == asked[0] | set(index["weight_map"].values())
 
 
 def test_the_key_follows_every_file_that_is_loaded_and_no_other(
