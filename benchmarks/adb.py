@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.extras import install_hint
+
 # Everything that is pushed; a run that was cut off leaves at most this, and the next removes it.
 FOLDER = "/data/local/tmp/distilbert-mobile-benchmark"
 PROGRAM = "benchmark_model"
@@ -68,9 +70,7 @@ def find(serial: str | None) -> Phone:
     try:
         import adbutils
     except ImportError as error:
-        raise PhoneError(
-            "the package adbutils is missing: pip install 'distilbert-mobile[android]'"
-        ) from error
+        raise PhoneError(f"the package adbutils is missing: {install_hint('android')}") from error
     client = adbutils.AdbClient()
     try:
         found = client.list()

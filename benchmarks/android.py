@@ -36,7 +36,7 @@ from benchmarks.arguments import amount, count, hidden
 from benchmarks.console import show
 from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, checksums, terminal, tflite_file
+from converters import INPUTS, ConversionError, checksums, terminal
 from converters.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
@@ -92,6 +92,8 @@ def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Grap
     Raises:
         ConversionError: it is damaged, no file of this project's, or takes none of the lengths.
     """
+    from converters import tflite_file  # late: it needs the packages of an extra
+
     summary = tflite_file.describe(path)
     inputs = tuple(tensor.name for tensor in summary.inputs)
     if sorted(inputs) != sorted(INPUTS):

@@ -36,6 +36,7 @@ from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
 from benchmarks.session import ColdStart, session, short
 from converters import ConversionError, checksums, terminal
 from converters.runtimes import open_predictor
+from converters.start import module_command
 from converters.weights import stored, vocabulary_size
 from pipeline.errors import UserError
 from pipeline.subjects import base_size, built, rivals
@@ -198,7 +199,7 @@ def _asked(plan: Plan, longest: int) -> Asked:
 
 def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) -> ColdStart:
     """Load, first run and memory of a file in fresh processes; the same with a weight cache."""
-    command = [sys.executable, "-m", "converters.probe", str(path), "--threads", str(threads)]
+    command = [*module_command("converters.probe"), str(path), "--threads", str(threads)]
     for length in lengths:
         command += ["--length", str(length)]
     plain = memory.probe_median(command, plan.probes)

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from converters import ConversionError
+from converters.extras import install_hint
 
 _HERE = Path(__file__).parent
 _WORKER = _HERE / "compat_worker.py"
@@ -119,7 +120,7 @@ def missing(runtime: Runtime, root: Path) -> str:
         if not (program.exists() and ready.is_file() and ready.read_text() == _recipe(runtime)):
             return f"no {folder}: {_SETUP}"
     elif runtime.suffix == ".onnx" and importlib.util.find_spec("onnxruntime") is None:
-        return "pip install onnxruntime"
+        return install_hint("onnx")
     return ""
 
 

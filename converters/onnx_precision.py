@@ -174,7 +174,7 @@ def _integer_layer(layer: NodeProto) -> Iterator[NodeProto]:
     The first four operators are what ONNX Runtime merges into one that writes no integers out. It
     takes any scale of the input for a scalar: that is the largest, of which each token has a share.
     """
-    (source, weight, bias), (result,) = layer.input, layer.output
+    (source, weight, *bias), (result,) = layer.input, layer.output  # a bias of zeros is left out
 
     def node(kind: str, inputs: list[str], output: str) -> NodeProto:
         return helper.make_node(kind, inputs, [output])
@@ -183,8 +183,10 @@ def _integer_layer(layer: NodeProto) -> Iterator[NodeProto]:
     yield _cast(f"{result}_int32", f"{result}_float", TensorProto.FLOAT)
     yield node("Mul", [f"{source}_largest_scale", f"{weight}_scale"], f"{result}_scale")
     yield node("Mul", [f"{result}_float", f"{result}_scale"], f"{result}_product")
-    yield node("Mul", [f"{result}_product", f"{source}_share"], f"{result}_scaled")
-    yield node("Add", [f"{result}_scaled", bias], result)
+    scaled = f"{result}_scaled" if bias else result
+    yield node("Mul", [f"{result}_product", f"{source}_share"], scaled)
+    if bias:
+        yield node("Add", [scaled, *bias], result)
 
 
 def _to_int8(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import MASK_BIAS, OUTPUTS, ConversionError
+from converters.extras import install_hint
 from converters.quiet import quiet
 from converters.runtimes import Ids, Logits, checked_length, one_line, onnx_session
 
@@ -105,8 +106,7 @@ class ExecuTorchPredictor:
                 from executorch.extension.pybindings import portable_lib
         except ImportError as error:
             raise ConversionError(
-                f"{path} needs ExecuTorch, which is not installed: "
-                'pip install "distilbert-mobile[peers]"'
+                f"{path} needs ExecuTorch, which is not installed: {install_hint('peers')}"
             ) from error
         import torch
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from converters import MASK_BIAS, OUTPUTS, ConversionError
+from converters.extras import install_hint
 from converters.peer_files import HUGGING_FACE_INPUTS
 from converters.pretrained import load_model
 from converters.quiet import quiet
@@ -51,8 +52,7 @@ def export_peers(model: Path, folder: Path) -> None:
     """
     if absent := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise ConversionError(
-            f"peers need {', '.join(absent)}, not installed here: "
-            'pip install "distilbert-mobile[peers]"'
+            f"peers need {', '.join(absent)}, not installed here: {install_hint('peers')}"
         )
     loaded = load(model)
     onnx_fp32, onnx_int8, pte_fp32, pte_int8 = (folder / name for name in FILES)

@@ -126,7 +126,7 @@ def check_shapes(
             f"{folder / 'config.json'} describes no model ({_reason(error)}): save it again"
         ) from error
     found = dict(_named_as(empty.base_model_prefix, stored))
-    tied = set(empty._tied_weights_keys or ())
+    tied = set(empty._tied_weights_keys or ()) if config.tie_word_embeddings else set()
     for name, tensor in empty.state_dict().items():
         if name not in found:
             if name in tied or (head is not None and name.startswith(head)):

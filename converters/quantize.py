@@ -8,10 +8,10 @@ normalization stay float32.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from converters import ConversionError
+from converters.precisions import check_precision
 from converters.tflite_channels import scale_outputs
 
 
@@ -42,12 +42,6 @@ PRECISIONS = {
 }
 
 
-def check_precision(precision: str, offered: Collection[str] = tuple(PRECISIONS)) -> None:
-    """Refuse a precision that is not `offered` with a `ConversionError`."""
-    if precision not in offered:
-        raise ConversionError(f"unknown precision {precision!r}: choose from {', '.join(offered)}")
-
-
 def quantize(float_model: bytes, precision: str) -> bytes:
     """Quantize the weights of a float .tflite.
 
@@ -61,7 +55,7 @@ def quantize(float_model: bytes, precision: str) -> bytes:
     Raises:
         ConversionError: an unknown precision, or int4 with dimensions that its blocks do not fit.
     """
-    check_precision(precision)
+    check_precision(precision, PRECISIONS)
     if precision == "fp32":
         return float_model
     from ai_edge_quantizer import qtyping, quantizer  # late: fp32 does not need these seconds

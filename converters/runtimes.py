@@ -26,6 +26,7 @@ from converters import (
     ConversionError,
     signature_of,
 )
+from converters.extras import install_hint
 from converters.quiet import quiet
 
 Ids = NDArray[np.int32]
@@ -280,7 +281,7 @@ def onnx_session(path: str | Path, threads: int, entries: Mapping[str, str]) -> 
         import onnxruntime
     except ImportError as error:
         raise ConversionError(
-            f"{path} needs ONNX Runtime, which is not installed: pip install onnxruntime"
+            f"{path} needs ONNX Runtime, which is not installed: {install_hint('onnx')}"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -20,6 +20,8 @@ from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 from rich.errors import MarkupError
 
+from converters import extras
+
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
 
@@ -38,8 +40,8 @@ class _Pipe(io.FileIO):
 def command(main: Main) -> Main:
     """Decorates a command's `main`, which then says what it says to any terminal and pipe.
 
-    It ends with code 2 and one line where an argument is no text, or what it printed could not be
-    written.
+    It ends with code 2 and one line where an argument is no text, a package of an extra is missing,
+    or what it printed could not be written.
     """
 
     @functools.wraps(main)
@@ -57,6 +59,10 @@ def command(main: Main) -> Main:
             except MarkupError:  # of the library that says which argument is wrong
                 odd = next((argument for argument in given if "[" in argument), "")
                 _end(f"the arguments are not understood; see {shlex.quote(odd)}, and --help")
+            except ImportError as error:
+                if (message := extras.explain(error)) is None:
+                    raise
+                _end(message)
             try:
                 sys.stdout.flush()
             except OSError as error:

@@ -17,7 +17,7 @@ from torch import nn
 from converters import INPUTS, OUTPUTS, onnx_file
 from converters.batch_graph import BatchQuestionAnswering
 from converters.onnx_precision import PRECISIONS, to_precision
-from converters.quantize import check_precision
+from converters.precisions import check_precision
 from converters.quiet import quiet
 
 OPSET = 18

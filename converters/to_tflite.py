@@ -17,7 +17,8 @@ from torch import nn
 
 from converters import INPUTS, SIGNATURE, ConversionError, tflite_file, tflite_signatures
 from converters.mobile_graph import MobileQuestionAnswering
-from converters.quantize import check_precision, quantize
+from converters.precisions import check_precision
+from converters.quantize import PRECISIONS, quantize
 from converters.quiet import quiet
 
 
@@ -48,7 +49,7 @@ def export_tflite(
     Raises:
         ConversionError: the model, the precision or the length is not supported.
     """
-    check_precision(precision)
+    check_precision(precision, PRECISIONS)
     lengths = None if static_lengths is None else sorted(set(static_lengths))
     return _write(_float_graph(model, length, lengths), precision, Path(path), lengths)
 
@@ -71,7 +72,7 @@ def export_many(
     """
     precisions = list(dict.fromkeys(precisions))
     for precision in precisions:
-        check_precision(precision)
+        check_precision(precision, PRECISIONS)
     lengths = None if static_lengths is None else sorted(set(static_lengths))
     float_graph = _float_graph(model, length, lengths)
     return {

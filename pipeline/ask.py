@@ -23,6 +23,13 @@ from pipeline.errors import UserError
 from pipeline.evaluate import Answer, Answerer
 from pipeline.settings import version_asked
 
+LONGEST_NAME = 4096  # characters; file systems refuse longer paths
+# Endings of files that hold texts; none is a word that a sentence ends with.
+DOCUMENTS = (
+    *("txt", "text", "md", "rst", "tex", "log", "csv", "tsv", "json", "jsonl", "xml", "html?"),
+    *("pdf", "docx?", "odt", "rtf", "epub", "pages", "ya?ml", "gz", "zip"),
+)
+
 
 def ask(
     file: tyro.conf.Positional[Path],
@@ -150,19 +157,47 @@ def _special(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_context(context: str) -> str:
+    """The passage: a text, or what a file or standard input holds.
+
+    Bytes give the same text from both: without the mark that some editors put first, and with their
+    own line ends, so that an answer's offsets are those of the file.
+    """
+    name, data = context, None
     try:
         if context == "-":
-            return sys.stdin.buffer.read().decode("utf-8")
-        path = Path(context)
-        if len(context) < 4096 and path.is_file():
-            return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # a text that no file can be called by is a text
-        if isinstance(error, UnicodeDecodeError):
-            name = "standard input" if context == "-" else context
-            raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
-    if re.fullmatch(r"\S+\.(txt|md)", context):
-        raise UserError(f"no file {context}: name a UTF-8 text file, or give the text itself")
-    return context
+            name, data = "standard input", sys.stdin.buffer.read()
+        elif context.strip() and len(context) < LONGEST_NAME:
+            path = Path(context).expanduser()
+            data = path.read_bytes() if path.is_file() else None
+            if data is None and (path.is_dir() or _names_a_file(context)):
+                what = "a folder" if path.is_dir() else "not there"
+                raise UserError(
+                    f"--context {context} is {what}: name a UTF-8 text file, or give the text "
+                    "itself, in whole sentences or with --context - through standard input"
+                )
+    except (OSError, ValueError, RuntimeError) as error:
+        if data is None and isinstance(error, OSError) and error.filename is not None:
+            raise UserError(f"cannot read {name}: {error.strerror}") from error
+        # a text that no file can be called by is a text
+    if data is None:
+        return context
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+
+
+def _names_a_file(context: str) -> bool:
+    """Whether a text that names no file was meant to; a sentence never is.
+
+    It is if it has one line and ends as documents do, without a period behind, or has a slash and
+    no space, or begins like a path.
+    """
+    return "\n" not in context and bool(
+        re.search(rf"\w\.({'|'.join(DOCUMENTS)})$", context, re.IGNORECASE)
+        or re.fullmatch(r"\S*[/\\]\S*", context)
+        or re.match(r"(~|\.{1,2})?[/\\]\w", context)
+    )
 
 
 def _lines(answer: Answer) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from converters.extras import install_hint
 from pipeline.errors import UserError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -58,7 +59,7 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise UserError("hub data sets need the `hub` extra: pip install -e '.[hub]'") from error
+        raise UserError(f"hub data sets need a package: {install_hint('hub')}") from error
     name, _, configuration = source.partition(":")
     try:
         return datasets.load_dataset(name, configuration or None, split=split, streaming=streaming)

@@ -6,7 +6,6 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -148,6 +147,7 @@ def benchmark(
     from benchmarks.schema import Lengths
     from benchmarks.session import KINDS, WAYS, ratios, rounded, subject
     from converters.runtimes import open_predictor
+    from converters.start import module_command
     from pipeline import targets
     from pipeline import teacher as teachers
     from pipeline.artifacts import write_json
@@ -185,7 +185,7 @@ def benchmark(
     }
     found = {}
     for name, path in subjects.items():
-        command = [sys.executable, "-m", "converters.probe", str(path)]
+        command = [*module_command("converters.probe"), str(path)]
         command += ["--threads", str(settings.threads), "--length", str(build.data.max_length)]
         start = memory.probe_median(command, runs=3)
         found[name] = subject(path, times[name], start, rounds=settings.rounds)

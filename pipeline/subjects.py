@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from converters.extras import install_hint
 from pipeline.artifacts import Store, fingerprints
 from pipeline.errors import UserError
 
@@ -167,7 +168,8 @@ def _kept(
         ) from error
     except ImportError as error:
         raise UserError(
-            f'{error.name} is not installed: pip install "distilbert-mobile[tflite,peers]"'
+            f"{error.name} is not installed: {install_hint('tflite')}, and for peers "
+            f"{install_hint('peers')}"
         ) from error
     except OSError as error:
         raise UserError(f"cannot write {root / name}: {error.strerror or error}") from error

