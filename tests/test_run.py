@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import shutil
 import time
@@ -351,22 +350,3 @@ def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
     (file,) = json.loads(out.read_text("utf-8"))["files"]
     assert (file["name"], file["sha256"], file["parts"]) == ("student", None, None)
     assert file["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
-
-
-def test_only_the_command_opens_files() -> None:
-    """Parts of `benchmarks` work without the rest of the project; only two are stories."""
-    stories = {"run.py": {"converters", "pipeline"}, "android.py": {"converters"}}
-    for path in (ROOT / "benchmarks").glob("*.py"):
-        found = {
-            name.partition(".")[0]
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            for name in (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-        }
-        others = found & {"converters", "pipeline"}
-        assert others == stories.get(path.name, set()), path
