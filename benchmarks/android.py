@@ -31,13 +31,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import adb, benchmark_model, download, page, profiles
 from benchmarks.arguments import amount, count, hidden
-from benchmarks.console import show
-from benchmarks.phone_session import INTERRUPTED, Plan, Subject, assemble, measure
+from benchmarks.device import adb, benchmark_model, download, profiles
+from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
+from benchmarks.page import page
+from benchmarks.page.console import show
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, checksums, terminal
-from converters.weights import vocabulary_size
+from converters import INPUTS, ConversionError, terminal
+from converters.runtimes import checksums
+from converters.runtimes.weights import vocabulary_size
 
 LENGTHS = (64, 128, 192, 256, 384)
 THREADS = (1, 2, 4)
@@ -92,14 +94,14 @@ def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Grap
     Raises:
         ConversionError: it is damaged, no file of this project's, or takes none of the lengths.
     """
-    from converters import tflite_file  # late: it needs the packages of an extra
+    from converters.tflite import file as tflite_file  # late: it needs the packages of an extra
 
     summary = tflite_file.describe(path)
     inputs = tuple(tensor.name for tensor in summary.inputs)
     if sorted(inputs) != sorted(INPUTS):
         raise ConversionError(
             f"{path} has the inputs {', '.join(inputs)}, and {', '.join(INPUTS)} are needed: "
-            "export it with converters.to_tflite"
+            "export it with converters.tflite.export"
         )
     tables = (one.shape for one in summary.weights if one.name == tflite_file.POSITION_TABLE)
     longest = next((shape[0] for shape in tables if len(shape) == 2), max(lengths))

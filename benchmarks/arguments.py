@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.session import short
+from benchmarks.measure.session import short
 
 
 def count(text: str) -> int:

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import latency
-from benchmarks.files import read_json
-from benchmarks.schema import KIND, NATURAL, PADDED, Latency, validate
-from benchmarks.table import table
-from benchmarks.typed import mismatches
+from benchmarks.measure import latency
+from benchmarks.measure.files import read_json
+from benchmarks.measure.schema import KIND, NATURAL, PADDED, Latency, validate
+from benchmarks.measure.typed import mismatches
+from benchmarks.page.text_table import table
 from converters import terminal
 
 THRESHOLD = 5.0

@@ -28,18 +28,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import latency, machine, memory, page, size
 from benchmarks.arguments import amount, count, hidden
-from benchmarks.console import show
-from benchmarks.queries import Asked, RandomWindows, given_lengths, squad_lengths
-from benchmarks.schema import KIND, NATURAL, VERSION, Benchmark, File
-from benchmarks.session import ColdStart, session, short
-from converters import ConversionError, checksums, terminal
-from converters.runtimes import open_predictor
+from benchmarks.measure import latency, machine, memory, size
+from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
+from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark, File
+from benchmarks.measure.session import ColdStart, session, short
+from benchmarks.page import page
+from benchmarks.page.console import show
+from benchmarks.subjects import base_size, built, rivals
+from converters import ConversionError, terminal
+from converters.runtimes import checksums
+from converters.runtimes.open import open_predictor
+from converters.runtimes.weights import stored, vocabulary_size
 from converters.start import module_command
-from converters.weights import stored, vocabulary_size
 from pipeline.errors import UserError
-from pipeline.subjects import base_size, built, rivals
 
 # Enough to see that everything works; far from enough for a figure.
 QUICK_QUERIES = 8
@@ -170,7 +172,7 @@ def _asked(plan: Plan, longest: int) -> Asked:
     """Questions, or windows of random tokens no longer than the padded ones."""
     count = min(plan.least_queries, ROUND_QUERIES)
     if plan.questions is not None:
-        from pipeline.timing import TimedQuestions
+        from benchmarks.questions import TimedQuestions
 
         beside = next(filter(_has_tokenizer, plan.files.values()), None)
         if beside is None:
@@ -199,7 +201,7 @@ def _asked(plan: Plan, longest: int) -> Asked:
 
 def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) -> ColdStart:
     """Load, first run and memory of a file in fresh processes; the same with a weight cache."""
-    command = [*module_command("converters.probe"), str(path), "--threads", str(threads)]
+    command = [*module_command("converters.runtimes.probe"), str(path), "--threads", str(threads)]
     for length in lengths:
         command += ["--length", str(length)]
     plain = memory.probe_median(command, plan.probes)

@@ -26,20 +26,20 @@ from docstring_parser import DocstringStyle, parse
 PAGE = Path(__file__).resolve().parent / "report.md"
 sys.path.insert(0, str(PAGE.parent.parent))
 
-from benchmarks.schema import Benchmark  # noqa: E402 - found through the line above
-from benchmarks.typed import Within, called  # noqa: E402
-from pipeline.report_schema import Report  # noqa: E402
+from benchmarks.measure.schema import Benchmark  # noqa: E402 - found through the line above
+from benchmarks.measure.typed import Within, called  # noqa: E402
+from pipeline.report.schema import Report  # noqa: E402
 
 TOP = """\
 # The JSON of reports and benchmarks
 
-<!-- written by docs/make_schema.py from the types in benchmarks/schema.py and pipeline/report_schema.py -->
+<!-- written by docs/make_schema.py from the types in benchmarks/measure/schema.py and pipeline/report/schema.py -->
 
 A build writes `report.json`, with `report.md` and `report.html` beside it. `python -m benchmarks.run` and
 `python -m benchmarks.android` write `benchmark.json`, with `benchmark.html` beside it. The pages are made again by
 
 ```
-python -m pipeline.report report.json
+python -m pipeline.report.render report.json
 python -m benchmarks.page benchmark.json
 ```
 

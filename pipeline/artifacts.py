@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import write_text
-from converters.checksums import sha256
+from benchmarks.measure.files import write_text
+from converters.runtimes.checksums import sha256
 from pipeline import made, ranks
 from pipeline.errors import UserError
 

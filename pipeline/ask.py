@@ -16,12 +16,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import ConversionError, checksums, terminal
+from converters import ConversionError, terminal
+from converters.runtimes import checksums
 from pipeline import __version__
-from pipeline.data.features import Limits
 from pipeline.errors import UserError
-from pipeline.evaluate import Answer, Answerer
 from pipeline.settings import version_asked
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer
+from pipeline.tasks.question_answering.features import Limits
 
 LONGEST_NAME = 4096  # characters; file systems refuse longer paths
 # Endings of files that hold texts; none is a word that a sentence ends with.
@@ -72,9 +73,9 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     Raises:
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
-    from converters.runtimes import open_predictor
-    from pipeline.targets import SUFFIXES
-    from pipeline.teacher import TOKENIZER
+    from converters.runtimes.open import open_predictor
+    from pipeline.files.targets import SUFFIXES
+    from pipeline.models.teacher import TOKENIZER
 
     if threads < 1:
         raise UserError(f"--threads {threads}: at least 1")
@@ -87,7 +88,7 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     except ConversionError as error:
         raise UserError(str(error)) from error
     if (file / "config.json").is_file():
-        from pipeline.teacher import load_tokenizer
+        from pipeline.models.teacher import load_tokenizer
 
         limits = Limits()
         return Answerer(
@@ -112,7 +113,7 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
 
 
 def _description(path: Path) -> dict[str, Any]:
-    from pipeline.export import MODEL_SCHEMA
+    from pipeline.files.export import MODEL_SCHEMA
 
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +131,7 @@ def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
     """A BERT tokenizer from vocab.txt, as an app would make it."""
     from transformers import BertTokenizerFast
 
-    from converters.checksums import sha256
+    from converters.runtimes.checksums import sha256
 
     vocabulary = folder / str(description["file"])
     if not vocabulary.is_file():

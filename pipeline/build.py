@@ -27,24 +27,23 @@ from converters import ConversionError, terminal
 from converters.terminal import word
 from pipeline import (
     __version__,
-    android_assets,
     learning,
     made,
     place,
     ranks,
     settings,
     shipping,
-    targets,
 )
 from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
-from pipeline.data.squad import EMBEDDED, load_questions
 from pipeline.errors import GateFailure, UserError
+from pipeline.files import android_assets, targets
 from pipeline.hub import is_hub_id
-from pipeline.layers import choose_layers
+from pipeline.models.layers import choose_layers
+from pipeline.models.teacher import find_teacher, teacher_key
 from pipeline.session import limits as window_limits
-from pipeline.teacher import find_teacher, teacher_key
+from pipeline.tasks.question_answering.squad import EMBEDDED, load_questions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -274,9 +273,9 @@ def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
     Raises:
         GateFailure: see `build`.
     """
-    from benchmarks import machine
-    from pipeline.card import HUB, write_hub_folder
-    from pipeline.report import REPORTS, print_table, write_reports
+    from benchmarks.measure import machine
+    from pipeline.report.card import HUB, write_hub_folder
+    from pipeline.report.render import REPORTS, print_table, write_reports
 
     report["machine"] = machine.describe()
     report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}

@@ -21,9 +21,9 @@ import tyro
 
 from converters import ConversionError, terminal, whole_file
 from pipeline.ask import open_answerer
-from pipeline.data.squad import QuestionSet, load_questions
 from pipeline.errors import UserError
-from pipeline.export import golden_document
+from pipeline.files.export import golden_document
+from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
 
 NAME = "golden-answers.json.gz"
 SHORTEST, LONGEST = 5, 5000  # words of a passage that is made here

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_model
 from pipeline.config import Build
-from pipeline.data.squad import QuestionSet
 from pipeline.errors import UserError
 from pipeline.session import limits, prepare
+from pipeline.tasks.question_answering.squad import QuestionSet
 
 if TYPE_CHECKING:
     from pipeline.data.corpus import Corpus
-    from pipeline.data.features import Feature
-    from pipeline.teacher import Source
+    from pipeline.models.teacher import Source
+    from pipeline.tasks.question_answering.features import Feature
 
 Facts = Mapping[str, Any]
 STREAM_COUNTED = (
@@ -36,8 +36,8 @@ def fit_mlm_head(
     """A teacher with an MLM head; the head is fitted where there is none, the encoder frozen."""
     from transformers import BertForMaskedLM
 
-    from pipeline import distil
-    from pipeline import teacher as teachers
+    from pipeline.models import teacher as teachers
+    from pipeline.training import distil
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -71,9 +71,9 @@ def finetune_teacher(
     folder: Path, scratch: Path, build: Build, source: Source, train: QuestionSet
 ) -> Facts:
     """The teacher with a question-answering head: its own, or fine-tuned on the questions."""
-    from pipeline import finetune
-    from pipeline import teacher as teachers
-    from pipeline.export import describe_tokenizer
+    from pipeline.files.export import describe_tokenizer
+    from pipeline.models import teacher as teachers
+    from pipeline.tasks.question_answering import finetune
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(source.folder)
@@ -106,10 +106,10 @@ def distil(
     """The student of general distillation, with an MLM head."""
     from transformers import BertForMaskedLM, DistilBertForMaskedLM
 
-    from pipeline import distil as distillation
-    from pipeline import student as students
-    from pipeline import teacher as teachers
-    from pipeline.training import Schedule
+    from pipeline.models import student as students
+    from pipeline.models import teacher as teachers
+    from pipeline.training import distil as distillation
+    from pipeline.training.loop import Schedule
 
     device = prepare(build)
     config = build.distil
@@ -155,8 +155,8 @@ def record_teacher_outputs(
     """The fine-tuned teacher's logits and hidden states for every training window."""
     from transformers import BertForQuestionAnswering
 
-    from pipeline import finetune
-    from pipeline import teacher as teachers
+    from pipeline.models import teacher as teachers
+    from pipeline.tasks.question_answering import finetune
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -197,9 +197,9 @@ def finetune_student(
         DistilBertForQuestionAnswering,
     )
 
-    from pipeline import finetune
-    from pipeline import student as students
-    from pipeline import teacher as teachers
+    from pipeline.models import student as students
+    from pipeline.models import teacher as teachers
+    from pipeline.tasks.question_answering import finetune
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -235,7 +235,7 @@ def finetune_student(
 
 
 def _features(build: Build, tokenizer: Any, train: QuestionSet) -> list[Feature]:
-    from pipeline.data.features import Windower, training_features
+    from pipeline.tasks.question_answering.features import Windower, training_features
 
     return training_features(Windower(tokenizer, limits(build)), train.questions)
 
@@ -265,7 +265,7 @@ def _stream(build: Build, tokenizer: Any) -> Iterator[Any]:
 
 
 def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
-    from pipeline.distil import Masking, count_pieces
+    from pipeline.training.distil import Masking, count_pieces
 
     return Masking(
         tokenizer,

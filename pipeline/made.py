@@ -16,8 +16,8 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.files import write_text
-from converters.checksums import sha256
+from benchmarks.measure.files import write_text
+from converters.runtimes.checksums import sha256
 from pipeline.errors import UserError
 
 MADE = ".made.json"

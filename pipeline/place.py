@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import android_assets
 from pipeline.artifacts import INNER, SCRATCH, refuse_foreign
 from pipeline.config import OFFERED, Build
-from pipeline.data.squad import EMBEDDED
 from pipeline.errors import UserError
+from pipeline.files import android_assets
 from pipeline.settings import STAGES
+from pipeline.tasks.question_answering.squad import EMBEDDED
 
 APART = ("teacher", "student", *OFFERED)  # the stages whose folders users take away
 
@@ -24,8 +24,8 @@ def check(build: Build) -> None:
         UserError: a folder has no name, an input lies in the build folder, or something that no
             build made is where one writes, there or in the folder of `--android-assets`.
     """
-    from pipeline.card import CARD, HUB
-    from pipeline.report import REPORTS
+    from pipeline.report.card import CARD, HUB
+    from pipeline.report.render import REPORTS
 
     for flag, named in (("--out", build.out), ("--android-assets", build.android_assets)):
         if named == Path():  # what an empty text becomes, as of a variable that is not set

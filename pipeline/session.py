@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import Build
 
 if TYPE_CHECKING:
-    from pipeline.data.features import Limits
+    from pipeline.tasks.question_answering.features import Limits
 
 
 def limits(build: Build) -> Limits:
     """How passages are cut, from the settings."""
-    from pipeline.data.features import Limits
+    from pipeline.tasks.question_answering.features import Limits
 
     data = build.data
     return Limits(data.max_length, data.stride, data.max_query, data.max_answer, data.n_best)
@@ -25,7 +25,7 @@ def prepare(build: Build) -> Any:
     import torch
     from transformers import logging, set_seed
 
-    from pipeline.training import pick_device
+    from pipeline.training.loop import pick_device
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -13,8 +13,8 @@ from typing import Any
 
 from converters.pretrained import load_model
 from pipeline.config import Build, Target
-from pipeline.data.squad import QuestionSet
 from pipeline.session import Bar, limits, prepare, progress
+from pipeline.tasks.question_answering.squad import QuestionSet
 
 Facts = Mapping[str, Any]
 METHOD = (
@@ -37,9 +37,9 @@ def export(
     """A target's folder: a file for each precision, vocabulary, model.json, golden cases."""
     from transformers import DistilBertForQuestionAnswering
 
-    from converters.runtimes import open_predictor
-    from pipeline import export, targets
-    from pipeline import teacher as teachers
+    from converters.runtimes.open import open_predictor
+    from pipeline.files import export, targets
+    from pipeline.models import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
@@ -71,7 +71,7 @@ def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     """The teacher in the formats that are timed, so that the report compares like with like."""
     from transformers import BertForQuestionAnswering
 
-    from pipeline import targets
+    from pipeline.files import targets
 
     prepare(build)
     model = load_model(BertForQuestionAnswering, teacher).eval()
@@ -92,11 +92,11 @@ def verify(
     may_abstain: bool,
 ) -> Facts:
     """Scores teacher, student and every file; holds each file against the student."""
-    from converters.runtimes import open_predictor
-    from pipeline import targets
-    from pipeline import teacher as teachers
+    from converters.runtimes.open import open_predictor
     from pipeline.artifacts import write_json
-    from pipeline.evaluate import Answerer
+    from pipeline.files import targets
+    from pipeline.models import teacher as teachers
+    from pipeline.tasks.question_answering.evaluate import Answerer
     from pipeline.verify import compare, run
 
     prepare(build)
@@ -143,15 +143,15 @@ def benchmark(
     evaluation: QuestionSet,
 ) -> Facts:
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
-    from benchmarks import latency, memory
-    from benchmarks.schema import Lengths
-    from benchmarks.session import KINDS, WAYS, ratios, rounded, subject
-    from converters.runtimes import open_predictor
+    from benchmarks.measure import latency, memory
+    from benchmarks.measure.schema import Lengths
+    from benchmarks.measure.session import KINDS, WAYS, ratios, rounded, subject
+    from converters.runtimes.open import open_predictor
     from converters.start import module_command
-    from pipeline import targets
-    from pipeline import teacher as teachers
     from pipeline.artifacts import write_json
-    from pipeline.evaluate import Answerer
+    from pipeline.files import targets
+    from pipeline.models import teacher as teachers
+    from pipeline.tasks.question_answering.evaluate import Answerer
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
@@ -185,7 +185,7 @@ def benchmark(
     }
     found = {}
     for name, path in subjects.items():
-        command = [*module_command("converters.probe"), str(path)]
+        command = [*module_command("converters.runtimes.probe"), str(path)]
         command += ["--threads", str(settings.threads), "--length", str(build.data.max_length)]
         start = memory.probe_median(command, runs=3)
         found[name] = subject(path, times[name], start, rounds=settings.rounds)
@@ -212,7 +212,7 @@ def _torch_predictor(build: Build, folder: Path) -> Any:
     """A model of the build in PyTorch, on the build's device."""
     from transformers import AutoModelForQuestionAnswering
 
-    from converters.runtimes import TorchPredictor
+    from converters.runtimes.open import TorchPredictor
 
     model = load_model(AutoModelForQuestionAnswering, folder)
     return TorchPredictor(model.to(prepare(build)), folder.name)

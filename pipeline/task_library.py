@@ -20,9 +20,9 @@ import numpy as np
 import tyro
 
 from converters import ConversionError, terminal
-from pipeline.data.squad import Question, load_questions
 from pipeline.errors import UserError
-from pipeline.evaluate import score
+from pipeline.tasks.question_answering.evaluate import score
+from pipeline.tasks.question_answering.squad import Question, load_questions
 
 # Of the questions in plain ASCII; its tokenizer treats other text in a way of its own.
 ENOUGH = 97.0
@@ -65,14 +65,9 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
         UserError: an environment is missing, or the file cannot be opened.
         ConversionError: a runtime fails the file.
     """
-    from converters.compat import Worker, WorkerError
-    from converters.compat_cases import (
-        Case,
-        task_library_answer,
-        task_library_scores,
-        whole_words,
-    )
-    from converters.compat_environments import RUNTIMES, command, missing
+    from converters.compat.cases import Case, task_library_answer, task_library_scores, whole_words
+    from converters.compat.environments import RUNTIMES, command, missing
+    from converters.compat.matrix import Worker, WorkerError
     from pipeline.ask import open_answerer
 
     library = next(r for r in RUNTIMES if r.worker[0] == "tasks")

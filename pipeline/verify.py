@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Gate
-from pipeline.data.squad import Question, QuestionSet
-from pipeline.evaluate import Answerer, Scores, score
+from pipeline.tasks.question_answering.evaluate import Answerer, Scores, score
+from pipeline.tasks.question_answering.squad import Question, QuestionSet
 
 Windows = list[tuple[np.ndarray, np.ndarray]]  # start and end logits of each window of a question
 

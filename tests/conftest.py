@@ -188,12 +188,12 @@ def tiny_export(
     """
     from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
 
-    from converters.runtimes import open_predictor
-    from converters.to_tflite import export_many
-    from pipeline.data.features import Limits
-    from pipeline.data.squad import Question
-    from pipeline.export import write_golden, write_model_json, write_vocabulary
-    from pipeline.student import build_student, student_state
+    from converters.runtimes.open import open_predictor
+    from converters.tflite.export import export_many
+    from pipeline.files.export import write_golden, write_model_json, write_vocabulary
+    from pipeline.models.student import build_student, student_state
+    from pipeline.tasks.question_answering.features import Limits
+    from pipeline.tasks.question_answering.squad import Question
 
     teacher = BertForQuestionAnswering.from_pretrained(make_teacher(head="qa"))
     state = student_state(teacher.state_dict(), (0, 2))

@@ -49,7 +49,7 @@ android {
 
     testOptions.unitTests {
         isIncludeAndroidResources = true
-        all { it.systemProperty("golden.folder", rootDir.resolve("../tests/golden")) }
+        all { it.systemProperty("golden.folder", rootDir.resolve("../tests/contract")) }
     }
 }
 

@@ -25,7 +25,7 @@ dependencies {
 }
 
 tasks.test {
-    val golden = rootDir.resolve("../tests/golden")
+    val golden = rootDir.resolve("../tests/contract")
     inputs.dir(golden)
     systemProperty("golden.folder", golden)
     systemProperty("model.folder", rootDir.resolve("../build/embedded/tflite"))

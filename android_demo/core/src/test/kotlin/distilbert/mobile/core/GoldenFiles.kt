@@ -4,7 +4,7 @@ package distilbert.mobile.core
 import distilbert.mobile.testing.Builds
 import java.util.zip.GZIPInputStream
 
-/** The files that `tests/golden/make_golden.py` wrote. */
+/** The files that `tests/contract/make_golden.py` wrote. */
 internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }

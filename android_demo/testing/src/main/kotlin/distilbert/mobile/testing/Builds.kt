@@ -5,7 +5,7 @@ import java.io.File
 
 /** Folders of exported files for tests; the system properties say where. */
 object Builds {
-    /** What `tests/golden/make_golden.py` wrote. */
+    /** What `tests/contract/make_golden.py` wrote. */
     val golden = File(System.getProperty("golden.folder") ?: error("golden.folder is not set"))
 
     /** A build of a few kilobytes, with any length and with two. */

@@ -62,7 +62,7 @@ internal class ColdStart(
  * Each of the two ways has a model of its own, as an app has: one resized for every query, one
  * never.
  *
- * @return the result's document is that of `benchmarks/schema.py`.
+ * @return the result's document is that of `benchmarks/measure/schema.py`.
  * @throws BenchmarkException if the plan does not fit the model.
  * @throws ModelException if the model cannot be used.
  * @throws CancellationException once the world says so.

@@ -51,7 +51,7 @@ class BenchmarkResult internal constructor(
             }
         }
 
-    /** The document of `benchmarks/schema.py` on one line. */
+    /** The document of `benchmarks/measure/schema.py` on one line. */
     fun document(): String = jsonText(json())
 
     private fun json(): Map<String, Any?> =
@@ -207,7 +207,7 @@ class BenchmarkResult internal constructor(
         }
     }
 
-    /** Why the rounds say that other work disturbed them, as `benchmarks.latency.busy`. */
+    /** Why the rounds say that other work disturbed them, as `benchmarks.measure.latency.busy`. */
     private fun busy(): String? {
         val spreads = stream.subjects.mapValues { spread(it.value.inferMs, stream.rounds) }
         val (lengths, worst) = spreads.maxBy { it.value }.toPair()
@@ -239,7 +239,7 @@ class BenchmarkResult internal constructor(
                 "seed, all in one process; times are inference alone, tokenizing and decoding " +
                 "are told apart; load, first run and memory at opening, before all others"
 
-        // As in benchmarks/latency.py, which gives the reason.
+        // As in benchmarks/measure/latency.py, which gives the reason.
         const val BUSY_SPREAD = 1.1
 
         // From Android's THERMAL_STATUS_MODERATE on, clocks are held down.

@@ -40,7 +40,7 @@ class Device(
     val kernel: String?,
     val appVersion: String,
 ) {
-    /** As `benchmarks.machine.describe` tells of a computer. */
+    /** As `benchmarks.measure.machine.describe` tells of a computer. */
     internal fun machineJson(): Map<String, Any?> =
         mapOf(
             "cpu" to cpu,
@@ -134,7 +134,7 @@ class ProcessMemory(
  */
 class CpuInfo private constructor(val name: String?, val flags: List<String>) {
     companion object {
-        // As in benchmarks/machine.py.
+        // As in benchmarks/measure/machine.py.
         private val RELEVANT =
             listOf(
                 *arrayOf("avx", "fma", "f16c", "avx2", "avx_vnni", "avx512f", "avx512bw"),

@@ -6,7 +6,7 @@ import distilbert.mobile.core.Statistics
 /**
  * What one subject took, in milliseconds, with bootstrap 95 % intervals of mean and median.
  *
- * The same figures as `benchmarks.latency.summarize`, from the same draws.
+ * The same figures as `benchmarks.measure.latency.summarize`, from the same draws.
  */
 class Summary private constructor(
     val statistics: Statistics,
@@ -84,7 +84,7 @@ class Interval private constructor(val low: Double, val high: Double) {
 /** How many times the mean time of a faster subject that of a slower one is. */
 class Ratio private constructor(val ratio: Double, val bounds: Interval) {
     companion object {
-        /** Both on the same queries, as `benchmarks.latency.ratio` pairs them. */
+        /** Both on the same queries, as `benchmarks.measure.latency.ratio` pairs them. */
         fun of(slower: DoubleArray, faster: DoubleArray, rounds: Int, seed: Int): Ratio {
             require(slower.size == faster.size) { "a ratio pairs the same queries" }
             val (above, below) = listOf(slower, faster).map { perQuery(it, rounds) }
@@ -100,7 +100,7 @@ class Ratio private constructor(val ratio: Double, val bounds: Interval) {
 
 /**
  * How much longer the same queries took in their slowest round than in their fastest; of many
- * rounds a few are made, as `benchmarks.latency` does.
+ * rounds a few are made, as `benchmarks.measure.latency` does.
  */
 internal fun spread(samples: DoubleArray, rounds: Int): Double {
     val queries = perQuery(samples, rounds).size
@@ -140,6 +140,6 @@ private inline fun resample(queries: Int, seed: Int, use: (Int, IntArray) -> Uni
     }
 }
 
-// As in benchmarks/latency.py, which gives the reasons.
+// As in benchmarks/measure/latency.py, which gives the reasons.
 private const val RESAMPLES = 2000
 private const val SPREAD_ROUNDS = 3

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several files on the same queries, with one number of threads: what a benchmark's runs hold.
+
+Files are opened, and cold starts made, by functions that are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import latency
+from benchmarks.measure.memory import Probe
+from benchmarks.measure.queries import Asked, Model
+from benchmarks.measure.schema import NATURAL, PADDED, Around, Lengths, Ratio, Run
+
+METHOD = (
+    "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
+    "in one process{around}; load, first run and memory in processes of their own"
+)
+AROUND = "; times are inference alone, tokenizing and decoding are told apart"
+
+# What a build's report tells of a cold start.
+IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")
+
+KINDS: tuple[Lengths, Lengths] = (NATURAL, PADDED)
+
+# How a file is compared with another: its own lengths, and the other's.
+WAYS: tuple[tuple[Lengths, Lengths], ...] = (
+    (NATURAL, PADDED),
+    (NATURAL, NATURAL),
+    (PADDED, PADDED),
+)
+
+# Milliseconds of a file's queries, by its name.
+Samples = Mapping[str, Mapping[Lengths, Sequence[float]]]
+
+# Faster and slower file, and their lengths.
+Pair = tuple[str, str, Lengths, Lengths]
+
+# A cold start of a file, and one with its weights cached, where that was measured.
+ColdStart = tuple[Probe, Probe | None]
+
+
+def session(
+    files: Mapping[str, Path],
+    asked: Asked,
+    *,
+    threads: int,
+    pad_to: int,
+    open_file: Callable[[Path, int], Model],
+    cold_start: Callable[[Path, int], ColdStart],
+    least_queries: int = latency.VALID_QUERIES,
+    least_seconds: float = latency.VALID_SECONDS,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda _: None,
+    peers: Collection[str] = (),
+) -> Run:
+    """Ask every file at its queries' own lengths and padded, then start each one cold.
+
+    Args:
+        files: by the name that the report gives them; the first is the reference of ratios.
+        asked: the queries.
+        threads: of the runtime.
+        pad_to: length of padded inputs.
+        open_file: opens a file with so many threads; called twice a file, for a graph that is
+            resized all the time and one that never is.
+        cold_start: starts a file with so many threads in a process of its own.
+        least_queries: asked of each file, in each of the two ways.
+        least_seconds: that all of them take together.
+        seed: of the order.
+        tell: called with a line of progress now and then.
+        peers: names of those of `files` that other tools made; see `pairs`.
+    """
+    keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
+    stream = latency.stream(
+        {
+            key: asked.subject(
+                key, open_file(files[name], threads), pad_to if kind == PADDED else None
+            )
+            for key, (name, kind) in keys.items()
+        },
+        asked.queries,
+        seed=seed,
+        least_queries=least_queries,
+        least_seconds=least_seconds,
+        progress=lambda done, seconds: tell(f"threads {threads}: {done} queries, {seconds:.0f} s"),
+    )
+    samples: dict[str, dict[Lengths, list[float]]] = {name: {} for name in files}
+    around: dict[str, dict[Lengths, Around]] = {}
+    for key, (name, kind) in keys.items():
+        phases = asked.phases(key, stream.queries)
+        samples[name][kind] = phases["infer"] if phases else stream.samples[key]
+        if phases:
+            around.setdefault(name, {})[kind] = _around(phases, stream.rounds)
+    starts: dict[str, ColdStart] = {}
+    for name, path in files.items():
+        tell(f"threads {threads}: cold starts of {name}")
+        starts[name] = cold_start(path, threads)
+    method = METHOD.format(
+        query="question" if around else "window of random tokens",
+        around=AROUND if around else "",
+    )
+    why = stream.too_short
+    flat = {f"{name} {kind}": samples[name][kind] for name, kind in keys.values()}
+    return {
+        "threads": threads,
+        "seconds": round(stream.seconds, 3),
+        "too_short": why,
+        "latency": {
+            "method": f"NOT VALID ({why}): {method}" if why else method,
+            "threads": threads,
+            "queries": len(asked.queries),
+            "rounds": stream.rounds,
+            "padded_length": pad_to,
+            "mean_tokens": sum(asked.tokens) / len(asked.tokens),
+            "busy": latency.busy(flat, rounds=stream.rounds),
+            "subjects": {
+                name: subject(path, samples[name], starts[name][0], rounds=stream.rounds)
+                for name, path in files.items()
+            },
+            "ratios": ratios(samples, pairs(list(files), peers), rounds=stream.rounds, seed=seed),
+            "samples_ms": rounded(samples),
+        },
+        "around": around,
+        "memory": {name: _memory(plain) for name, (plain, _) in starts.items()},
+        "weight_cache": {name: _memory(one) if one else None for name, (_, one) in starts.items()},
+    }
+
+
+def pairs(names: Sequence[str], peers: Collection[str] = ()) -> list[Pair]:
+    """Whose ratios are told, and at which lengths.
+
+    Every file against the first one, and each at its own lengths against itself padded. Of peers,
+    only how many times slower they are than the file that a build makes first, the first int8
+    .tflite: at its own lengths against theirs, which is their best, and against them padded, as
+    their exporters have it by default. Without such a file, peers are files like the others.
+    """
+    ours = [name for name in names if name not in peers]
+    own = next((name for name in ours if name.endswith("int8.tflite")), None)
+    first, *others = names if own is None else ours
+    found: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
+    if own is not None:
+        rivals = [name for name in names if name in peers]
+        found += [(own, name, NATURAL, theirs) for name in rivals for theirs in (PADDED, NATURAL)]
+    return found + [(name, name, NATURAL, PADDED) for name in names]
+
+
+def subject(
+    path: Path, times: Mapping[Lengths, Sequence[float]], start: Probe, *, rounds: int
+) -> Any:
+    """What a report tells of one file: milliseconds at its own lengths and padded, cold start."""
+    return {
+        "path": short(path),
+        **{kind: _summary(each, rounds) for kind, each in times.items()},
+        **{figure: getattr(start, figure) for figure in IN_LATENCY},
+    }
+
+
+def ratios(samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int) -> list[Ratio]:
+    """How many times faster one of each pair is, in mean time with its interval."""
+    found: list[Ratio] = []
+    for faster, slower, mine, theirs in pairs:
+        ratio, low, high = latency.ratio(
+            samples[slower][theirs], samples[faster][mine], seed, rounds=rounds
+        )
+        found.append(
+            {
+                "faster": faster,
+                "slower": slower,
+                "faster_lengths": mine,
+                "slower_lengths": theirs,
+                "ratio": ratio,
+                "low": low,
+                "high": high,
+            }
+        )
+    return found
+
+
+def _around(phases: Mapping[str, Sequence[float]], rounds: int) -> Around:
+    """What the work around the model took."""
+    tokenize, decode = phases["tokenize"], phases["decode"]
+    outside = sum(tokenize) + sum(decode)
+    return {
+        "tokenize": _summary(tokenize, rounds),
+        "decode": _summary(decode, rounds),
+        "share_percent": 100 * outside / (outside + sum(phases["infer"])),
+        "samples_ms": {"tokenize": _rounded(tokenize), "decode": _rounded(decode)},
+    }
+
+
+def _memory(start: Probe) -> Any:
+    return asdict(start)
+
+
+def _summary(samples: Sequence[float], rounds: int) -> Any:
+    return asdict(latency.summarize(samples, rounds=rounds))
+
+
+def short(path: Path) -> str:
+    """The last two parts of a path: enough to know a file by, nothing of whose machine it is."""
+    return "/".join(path.absolute().parts[-2:])
+
+
+def rounded(samples: Samples) -> dict[str, dict[Lengths, list[float]]]:
+    """Raw samples as a report keeps them."""
+    return {
+        name: {kind: _rounded(times) for kind, times in each.items()}
+        for name, each in samples.items()
+    }
+
+
+def _rounded(samples: Sequence[float]) -> list[float]:
+    return [round(sample, 4) for sample in samples]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Markdown that shows what it is given, whatever that holds (CommonMark and GitHub's tables)."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+
+from benchmarks.page.layout import Table
+
+# Escaped wherever it stands; underscores within a word mean nothing and need no backslash.
+SPECIAL = re.compile(r"[\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_])")
+
+
+class Markdown(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def escape(value: object) -> Markdown:
+    """A value on one line that Markdown shows as it is; `Markdown` itself is left alone.
+
+    Not at the start of a line: there `-`, `+` and `1.` begin lists.
+    """
+    if isinstance(value, Markdown):
+        return value
+    marked = SPECIAL.sub(r"\\\g<0>", html.escape(str(value), quote=False))
+    return Markdown(" ".join(marked.split()))
+
+
+def table(shown: Table) -> Markdown:
+    """A table, cells escaped."""
+    marks = ["---:" if column.kind == "number" else "---" for column in shown.columns]
+    names, *rows = (
+        [str(escape(cell)) for cell in line]
+        for line in ([column.name for column in shown.columns], *shown.rows)
+    )
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in (names, marks, *rows)))
+
+
+def shell(word: str) -> Markdown:
+    """One word of a shell's command line, for an indented block: nothing in it can end that."""
+    return indented(shlex.quote(word))
+
+
+def literal(text: str) -> Markdown:
+    """A Python string, on one line and in ASCII, so that it cannot end a fenced block."""
+    return Markdown(ascii(text))
+
+
+def indented(text: str) -> Markdown:
+    """Text within an indented block: its line breaks, of any kind, do not end the block."""
+    return Markdown("\n    ".join(text.splitlines()))

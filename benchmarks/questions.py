@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions for a benchmark: each through tokenizer, windows, model and decoding, timed apart.
+
+`benchmarks.run` asks these where it is given question data.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.ask import open_answerer
+from pipeline.errors import UserError
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer, Logits, score
+from pipeline.tasks.question_answering.features import Windower
+from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
+
+
+class TimedQuestions:
+    """Questions drawn by seed from a set: an `Asked` of `benchmarks.measure.queries`.
+
+    Args:
+        file: `embedded`, a SQuAD file or a hub data set.
+        beside: an exported file with its model.json, or a Hugging Face folder with a tokenizer:
+            every model gets its tokenizer, windows and answer lengths.
+        count: how many questions at most.
+        longest: the longest window that all models take.
+        seed: of the draw and its order.
+
+    Raises:
+        UserError: no such questions or tokenizer, or windows that are too long.
+    """
+
+    def __init__(self, file: str, beside: Path, *, count: int, longest: int, seed: int) -> None:
+        self._like = open_answerer(beside)
+        if self._like.limits.max_length > longest:
+            raise UserError(
+                f"{beside.name} has windows of up to {self._like.limits.max_length} tokens, and "
+                f"the files, or --pad-to, take {longest}"
+            )
+        found = load_questions(file, "dev", bad_answers="skip")
+        self.source = found.name
+        self.sha256: str | None = found.sha256
+        self.available: int | None = len(found.questions)
+        drawn = random.Random(seed).sample(  # noqa: S311 - no secret
+            found.questions, min(count, len(found.questions))
+        )
+        self.queries: Sequence[Question] = drawn
+        cut = self._like.windower.windows
+        self.tokens = [sum(len(w.ids) for w in cut(q.text, q.context)) for q in drawn]
+        self._answers: dict[str, list[Answer]] = {}
+
+    def subject(self, name: str, model: Logits, pad_to: int | None) -> Callable[[Any], object]:
+        """A function that answers a question; what it answered before under `name` is forgotten."""
+        like = self._like
+        answerer = Answerer(
+            model,
+            like.windower.tokenizer,
+            like.limits,
+            pad_to=pad_to,
+            may_abstain=like.may_abstain,
+        )
+        answers: list[Answer] = []
+        self._answers[name] = answers
+
+        def answer(question: Question) -> None:
+            # A windower keeps the passages it has met; to an app each one is new.
+            answerer.windower = Windower(like.windower.tokenizer, like.limits)
+            answers.append(answerer.answer(question.text, question.context))
+
+        return answer
+
+    def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
+        """Milliseconds of each phase in the last `count` answers; all windows together."""
+        answers = self._answers[name][-count:]
+        return {
+            "tokenize": [answer.tokenize_ms for answer in answers],
+            "infer": [answer.infer_ms for answer in answers],
+            "decode": [answer.decode_ms for answer in answers],
+        }
+
+    def scores(self, name: str) -> tuple[float, float] | None:
+        """EM and F1, percent, over the questions that were drawn."""
+        answers = self._answers[name][-len(self.queries) :]
+        drawn = QuestionSet(self.source, str(self.sha256), tuple(self.queries))
+        found = score([answer.text for answer in answers], drawn)
+        return round(found.exact_match, 2), round(found.f1, 2)

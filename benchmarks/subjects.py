@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `benchmarks.run` measures besides the files a user names.
+
+A build's files; models at the sizes of BERT-base and DistilBERT; what other tools make of the same
+student. What has to be made is made once, in a process of its own, and kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import machine
+from converters.extras import install_hint
+from pipeline.artifacts import Store, fingerprints
+from pipeline.errors import UserError
+
+# What makes the files of `base_size`.
+_PACKAGES = ("torch", "transformers", "litert-torch", "ai-edge-quantizer")
+
+_BASE_FILES = ("teacher-fp32.tflite", "student-int8.tflite", "student-fp32.tflite")
+
+Tell = Callable[[str], None]
+
+
+def built(folder: Path) -> tuple[list[Path], str]:
+    """The files of a build, its teacher's first, and the questions that it was scored on.
+
+    Raises:
+        ValueError: no build lies there.
+    """
+    try:
+        report = json.loads((folder / "report.json").read_text("utf-8"))
+        questions = str(report["config"]["data"]["eval_file"])
+        files = [folder / file["path"] for file in report["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"--build {folder}: no report.json of a build there; build it, or name files"
+        ) from error
+    timed = [path for path in files if path.suffix != ".mlpackage" or sys.platform == "darwin"]
+    suffixes = dict.fromkeys(path.suffix for path in timed)
+    teachers = (folder / "stages" / "baseline" / f"teacher-fp32{suffix}" for suffix in suffixes)
+    return [*(path for path in teachers if path.exists()), *timed], questions
+
+
+def rivals(root: Path | None, files: Sequence[Path], say: Tell = print) -> list[Path]:
+    """What other tools make of the student below `root`, then both models for PyTorch.
+
+    Without a root, the same of the Hugging Face folders among `files`, each beside its folder.
+
+    Raises:
+        ValueError: there is neither.
+        UserError, ConversionError: they cannot be made.
+    """
+    if root:
+        models = [root / "student", root / "teacher"]
+        return [*peers(models[0], root, say=say), *(path for path in models if path.exists())]
+    folders = [path for path in files if (path / "config.json").is_file()]
+    if not folders:
+        raise ValueError("--peers needs --build, --base-size or a Hugging Face folder among FILES")
+    made = (peers(one, one.absolute().parent, f"{one.name}-peers", say) for one in folders)
+    return [path for each in made for path in each] + folders
+
+
+def peers(model: Path, root: Path, name: str = "peers", say: Tell = print) -> list[Path]:
+    """What other tools make of a model, in the folder `name` below `root`.
+
+    Args:
+        model: a Hugging Face folder.
+        root: where files are kept as long as the model and the tools are the same.
+        name: of the folder.
+        say: called with a line when files are made.
+
+    Returns:
+        The files of `converters.runtimes.peers.FILES`.
+
+    Raises:
+        UserError, ConversionError: no such model, a package is missing, or no room.
+    """
+    from converters.runtimes.peers import FILES, PACKAGES, export_peers
+
+    weights = fingerprints(model, ("config.json", "*.safetensors"))
+    settings = {"versions": machine.versions(PACKAGES), "weights": weights}
+    folder = _kept(root, name, settings, export_peers, (model,), say)
+    return [folder / file for file in FILES]
+
+
+def base_size(
+    root: Path, sizes: Mapping[str, Mapping[str, int]] | None = None, say: Tell = print
+) -> list[Path]:
+    """Random models at the sizes of BERT-base and DistilBERT, for times and bytes.
+
+    Args:
+        root: where they are kept: in `base`, the folders `teacher` and `student` among them.
+        sizes: settings of the teacher's and the student's configuration; those of the papers where
+            nothing is given.
+        say: called with a line when they are made.
+
+    Returns:
+        teacher-fp32.tflite, student-int8.tflite and student-fp32.tflite.
+
+    Raises:
+        UserError, ConversionError: a package is missing, or no room.
+    """
+    sizes = {"teacher": {}, "student": {}} | dict(sizes or {})
+    settings = {"versions": machine.versions(_PACKAGES), "sizes": sizes}
+    folder = _kept(root, "base", settings, _make_base_size, (sizes,), say)
+    return [folder / file for file in _BASE_FILES]
+
+
+def _make_base_size(sizes: Mapping[str, Mapping[str, int]], folder: Path) -> None:
+    import torch
+    from transformers import logging
+    from transformers.models.bert import BertConfig, BertForQuestionAnswering
+    from transformers.models.distilbert import DistilBertConfig, DistilBertForQuestionAnswering
+
+    from converters.tflite.export import export_many
+
+    logging.disable_progress_bar()
+    kinds: dict[str, Any] = {
+        "teacher": (BertForQuestionAnswering, BertConfig, ["fp32"]),
+        "student": (DistilBertForQuestionAnswering, DistilBertConfig, ["int8", "fp32"]),
+    }
+    for name, (model_class, config_class, precisions) in kinds.items():
+        torch.manual_seed(0)
+        model = model_class(config_class(**sizes[name])).eval().requires_grad_(False)
+        for weight in model.parameters():
+            if weight.dim() == 1:  # all 0 or all 1: equal ones would be stored once
+                weight.add_(torch.randn_like(weight), alpha=0.05)
+        model.save_pretrained(folder / name)
+        export_many(model, folder, precisions, stem=name)
+
+
+def _kept(
+    root: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    make: Callable[..., None],
+    arguments: tuple[Any, ...],
+    say: Tell,
+) -> Path:
+    """The folder `name` below `root`, filled by `make(*arguments, folder)` where that is due.
+
+    In a process of its own, so that what it leaves in memory, threads and hooks of libraries is in
+    no measurement.
+    """
+
+    def apart(folder: Path, _: Path) -> dict[str, Any]:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            pool.submit(make, *arguments, folder).result()
+        return {}
+
+    try:
+        return (
+            Store(root, say=say)
+            .stage(name, apart, settings=settings, inputs={}, folder=name)
+            .folder
+        )
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"{root / name}: its maker was killed; it needs up to 6 GB of memory"
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f"{error.name} is not installed: {install_hint('tflite')}, and for peers "
+            f"{install_hint('peers')}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot write {root / name}: {error.strerror or error}") from error

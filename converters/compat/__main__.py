@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `python -m converters.compat`."""
+
+from converters.compat.matrix import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtimes that apps in the field carry, each in an environment of its own, and its setup.
+
+Their packages exclude each other (protobuf below 4 against above 5, numpy 1 against 2), so none is
+installed beside the project: `install` makes a virtual environment for each under one folder, and
+`worker.py` runs in it.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from converters import ConversionError
+from converters.extras import install_hint
+
+_HERE = Path(__file__).parent
+_WORKER = _HERE / "worker.py"
+
+# The words that are the same in every answer about something missing.
+_SETUP = "make compat"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime and how to get and start it.
+
+    Attributes:
+        name: what tables call it.
+        worker: what `worker.py` is told.
+        folder: of its environment; "" is the interpreter that runs us.
+        packages: requirements with exact versions.
+        python: what its packages support.
+        suffix: of the files it opens.
+        tensorflow, litert: the release it is or carries, in whichever count; "" otherwise.
+        libraries: shared libraries of the system, each with its Debian package.
+        programs: programs of the system, each with its Debian package.
+        emulated: runs another architecture; times mean nothing.
+    """
+
+    name: str
+    worker: tuple[str, ...]
+    folder: str = ""
+    packages: tuple[str, ...] = ()
+    python: str = "3.11"
+    suffix: str = ".tflite"
+    tensorflow: str = ""
+    litert: str = ""
+    libraries: tuple[tuple[str, str], ...] = ()
+    programs: tuple[tuple[str, str], ...] = ()
+    emulated: bool = False
+
+
+def _installed(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+_LITERT = _installed("ai-edge-litert")
+
+# The first of a suffix is the reference of its files.
+RUNTIMES = (
+    Runtime(f"LiteRT {_LITERT}", ("tflite", "ai_edge_litert"), litert=_LITERT),
+    Runtime(
+        "TensorFlow 2.21.0",
+        ("tflite", "tensorflow"),
+        "tensorflow-2.21",
+        ("tensorflow-cpu==2.21.0",),
+        tensorflow="2.21.0",
+    ),
+    Runtime(
+        "TensorFlow 2.16.2",
+        ("tflite", "tensorflow"),
+        "tensorflow-2.16",
+        ("tensorflow-cpu==2.16.2",),
+        tensorflow="2.16.2",
+    ),
+    Runtime(
+        "Task Library 0.4.4",
+        ("tasks",),
+        "task-library",
+        ("tflite-support==0.4.4", "numpy<2", "protobuf<4"),
+        tensorflow="2.12.0",  # of its time: the package does not say
+        libraries=(("usb-1.0", "libusb-1.0-0"),),
+    ),
+    Runtime(
+        f"LiteRT {_LITERT} arm64",
+        ("program",),
+        "arm64",
+        (f"ai-edge-litert=={_LITERT}",),
+        litert=_LITERT,
+        programs=(
+            ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libstdc++6-arm64-cross"),
+            ("qemu-aarch64", "qemu-user"),
+            ("unshare", "util-linux"),
+        ),
+        emulated=True,
+    ),
+    Runtime(f"ONNX Runtime {_installed('onnxruntime')}".rstrip(), ("onnx",), suffix=".onnx"),
+)
+
+
+def missing(runtime: Runtime, root: Path) -> str:
+    """What keeps a runtime from starting, and how to get it; "" if nothing does."""
+    if absent := _absent(runtime):
+        return f"apt-get install {absent}, then {_SETUP}"
+    if runtime.folder:
+        folder = root / runtime.folder
+        program = folder / ("answer" if runtime.emulated else "bin/python")
+        ready = folder / "ready"
+        if not (program.exists() and ready.is_file() and ready.read_text() == _recipe(runtime)):
+            return f"no {folder}: {_SETUP}"
+    elif runtime.suffix == ".onnx" and importlib.util.find_spec("onnxruntime") is None:
+        return install_hint("onnx")
+    return ""
+
+
+def command(runtime: Runtime, root: Path) -> list[str]:
+    """The command that starts the worker of a runtime."""
+    worker = [str(_WORKER), *runtime.worker]
+    folder = (root / runtime.folder).resolve()
+    if runtime.emulated:
+        # LiteRT reads /proc/cpuinfo and trips over that of another architecture; in a namespace of
+        # its own the process sees an ARM one.
+        namespace = ["unshare", "-m" if os.geteuid() == 0 else "-rm"]
+        hide = ["sh", "-c", 'mount --bind "$0" /proc/cpuinfo && exec "$@"']
+        emulate = ["qemu-aarch64", "-cpu", "neoverse-n1", "-L", "/usr/aarch64-linux-gnu"]
+        cpuinfo = str(_HERE / "arm64_cpuinfo.txt")
+        worker += [*namespace, *hide, cpuinfo, *emulate, str(folder / "answer")]
+        return [sys.executable, *worker]
+    return [str(folder / "bin" / "python") if runtime.folder else sys.executable, *worker]
+
+
+def install(runtime: Runtime, root: Path) -> None:
+    """Make the environment of a runtime, unless it is there already.
+
+    Raises:
+        ConversionError: a program or library of the system is missing, or an installation fails.
+    """
+    if not runtime.folder or not missing(runtime, root):
+        return
+    if absent := _absent(runtime):
+        raise ConversionError(f"{runtime.name} needs more of the system: apt-get install {absent}")
+    folder = root / runtime.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    if runtime.emulated:
+        package = folder / "package"
+        _run(
+            *(uv, "pip", "install", "--quiet", "--no-deps", "--target", package),
+            *("--python-platform", "aarch64-manylinux_2_31", "--python-version", runtime.python),
+            *runtime.packages,
+        )
+        libraries = (package / "ai_edge_litert").resolve()
+        _run(
+            *("aarch64-linux-gnu-gcc", "-O1", "-o", folder / "answer", _HERE / "arm64.c"),
+            *(f"-L{libraries}", "-lLiteRt", f"-Wl,-rpath,{libraries}"),
+        )
+    else:
+        _run(uv, "venv", "--quiet", "--python", runtime.python, folder)
+        _run(uv, "pip", "install", "--quiet", "--python", folder, *runtime.packages)
+    (folder / "ready").write_text(_recipe(runtime))
+
+
+def _recipe(runtime: Runtime) -> str:
+    """Changes whenever an environment has to be made again."""
+    source = (_HERE / "arm64.c").read_text() if runtime.emulated else ""
+    return "\n".join((*runtime.packages, runtime.python, source))
+
+
+def _absent(runtime: Runtime) -> str:
+    """Debian packages of what the system lacks."""
+    packages = [package for name, package in runtime.programs if shutil.which(name) is None]
+    packages += [
+        package for name, package in runtime.libraries if ctypes.util.find_library(name) is None
+    ]
+    return " ".join(packages)
+
+
+def _run(*arguments: str | Path) -> None:
+    words = [str(word) for word in arguments]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ConversionError(f"cannot run {words[0]}: {error.strerror}; install it") from error
+    if found.returncode:
+        said = " ".join(found.stderr.split())[-300:]
+        raise ConversionError(f"{' '.join(words[:3])} ... failed: {said}")

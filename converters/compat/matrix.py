@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which runtimes open an exported file, and which of them compute it right.
+
+`python -m converters.compat FILE...` runs each file in every runtime that is installed (see
+`compat_environments`) and compares logits, answers and times with those of LiteRT on this machine.
+A runtime may open a file, report nothing and compute something else: that is told as WRONG, and
+ends the command with exit code 1, as does a runtime that should run a file by
+`tflite_versions.lowest_runtime` and does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import INPUTS, OUTPUTS, ConversionError, terminal
+from converters.compat.cases import (
+    TASK_LENGTH,
+    Case,
+    Logits,
+    best_span,
+    read_cases,
+    task_library_answer,
+)
+from converters.compat.environments import RUNTIMES, Runtime, command, install, missing
+from converters.runtimes import checksums
+
+# Largest error of a logit, as a share of the range of all logits of the reference. Runtimes round
+# the activations of integer layers in two ways, which was seen to cost up to 3 %; what is wrong is
+# off by 40 % and more. Float files differ in the last bits only.
+LIMIT_INTEGER = 0.1
+LIMIT_FLOAT = 0.001
+
+# Share of the answers that may differ; one always may, a near tie.
+LIMIT_CHANGED = 0.1
+
+# An emulated processor is slow: fewer questions, and more patience with each.
+_EMULATED_CASES, _EMULATED_PATIENCE = 6, 10
+
+
+@dataclass
+class Row:
+    """What one runtime did with one file; None where it was not found out."""
+
+    runtime: str
+    opens: bool | None = None
+    resizes: bool | None = None
+    error: float | None = None
+    golden_error: float | None = None
+    equal: tuple[int, int] | None = None
+    ms: float | None = None
+    slower: float | None = None
+    verdict: str = ""
+    failed: bool = False
+
+
+class WorkerError(Exception):
+    """A worker crashed, hung or said nonsense, or refused; one line."""
+
+
+class RefusalError(WorkerError):
+    """A runtime reported an error and lives on."""
+
+
+class Worker:
+    """A process that runs files in a runtime; see `worker.py`."""
+
+    def __init__(self, arguments: Sequence[str], timeout: float) -> None:
+        """Start it; `timeout` is the patience with each request, in seconds."""
+        self.timeout = timeout
+        self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._noise,
+            text=True,
+            start_new_session=True,  # its children can be ended with it
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return the reply.
+
+        Raises:
+            WorkerError: it failed in any way; the message says how.
+        """
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is dead: what it left tells why
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        try:
+            line = self._lines.get(timeout=self.timeout)
+        except queue.Empty:
+            raise WorkerError(f"hangs: no reply within {self.timeout:g} s") from None
+        if not line:
+            self._lines.put("")  # and whoever asks again learns the same
+            raise WorkerError(f"crashes: {self._last_words()}")
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            raise WorkerError(f"says {line.strip()[:80]!r} instead of JSON") from None
+        if "error" in reply:
+            raise RefusalError(f"refuses: {reply['error']}")
+        return dict(reply)
+
+    def logits(self, request: dict[str, list[int]], repeat: int) -> tuple[Logits, float]:
+        """Start and end logits (2, S) of a window and the milliseconds of the fastest run."""
+        reply = self.ask(**request, repeat=repeat)
+        length = len(request[INPUTS[0]])
+        found = [np.asarray(reply.get(name, ()), np.float32) for name in OUTPUTS]
+        if {each.shape for each in found} != {(length,)}:
+            shapes = [each.shape for each in found]
+            raise WorkerError(f"gives logits of shape {shapes} for {length} tokens")
+        return np.stack(found), float(reply["ms"])
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._noise.seek(0)
+        lines = self._noise.read().decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"ended with {code}: {said[-1][:200] if said else 'it said nothing'}"
+
+    def close(self) -> None:
+        """End the process and whatever it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._noise):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+
+def examine(
+    file: Path,
+    runtimes: Sequence[Runtime],
+    root: Path,
+    *,
+    count: int = 24,
+    timeout: float = 60,
+) -> list[Row]:
+    """Run a file in each runtime that opens its kind; the first of them is the reference.
+
+    Args:
+        file: a .tflite or .onnx file.
+        runtimes: those to try.
+        root: the folder of their environments.
+        count: most questions to ask.
+        timeout: patience with one request, in seconds.
+
+    Raises:
+        ConversionError: the reference does not run the file, or a golden file is damaged.
+    """
+    fitting = [runtime for runtime in runtimes if runtime.suffix == file.suffix]
+    if not fitting:
+        known = ", ".join(dict.fromkeys(runtime.suffix for runtime in runtimes))
+        raise ConversionError(f"{file} is none of {known}: nothing here runs it")
+    cases, needs = read_cases(file, count), _needs(file)
+    limit = LIMIT_FLOAT if _is_float(file) else LIMIT_INTEGER
+    if reason := missing(fitting[0], root):
+        raise ConversionError(f"{fitting[0].name} is the reference and is missing: {reason}")
+    reference = Worker(command(fitting[0], root), timeout)
+    try:
+        reference.ask(open=str(file), threads=1)
+        expected = [reference.logits(case.request(), 1)[0] for case in cases]
+    except WorkerError as error:
+        reference.close()
+        raise ConversionError(f"{fitting[0].name} {error}: export {file} again") from error
+    try:
+        return [
+            _judge(_Trial(file, runtime, root, cases, expected, reference, timeout), needs, limit)
+            for runtime in fitting
+        ]
+    finally:
+        reference.close()
+
+
+@dataclass
+class _Trial:
+    """One file in one runtime."""
+
+    file: Path
+    runtime: Runtime
+    root: Path
+    cases: list[Case]
+    expected: list[Logits]
+    reference: Worker
+    timeout: float
+
+
+def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
+    """Run the trial and put what happened into words."""
+    runtime = trial.runtime
+    row = Row(runtime.name)
+    if reason := missing(runtime, trial.root):
+        row.verdict = f"not installed: {reason}"
+        return row
+    if runtime.worker[0] == "tasks" and (reason := _undescribed(trial.file)):
+        row.verdict = f"not asked: {reason}"
+        return row
+    newer = [
+        f"{kind} {needs[key]}"
+        for kind, key in (("TensorFlow Lite", "tensorflow"), ("LiteRT", "litert"))
+        if getattr(runtime, key) and key in needs and _older(getattr(runtime, key), needs[key])
+    ]
+    patience = trial.timeout * (_EMULATED_PATIENCE if runtime.emulated else 1)
+    worker = Worker(command(runtime, trial.root), patience)
+    try:
+        worker.ask(open=str(trial.file), threads=1)
+        row.opens = True
+        if runtime.worker[0] == "tasks":
+            _answer_texts(trial, worker, row)
+        else:
+            _compare_logits(trial, worker, row)
+    except WorkerError as error:
+        row.opens = bool(row.opens)
+        row.failed = not newer
+        expected = f"as expected, the file needs {newer[0]}" if newer else "it should run the file"
+        row.verdict = f"{error} ({expected})"
+        return row
+    finally:
+        worker.close()
+    low = min(float(logits.min()) for logits in trial.expected)
+    span = max(float(logits.max()) for logits in trial.expected) - low
+    wrong = [
+        f"logits off by {error:.3g} {of}, {100 * error / span:.1f} % of their range"
+        for error, of in ((row.error, "against the reference"), (row.golden_error, "when exported"))
+        if error is not None and not error <= limit * span  # NaN is wrong
+    ]
+    if row.equal and row.equal[1] - row.equal[0] > max(1, LIMIT_CHANGED * row.equal[1]):
+        wrong.append(f"{row.equal[1] - row.equal[0]} of {row.equal[1]} answers differ")
+    row.failed = bool(wrong)
+    row.verdict = (
+        f"WRONG, without an error: {'; '.join(wrong)}" if wrong else row.verdict or "right"
+    )
+    return row
+
+
+def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
+    """Ask every question, alternating with the reference so that a busy machine hurts both."""
+    emulated = trial.runtime.emulated
+    errors, golden, same, ratios, times = [], [], 0, [], []
+    pairs = list(zip(trial.cases, trial.expected, strict=True))
+    for case, expected in pairs[:_EMULATED_CASES] if emulated else pairs:
+        request, length = case.request(), len(case.ids)
+        try:
+            if row.resizes is False:
+                request = case.request(TASK_LENGTH)
+            logits, ms = worker.logits(request, 1 if emulated else 2)
+            row.resizes = row.resizes is not False
+        except RefusalError:
+            if row.resizes is not None:  # it worked before, or padding did not help
+                raise
+            row.resizes = False
+            logits, ms = worker.logits(case.request(TASK_LENGTH), 1)
+            row.verdict = f"right, but does not resize: pad to {TASK_LENGTH}"
+        logits = logits[:, :length]
+        errors.append(float(np.abs(logits - expected).max()))
+        if trial.file.name in case.golden:
+            golden.append(float(np.abs(logits - case.golden[trial.file.name]).max()))
+        same += best_span(case, logits) == best_span(case, expected)
+        times.append(ms)
+        if not emulated:
+            ratios.append(ms / trial.reference.logits(case.request(), 2)[1])
+    row.error = float(np.max(errors))  # NaN stays NaN
+    row.golden_error = float(np.max(golden)) if golden else None
+    row.equal = (same, len(errors))
+    if not emulated:
+        row.ms, row.slower = statistics.median(times), statistics.median(ratios)
+
+
+def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
+    """Ask the Task Library: plain ASCII only, its tokenizer treats everything else its own way."""
+    row.resizes = False
+    same, times, ratios = 0, [], []
+    for case, expected in zip(trial.cases, trial.expected, strict=True):
+        if not case.complete or not (case.question + case.context).isascii():
+            continue
+        reply = worker.ask(question=case.question, context=case.context)
+        same += reply["answer"] == task_library_answer(case, expected)
+        times.append(float(reply["ms"]))
+        ratios.append(times[-1] / trial.reference.logits(case.request(), 2)[1])
+    if not times:
+        row.verdict = "opens; nothing to ask: no golden.json with plain ASCII beside the file"
+        return
+    row.equal = (same, len(times))
+    row.ms, row.slower = statistics.median(times), statistics.median(ratios)
+
+
+def _needs(file: Path) -> dict[str, str]:
+    """Releases that a .tflite file needs, by the name of the field of `Runtime`."""
+    if file.suffix != ".tflite":
+        return {}
+    from converters.tflite import file as tflite_file
+    from converters.tflite import versions as tflite_versions
+
+    lowest = tflite_versions.lowest_runtime(tflite_file.read(file))
+    return {"tensorflow": lowest.tensorflow, "litert": lowest.litert, "reason": lowest.reason}
+
+
+def _undescribed(file: Path) -> str:
+    """Why the Task Library cannot answer from a file; "" if it can."""
+    from converters.tflite.metadata import read_metadata
+
+    try:
+        read_metadata(file)
+    except ConversionError as error:
+        return str(error)
+    return ""
+
+
+def _older(release: str, needed: str) -> bool:
+    from converters.tflite.versions import order
+
+    return order(release) < order(needed)
+
+
+def _is_float(file: Path) -> bool:
+    if file.suffix != ".tflite":
+        return False
+    from converters.tflite.file import SMALLEST_WEIGHT_BYTES, describe
+
+    weights = [each for each in describe(file).weights if each.bytes >= SMALLEST_WEIGHT_BYTES]
+    return all(weight.dtype in ("float32", "float16") for weight in weights)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as lines of text, columns aligned."""
+
+    def word(value: bool | None) -> str:
+        return {True: "yes", False: "no", None: "-"}[value]
+
+    cells: list[tuple[str, ...]] = [
+        ("runtime", "opens", "resizes", "error", "golden", "equal", "ms", "times", "verdict")
+    ]
+    for row in rows:
+        figures = (
+            *(f"{each:.2g}" if each is not None else "-" for each in (row.error, row.golden_error)),
+            f"{row.equal[0]}/{row.equal[1]}" if row.equal else "-",
+            f"{row.ms:.1f}" if row.ms is not None else "-",
+            f"{row.slower:.1f}" if row.slower is not None else "-",
+        )
+        cells.append((row.runtime, word(row.opens), word(row.resizes), *figures, row.verdict))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+@terminal.command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table for each file; exit code 1 if a runtime fails it, 2 for a file that is none."""
+    parser = argparse.ArgumentParser(prog="python -m converters.compat", description=__doc__)
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".tflite or .onnx")
+    parser.add_argument("--environments", type=Path, default=Path(".compat"), help="their folder")
+    parser.add_argument("--install", action="store_true", help="make the environments first")
+    parser.add_argument("--cases", type=int, default=24, help="most questions to ask")
+    parser.add_argument("--timeout", type=float, default=60, help="seconds a request may take")
+    options = parser.parse_args(arguments)
+    if options.cases < 1 or options.timeout <= 0 or not (options.files or options.install):
+        parser.error("pass files, --cases of at least 1 and --timeout above 0")
+    for runtime in RUNTIMES if options.install else ():
+        try:
+            install(runtime, options.environments)
+        except ConversionError as error:  # its row will say so as well
+            print(f"not installed: {error}", file=sys.stderr)
+    failed = False
+    for file in options.files:
+        try:
+            checksums.verify(file)
+            needs = _needs(file)
+            rows = examine(
+                file, RUNTIMES, options.environments, count=options.cases, timeout=options.timeout
+            )
+        except ConversionError as error:
+            parser.exit(2, f"error: {error}\n")
+        print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+        if needs:
+            print(
+                f"needs TensorFlow Lite {needs['tensorflow']} or LiteRT {needs['litert']}: "
+                f"{needs['reason']}"
+            )
+        print(table(rows) + "\n", flush=True)
+        failed |= any(row.failed for row in rows)
+    if failed:
+        parser.exit(1, "a runtime gives wrong answers or fails a file that it should run\n")
+
+
+if __name__ == "__main__":
+    main()

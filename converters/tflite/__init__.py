@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model as a .tflite file."""

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model card, and the folder that can be pushed to the Hugging Face Hub as it is.
+
+The card's form: https://huggingface.co/docs/hub/model-cards.  All its figures are the report's.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from benchmarks.measure.files import write_text
+from benchmarks.page import markdown
+from benchmarks.page.layout import (
+    DASH,
+    FAILED,
+    PASSED,
+    Column,
+    Table,
+    interval,
+    megabytes,
+    number,
+)
+from pipeline import made
+from pipeline.artifacts import MANIFEST
+from pipeline.files.targets import license_of
+from pipeline.hub import is_hub_id
+from pipeline.models.layers import choose_layers
+from pipeline.report.headline import headline
+from pipeline.report.render import write_reports
+from pipeline.report.tables import largest_error, model_named, releases, value_of
+from pipeline.tasks.question_answering.squad import EMBEDDED
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
+HUB, CARD = "hub", "MODEL_CARD.md"
+COMPANIONS = ("vocab.txt", "model.json", "golden.json")  # beside the files of each target
+TAGS = {"tflite": ("tflite", "litert"), "coreml": ("coreml",), "onnx": ("onnx",)}
+# What git must not hold itself; the last two are the parts of a Core ML package.
+LARGE = ("*.safetensors", "*.tflite", "*.onnx", "*.mlmodel", "*.bin")
+
+EMBEDDED_TEACHER = "sentence-transformers/all-MiniLM-L6-v2"
+ENGLISH = (EMBEDDED, "rajpurkar/squad", "rajpurkar/squad_v2")
+
+# With fewer questions a point or two between models may be chance: one deviation of a share near
+# one half is 1.1 points at 2,000.
+FEW = 2000
+
+LOSSES = {
+    "ce": "the divergence from the teacher's outputs",
+    "mlm": "masked-language modelling",
+    "cos": "the cosine between the last hidden states",
+    "hidden": "the distance from the teacher's hidden states, layer by layer",
+    "squad": "the gold answers",
+}
+
+
+def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
+    """Writes `MODEL_CARD.md` and, if every file passed its gate, the folder for the Hub.
+
+    The folder `hub/` holds the card as README.md, the student as transformers opens it, each
+    exported file with what an app needs beside it, and the report.  It takes no room of its own
+    where the file system has hard links: its large files are those of the build, so copy it before
+    you change them.  It is written aside and renamed; an error leaves the old one.
+
+    Where a file failed its gate, or has none, nobody shall push it: no folder is made, an older one
+    is removed, and the card begins with what failed.
+
+    Args:
+        report: of the build, as `pipeline.report.schema.Report` describes it.
+        out: the build folder, with `student/` and the report's files.
+
+    Returns:
+        The folder; None where there is none.
+
+    Raises:
+        ValueError: the report is not valid.
+        UserError: something of the user's is in the way.
+        OSError: something is missing or cannot be written.
+    """
+    # Paths in a command are nobody's business but the builder's.
+    report = {**report, "command": _portable(report["command"])}
+    card, folder = out / CARD, out / HUB
+    text = model_card(report, may_abstain=_may_abstain(report, out))
+    if _unfit(report):
+        made.discard(folder, out)
+    else:
+        with made.replacing(folder, out) as aside:
+            for path in (out / "student").iterdir():
+                if path.name != MANIFEST:
+                    _link(path, aside / path.name)
+            for name in _files(report):
+                _link(out / name, aside / name)
+            attributes = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in LARGE]
+            write_text(aside / ".gitattributes", "\n".join(attributes) + "\n")
+            write_text(aside / "README.md", text)
+            write_reports(dict(report), aside)
+    made.claim(out, CARD)
+    write_text(card, text)
+    return folder if folder.is_dir() else None
+
+
+def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
+    """The card: the Hub's metadata block, then Markdown.
+
+    Args:
+        report: of the build.
+        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
+    """
+    environment = jinja2.Environment(  # noqa: S701 - Markdown; `finalize` escapes every value
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        finalize=markdown.escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        table=markdown.table,
+        shell=markdown.shell,
+        literal=markdown.literal,
+        indented=markdown.indented,
+        grouped="{:,}".format,
+        decimal="{:.1f}".format,
+    )
+    data = metadata(report)
+    paths: dict[str, list[str]] = {}
+    for file in report["files"]:
+        paths.setdefault(file["target"], []).append(file["path"])
+    body = environment.get_template("model_card.md.j2").render(
+        report=report,
+        data=data,
+        stated_license=report["config"]["export"]["license"],
+        teacher_license=license_of(report["config"]["teacher"]["model"], ""),
+        teacher_name=Path(_teacher(report)).name,
+        teacher=model_named(report, "teacher"),  # type: ignore[arg-type]
+        student=model_named(report, "student"),  # type: ignore[arg-type]
+        facts=[fact for fact in headline(report) if fact.figure != DASH],  # type: ignore[arg-type]
+        unfit=", ".join(_unfit(report)),
+        paths=paths,
+        training=list(_training(report)),
+        evaluation=_evaluation(report),
+        latency=_latency(report),
+        limits=report["config"]["data"],
+        may_abstain=may_abstain,
+        english=data.language == "en",
+        few=FEW,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+
+
+def metadata(report: Mapping[str, Any]) -> ModelCardData:
+    """The card's metadata; what the report does not say is left out rather than guessed."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    config = report["config"]
+    asked, scored = config["data"]["train_file"], config["data"]["eval_file"]
+    base = _teacher(report)
+    read = [asked, *(config["distil"]["text"] if "distilled" in _stages(report) else ())]
+    results = [
+        EvalResult(
+            task_type="question-answering",
+            task_name="Extractive question answering",
+            dataset_type=_hub_name(scored) or "custom",
+            dataset_name=_one_line(report["data"]["eval"]["name"]),
+            dataset_split="validation" if _hub_name(scored) else None,
+            metric_type=metric,
+            metric_name=f"{label}, {_one_line(entry['name'])} ({kind})",
+            metric_value=entry[metric],
+        )
+        for entry, kind in _scored(report)
+        for metric, label in (("exact_match", "Exact match"), ("f1", "F1"))
+        if entry[metric] is not None
+    ]
+    tags = [tag for file in report["files"] for tag in TAGS.get(file["target"], ())]
+    return ModelCardData(
+        language="en" if asked in ENGLISH else None,
+        license=license_of(config["teacher"]["model"], config["export"]["license"]).lower() or None,
+        library_name="transformers",
+        pipeline_tag="question-answering",
+        base_model=_hub_name(base),
+        datasets=list(dict.fromkeys(filter(None, map(_hub_name, read)))) or None,
+        tags=["distilbert", *tags],
+        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        model_name=f"{_one_line(Path(base).name)}-distilbert-qa",
+        eval_results=results or None,
+    )
+
+
+def _scored(report: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """What of this repository was scored, each with its format."""
+    yield from ((model, "PyTorch") for model in report["models"] if model["name"] == "student")
+    yield from ((file, file["target"]) for file in report["files"])
+
+
+def _evaluation(report: Mapping[str, Any]) -> Table:
+    models, files = report["models"], report["files"]
+    both = [*models, *files]
+    gates = [file["gate"] for file in files]
+    verdicts = {None: "not verified", True: PASSED, False: FAILED}
+    blank = [DASH] * len(models)
+    columns = [
+        Column("Name", [entry["name"] for entry in both]),
+        Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
+        Column("Precision", ["fp32"] * len(models) + [file["precision"] for file in files]),
+        number("MB", [megabytes(entry["bytes"]) for entry in both]),
+        number("EM", [entry["exact_match"] for entry in both], 1),
+        number("F1", [entry["f1"] for entry in both], 1),
+        Column("Largest logit error", blank + [largest_error(file) for file in files], "number"),
+        Column("Gate", blank + [verdicts[gate and gate["passed"]] for gate in gates]),
+        Column("Lowest runtime", blank + [releases(file) for file in files]),
+    ]
+    return Table("", columns)
+
+
+def _latency(report: Mapping[str, Any]) -> Table | None:
+    if report["latency"] is None:
+        return None
+    timed = [
+        (name, lengths, subject[lengths])
+        for name, subject in report["latency"]["subjects"].items()
+        for lengths in ("natural", "padded")
+        if subject[lengths]
+    ]
+    bounds = [interval(times["mean_low"], times["mean_high"]) for _, _, times in timed]
+    return Table(
+        "",
+        [
+            Column("Subject", [name for name, _, _ in timed]),
+            Column("Lengths", [lengths for _, lengths, _ in timed]),
+            *(number(f"{k}, ms", [value_of(t, k) for _, _, t in timed]) for k in ("mean", "p90")),
+            Column("95% interval of mean", bounds, "number"),
+        ],
+    )
+
+
+def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and description of each training stage that the build has."""
+    config, stages = report["config"], _stages(report)
+    own = {name: facts.get("head") == "the teacher's own" for name, facts in stages.items()}
+    if "teacher" in stages:
+        yield (
+            "Teacher",
+            "it came with a question-answering head and was not trained"
+            if own["teacher"]
+            else "fine-tuned on the training questions: "
+            + _schedule(config["teacher"]["optimization"], stages["teacher"]),
+        )
+    if "mlm-teacher" in stages:
+        yield (
+            "Masked-language-model head",
+            "the teacher's own"
+            if own["mlm-teacher"]
+            else "fitted to the frozen teacher, which had none: "
+            + _schedule(config["mlm_head"]["optimization"], stages["mlm-teacher"]),
+        )
+    student = config["student"]
+    teacher = model_named(report, "teacher")  # type: ignore[arg-type]
+    if student["init"] == "random":
+        yield "Student's start", "random weights"
+    elif teacher:
+        layers = choose_layers(teacher["layers"], student["layers"])
+        kept = ", ".join(map(str, layers))
+        yield (
+            "Student's start",
+            f"layers {kept} of the teacher's {teacher['layers']}, counted from 0",
+        )
+    if "distilled" in stages:
+        first = config["distil"]
+        source = {"pretrained": "teacher as it came", "finetuned": "fine-tuned teacher"}
+        yield (
+            "General distillation",
+            f"towards the {source[first['teacher']]}, on plain text in samples of up to "
+            f"{first['length']} word pieces; {_loss(first, ('ce', 'mlm', 'cos', 'hidden'))}; "
+            + _schedule(first["optimization"], stages["distilled"]),
+        )
+    if "student" in stages:
+        second = config["finetune"]
+        loss = "from the gold answers alone"
+        if second["second_step"]:
+            loss = f"with the second distillation step; {_loss(second, ('squad', 'ce', 'hidden'))}"
+        yield (
+            "Fine-tuning",
+            f"on the training questions, {loss}; "
+            + _schedule(second["optimization"], stages["student"]),
+        )
+
+
+def _loss(settings: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Weights of a loss, and its temperature where a part has one."""
+    weights = {name: settings[f"alpha_{name}"] for name in names if settings[f"alpha_{name}"]}
+    parts = [f"{weight:g} for {LOSSES[name]}" for name, weight in weights.items()]
+    warmth = f"; temperature {settings['temperature']:g}" if "ce" in weights else ""
+    return f"weights {', '.join(parts)}{warmth}"
+
+
+def _schedule(optimization: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """How long and how fast one model was trained."""
+    epochs, steps = optimization["epochs"], optimization["max_steps"]
+    size = optimization["batch_size"] * optimization["accumulate"]
+    parts = [
+        f"{steps:,} steps" if steps else f"{epochs:g} epoch{'s' * (epochs != 1)}",
+        f"batches of {size} a device",
+        f"learning rate {optimization['learning_rate']:g}",
+        f"weight decay {optimization['weight_decay']:g}",
+    ]
+    parts += [f"{facts['steps']:,} steps taken"] if facts.get("steps") else []
+    parts += [f"in {facts['precision']}"] if facts.get("precision") else []
+    return ", ".join(parts)
+
+
+def _stages(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Facts of each stage of the build."""
+    return {stage["name"]: stage["facts"] for stage in report["stages"]}
+
+
+def _unfit(report: Mapping[str, Any]) -> list[str]:
+    """Names of files that did not pass a gate."""
+    return [
+        file["name"] for file in report["files"] if not (file["gate"] and file["gate"]["passed"])
+    ]
+
+
+def _files(report: Mapping[str, Any]) -> list[Path]:
+    """The exported files and their companions, relative to the build folder."""
+    files = [Path(file["path"]) for file in report["files"]]
+    folders = dict.fromkeys(path.parent for path in files)
+    return [*files, *(folder / name for folder in folders for name in COMPANIONS)]
+
+
+def _may_abstain(report: Mapping[str, Any], out: Path) -> bool:
+    description = out / _files(report)[0].with_name("model.json")
+    return bool(json.loads(description.read_text(encoding="utf-8"))["may_abstain"])
+
+
+def _teacher(report: Mapping[str, Any]) -> str:
+    """The teacher's hub id, or its folder."""
+    name: str = report["config"]["teacher"]["model"]
+    return EMBEDDED_TEACHER if name == EMBEDDED else name
+
+
+def _hub_name(source: str) -> str | None:
+    """A hub id without its configuration; None for anything else.
+
+    Names without an owner are left out: a folder, of which reports keep the last part, may have the
+    same.
+    """
+    name = source.partition(":")[0]
+    return name if "/" in name and is_hub_id(source) else None
+
+
+def _portable(command: str) -> str:
+    """A command with absolute paths cut to their last part."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that do not pair
+        words = command.split()
+    parts = [word.rpartition("=") if word.startswith("--") else ("", "", word) for word in words]
+    return shlex.join(
+        flag + equals + (Path(value).name if Path(value).is_absolute() else value)
+        for flag, equals, value in parts
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file; a copy where the file system has no such thing.
+
+    A folder, such as a Core ML package, gets it for every file.
+    """
+    if source.is_dir():
+        for path in source.iterdir():
+            _link(path, target / path.name)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report opens with: four figures that need no knowledge of the field."""
+
+from __future__ import annotations
+
+from benchmarks.page.headline import f1_fact, size_fact, speed_fact
+from benchmarks.page.layout import DASH, Fact
+from pipeline.report.schema import File, Model, Report
+from pipeline.report.tables import model_named, value_of
+
+
+def headline_file(report: Report) -> File | None:
+    """The file a report opens with.
+
+    It is the faster side of the first latency ratio, else the smallest file that passed its gate,
+    else the smallest file.
+    """
+    files = report["files"]
+    if report["latency"] and report["latency"]["ratios"]:
+        name = report["latency"]["ratios"][0]["faster"]
+        named = [file for file in files if file["name"] == name]
+        if named:
+            return named[0]
+    passed = [file for file in files if file["gate"] and file["gate"]["passed"]]
+    return min(passed or files, key=lambda file: file["bytes"], default=None)
+
+
+def headline(report: Report) -> list[Fact]:
+    """How much smaller and faster, how much of the teacher's F1 is left, did every gate pass."""
+    file, teacher = headline_file(report), model_named(report, "teacher")
+    return [
+        _size_fact(file, teacher),
+        _speed_fact(report),
+        _f1_fact(report, file, teacher),
+        _gates_fact(report),
+    ]
+
+
+def _size_fact(file: File | None, teacher: Model | None) -> Fact:
+    if file is None or teacher is None or not file["bytes"]:
+        return Fact(DASH, "size", "There is no exported file and teacher to compare.")
+    return size_fact(file["name"], file["bytes"], "the teacher", teacher["bytes"])
+
+
+def _speed_fact(report: Report) -> Fact:
+    latency = report["latency"]
+    if latency is None:
+        return Fact(DASH, "speed", "Latency was not measured.")
+    if not latency["ratios"]:
+        return Fact(DASH, "speed", "No two subjects were compared.")
+    return speed_fact(latency, latency["ratios"][0])
+
+
+def _f1_fact(report: Report, file: File | None, teacher: Model | None) -> Fact:
+    f1, teachers = value_of(file, "f1"), value_of(teacher, "f1")
+    name = file["name"] if file else ""
+    return f1_fact(name, f1, "the teacher", teachers, report["data"]["eval"]["name"])
+
+
+def _gates_fact(report: Report) -> Fact:
+    gates = {file["name"]: file["gate"] for file in report["files"]}
+    checks = [check for gate in gates.values() if gate for check in gate["checks"]]
+    unverified = [name for name, gate in gates.items() if gate is None]
+    failures = [
+        f"{name} {check['name']} ({check['lengths']})"
+        for name, gate in gates.items()
+        if gate
+        for check in gate["checks"]
+        if not check["passed"]
+    ]
+    sentence = f"Failed: {', '.join(failures)}." if failures else ""
+    if unverified or not gates:
+        sentence += f" Not verified: {', '.join(unverified) or 'no file was exported'}."
+    return Fact(
+        f"{sum(check['passed'] for check in checks)}/{len(checks)}" if checks else DASH,
+        "checks passed",
+        sentence.strip() or "Every exported file passed every check of its gate.",
+        verdict=not sentence,
+    )

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A build's report: one dict in; report.json, report.md and report.html out; nothing measured.
+
+`python -m pipeline.report.render REPORT.json [--out DIR]` renders a report again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as ConsoleTable
+from rich.text import Text
+
+from benchmarks.measure.files import json_text, write_text
+from benchmarks.page.layout import (
+    FAILED,
+    PASSED,
+    Fact,
+    Page,
+    Section,
+    Table,
+    render,
+    three_digits,
+)
+from converters import terminal
+from pipeline.report.headline import headline, headline_file
+from pipeline.report.plots import plots
+from pipeline.report.schema import Report, validate
+from pipeline.report.tables import overview, sections
+
+__all__ = ["REPORTS", "print_table", "validate", "write_reports"]
+
+REPORTS = ("report.json", "report.md", "report.html")
+
+
+def write_reports(report: dict[str, Any], folder: Path) -> None:
+    """Write report.json, report.md and report.html into `folder`, which is made if need be.
+
+    Args:
+        report: as `pipeline.report.schema.Report` describes it.
+        folder: existing reports in it are replaced, each whole.
+
+    Raises:
+        ValueError: the report is not valid; nothing is written then.
+    """
+    validate(report)
+    valid: Report = report  # type: ignore[assignment]  # validate has just checked it
+    texts = (json_text(valid), _markdown(valid), _html(valid))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(REPORTS, texts, strict=True):
+        write_text(folder / name, text)
+
+
+def print_table(report: dict[str, Any], console: Console) -> None:
+    """Print the headline and one line for each model and file.
+
+    Raises:
+        ValueError: the report is not valid.
+    """
+    validate(report)
+    valid: Report = report  # type: ignore[assignment]  # validate has just checked it
+    table = ConsoleTable(box=None, pad_edge=False, header_style="bold")
+    shown = overview(valid)
+    for place, column in enumerate(shown.columns):
+        justify: Any = "right" if column.kind == "number" else "left"
+        # Names whole: two that end alike would read the same.
+        table.add_column(column.name, justify=justify, no_wrap=place == 0, overflow="fold")
+    styles = {PASSED: "green", FAILED: "bold red"}
+    for row in shown.rows:
+        # Text, not str: a name may hold what rich would read as markup.
+        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
+    console.print(table)
+    console.print()
+    for fact in headline(valid):
+        line = Text(f"{fact.figure} {fact.label}. ", style="bold")
+        console.print(line.append(fact.sentence, style="not bold"))
+
+
+def _markdown(report: Report) -> str:
+    blocks = [f"# {_title(report)}", _escape(_subtitle(report)) + "."]
+    blocks.append("\n".join(_markdown_fact(fact) for fact in headline(report)))
+    for section in sections(report):
+        blocks += [f"## {section.title}", *map(_escape, section.paragraphs)]
+        for table in section.tables:
+            blocks += [f"### {table.title}"] if table.title else []
+            blocks.append(_markdown_table(table))
+    # Indented rather than fenced: no command can end it.
+    command = report["command"].replace("\n", "\n    ")
+    blocks += ["## Reproduce", f"Seed {report['seed']}, with the data and versions above:"]
+    return "\n\n".join([*blocks, f"    {command}"]) + "\n"
+
+
+def _markdown_fact(fact: Fact) -> str:
+    return f"- **{fact.figure} {fact.label}.** {_escape(fact.sentence)}"
+
+
+def _markdown_table(table: Table) -> str:
+    if not table.rows:
+        return "None."
+    marks = ["---:" if column.kind == "number" else "---" for column in table.columns]
+    lines = [[_escape(column.name) for column in table.columns], marks]
+    lines += [[_escape(cell) for cell in row] for row in table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is; underscores within a word need no backslash."""
+    marked = re.sub(
+        r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", html.escape(text, quote=False)
+    )
+    return " ".join(marked.split())
+
+
+def _html(report: Report) -> str:
+    latency = report["latency"]
+    reproduce = f"Seed {report['seed']}, with the data and versions on this page:"
+    below = [Section("reproduce", "Reproduce", [reproduce], code=report["command"])]
+    if latency:
+        samples = json.dumps(latency["samples_ms"], ensure_ascii=False)
+        title = "Raw samples, milliseconds"
+        below.append(Section("samples", title, code=samples, folded=True))
+    return render(
+        Page(
+            kind="build report",
+            title=_title(report),
+            subtitle=_subtitle(report),
+            facts=headline(report),
+            plots=plots(report),
+            sections=[*sections(report), *below],
+        )
+    )
+
+
+def _title(report: Report) -> str:
+    file = headline_file(report)
+    sizes = [model["bytes"] for model in report["models"] if model["name"] == "teacher"]
+    if file is None or not sizes:
+        return "Build report"
+    return f"From {three_digits(sizes[0] / 1e6)} MB to {three_digits(file['bytes'] / 1e6)} MB"
+
+
+def _subtitle(report: Report) -> str:
+    return (
+        f"Build report · preset {report['preset']} · {report['created']} · "
+        f"version {report['tool_version']}"
+    )
+
+
+@terminal.command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Render a report.json again."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.report.render", description=main.__doc__
+    )
+    parser.add_argument("report", type=Path, help="a report.json")
+    parser.add_argument("--out", type=Path, help="folder to write to (default: beside REPORT)")
+    given = parser.parse_args(arguments)
+    folder = given.out or given.report.parent
+    try:
+        write_reports(json.loads(given.report.read_text(encoding="utf-8")), folder)
+    except (OSError, ValueError) as error:
+        parser.error(f"{given.report}: {error}")
+    print(f"wrote report.json, report.md and report.html to {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Question answering: the teacher's fine-tuning, and the student's second distillation step.
+
+The second step (DistilBERT, arXiv 1910.01108, section 4.1): while it learns the gold answers, the
+student also learns from the start and end logits of a teacher already fine-tuned for the task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
+
+from pipeline.config import Finetune, Hardware, Optimization
+from pipeline.tasks.question_answering.features import Feature
+from pipeline.training import losses
+from pipeline.training.loop import Batch, Fit, Schedule, attention_mask, fit, pad, to_device
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch of (place, (feature number, feature)) items.
+
+    The batch holds `input_ids`, `token_type_ids`, `attention_mask` int64 [B, S], `start`, `end`
+    int64 [B] and, where the teacher's outputs are given, `teacher_start`, `teacher_end` float32
+    [B, S] and `teacher_hidden` float32 [B, layers, S, dim].
+    """
+
+    pad_id: int
+    outputs: TeacherOutputs | None = None
+
+    def __call__(self, items: Sequence[tuple[int, tuple[int, Feature]]]) -> Batch:
+        """See the class."""
+        numbers = [number for _, (number, _) in items]
+        features = [feature for _, (_, feature) in items]
+        rows = [f.window.ids for f in features]
+        batch = {
+            "input_ids": pad(rows, self.pad_id),
+            "token_type_ids": pad([f.window.segment_ids for f in features], 0),
+            "attention_mask": attention_mask(rows),
+            "start": torch.tensor([f.start for f in features]),
+            "end": torch.tensor([f.end for f in features]),
+        }
+        if self.outputs is not None:
+            batch |= self.outputs.batch(numbers, batch["input_ids"].shape[1])
+        return batch
+
+
+def finetune_teacher(
+    teacher: BertForQuestionAnswering,
+    features: Sequence[Feature],
+    pad_id: int,
+    *,
+    optimization: Optimization,
+    hardware: Hardware,
+    seed: int,
+    scratch: Path,
+) -> Fit:
+    """Trains a BERT in place on the gold answers (Devlin et al. 2019, section 4.2)."""
+
+    def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        start, end = _teacher_logits(model, batch)
+        return {"squad": losses.span_loss(start, end, batch["start"], batch["end"])}
+
+    return fit(
+        teacher.train(),
+        _schedule(features, optimization, seed),
+        Collate(pad_id),
+        loss,
+        settings=optimization,
+        hardware=hardware,
+        seed=seed,
+        scratch=scratch,
+        label="teacher",
+    )
+
+
+def finetune_student(
+    student: DistilBertForQuestionAnswering,
+    features: Sequence[Feature],
+    pad_id: int,
+    *,
+    outputs: TeacherOutputs | None,
+    config: Finetune,
+    hardware: Hardware,
+    seed: int,
+    scratch: Path,
+) -> Fit:
+    """Trains the student in place; with `outputs`, the second distillation step."""
+    if not config.train_embeddings:
+        student.distilbert.embeddings.requires_grad_(False)
+
+    def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return student_loss(model, batch, config, with_teacher=outputs is not None)
+
+    result = fit(
+        student.train(),
+        _schedule(features, config.optimization, seed),
+        Collate(pad_id, outputs),
+        loss,
+        settings=config.optimization,
+        hardware=hardware,
+        seed=seed,
+        scratch=scratch,
+        label="student",
+    )
+    student.requires_grad_(True)
+    return result
+
+
+def student_loss(
+    model: nn.Module, batch: Batch, config: Finetune, *, with_teacher: bool
+) -> dict[str, Tensor]:
+    """The weighted parts of the student's loss for one batch of :class:`Collate`."""
+    mask = batch["attention_mask"]
+    matching = with_teacher and config.alpha_hidden > 0
+    out = model(input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching)
+    start, end = (losses.mask_padding(x, mask) for x in (out.start_logits, out.end_logits))
+    gold = losses.span_loss(start, end, batch["start"], batch["end"])
+    if not with_teacher:
+        return {"squad": gold}
+    parts = {"squad": config.alpha_squad * gold}
+    if config.alpha_ce:
+        taught = tuple(
+            losses.mask_padding(batch[n], mask) for n in ("teacher_start", "teacher_end")
+        )
+        parts["ce"] = config.alpha_ce * losses.span_distillation_loss(
+            (start, end), (taught[0], taught[1]), config.temperature
+        )
+    if matching:
+        tokens = mask.bool()
+        pairs = [
+            losses.hidden_state_loss(learned[tokens], batch["teacher_hidden"][:, i][tokens])
+            for i, learned in enumerate(out.hidden_states[1:])
+        ]
+        parts["hidden"] = config.alpha_hidden * torch.stack(pairs).mean()
+    return parts
+
+
+def _schedule(features: Sequence[Feature], optimization: Optimization, seed: int) -> Schedule:
+    """Numbered features in the order of training."""
+    return Schedule(
+        list(enumerate(features)),
+        [f.length for f in features],
+        optimization.batch_size,
+        optimization.epochs,
+        seed,
+    )
+
+
+def _teacher_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Start and end logits [B, S] of a BERT, padding masked."""
+    out = model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        token_type_ids=batch["token_type_ids"],
+    )
+    mask = batch["attention_mask"]
+    return losses.mask_padding(out.start_logits, mask), losses.mask_padding(out.end_logits, mask)
+
+
+class TeacherOutputs:
+    """The teacher's logits and hidden states for every training feature, kept on disk in float16.
+
+    Computed once however many epochs follow, and read through a memory map, a batch at a time.
+
+    Args:
+        folder: as :func:`record_outputs` wrote it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.begins = np.concatenate([[0], np.cumsum(index["lengths"])])
+        total, layers, dim = int(self.begins[-1]), index["layers"], index["dim"]
+        self.logits = np.memmap(folder / "logits.f16", np.float16, "r", shape=(total, 2))
+        self.hidden = (
+            np.memmap(folder / "hidden.f16", np.float16, "r", shape=(total, layers, dim))
+            if layers
+            else None
+        )
+
+    def batch(self, numbers: Sequence[int], length: int) -> Batch:
+        """The outputs for some features, padded to `length` tokens with zeros."""
+        logits = np.zeros((len(numbers), length, 2), np.float32)
+        for row, number in enumerate(numbers):
+            span = slice(self.begins[number], self.begins[number + 1])
+            logits[row, : span.stop - span.start] = self.logits[span]
+        batch = {
+            "teacher_start": torch.from_numpy(logits[:, :, 0]),
+            "teacher_end": torch.from_numpy(logits[:, :, 1]),
+        }
+        if self.hidden is not None:
+            _, layers, dim = self.hidden.shape
+            hidden = np.zeros((len(numbers), layers, length, dim), np.float32)
+            for row, number in enumerate(numbers):
+                span = slice(self.begins[number], self.begins[number + 1])
+                block = self.hidden[span].transpose(1, 0, 2)  # [S, layers, dim] -> [layers, S, dim]
+                hidden[row, :, : block.shape[1]] = block
+            batch["teacher_hidden"] = torch.from_numpy(hidden)
+        return batch
+
+
+def outputs_bytes(features: Sequence[Feature], layers: int, dim: int) -> int:
+    """Disk space of what :func:`record_outputs` writes: two logits and the states of each token."""
+    return 2 * sum(f.length for f in features) * (2 + layers * dim)
+
+
+@torch.no_grad()
+def record_outputs(
+    teacher: BertForQuestionAnswering,
+    features: Sequence[Feature],
+    pad_id: int,
+    layers: Sequence[int],
+    folder: Path,
+    batch_size: int,
+) -> dict[str, Any]:
+    """Runs the teacher over every feature and writes logits and the hidden states of `layers`.
+
+    Args:
+        teacher: fine-tuned; run on the device it is on.
+        features: every training window, in the order that the outputs are asked for later.
+        pad_id: of the tokenizer.
+        layers: teacher layers to keep, none if hidden states are not matched.
+        folder: to fill with `index.json`, `logits.f16` [tokens, 2] and `hidden.f16`
+            [tokens, layers, dim].
+        batch_size: windows in a batch.
+    """
+    teacher.eval()
+    lengths = [f.length for f in features]
+    dim = teacher.config.hidden_size
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    total = int(begins[-1])
+    # Written, not mapped: a full disk is an error then, where a map would end the process.
+    with contextlib.ExitStack() as files:
+        logits = files.enter_context((folder / "logits.f16").open("wb"))
+        hidden = files.enter_context((folder / "hidden.f16").open("wb")) if layers else None
+        for numbers in _by_length(lengths, batch_size):
+            batch = to_device(Collate(pad_id)([(0, (n, features[n])) for n in numbers]), teacher)
+            out = teacher(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                token_type_ids=batch["token_type_ids"],
+                output_hidden_states=bool(layers),
+            )
+            pairs = torch.stack([out.start_logits, out.end_logits], dim=-1)  # [B, S, 2]
+            _write_rows(logits, pairs, numbers, begins)
+            if hidden is not None:
+                kept = torch.stack([out.hidden_states[layer + 1] for layer in layers], dim=2)
+                _write_rows(hidden, kept, numbers, begins)  # [B, S, layers, dim]
+    index = {"lengths": lengths, "layers": len(layers), "dim": dim}
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    return {"features": len(features), "tokens": total, "hidden_layers": len(layers)}
+
+
+def _write_rows(file: BinaryIO, values: Tensor, numbers: list[int], begins: np.ndarray) -> None:
+    """Writes values [B, S, ...] of some features, without padding, at their places in float16."""
+    halves = values.to(torch.float16).cpu().numpy()
+    for row, number in zip(halves, numbers, strict=True):
+        length = int(begins[number + 1] - begins[number])
+        file.seek(int(begins[number]) * row[0].nbytes)
+        file.write(row[:length].tobytes())
+
+
+def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Batches of feature numbers of like length."""
+    order = np.argsort(lengths, kind="stable")
+    for begin in range(0, len(order), batch_size):
+        yield order[begin : begin + batch_size].tolist()

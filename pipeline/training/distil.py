@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""General distillation: the student learns the teacher's language model over plain text.
+
+The triple loss of DistilBERT (arXiv 1910.01108, section 2): soft targets, masked-language modelling
+and the cosine between hidden states, with dynamic masking.  A teacher without a head for masked
+language modelling gets one first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import IterableDataset
+from transformers import BertForMaskedLM, DistilBertForMaskedLM
+
+from pipeline.config import Distil, Hardware, MlmHead
+from pipeline.training import losses
+from pipeline.training.loop import (
+    Batch,
+    Fit,
+    Schedule,
+    attention_mask,
+    fit,
+    pad,
+    pick_device,
+    to_device,
+)
+
+KEPT, RANDOM = 0.1, 0.1  # of the chosen tokens; the other 80 % become [MASK] (Devlin et al. 2019)
+
+
+class Masking:
+    """Dynamic masking: chooses tokens anew each time a sample is seen.
+
+    The choice depends on (seed, place in the training) alone, not on a generator's state, so that a
+    resumed run masks as an undisturbed one does.
+
+    Args:
+        tokenizer: gives the special tokens.
+        counts: int64 [vocabulary], how often each piece occurs in the corpus; rare pieces are
+            chosen more often (XLM's and DistilBERT's smoothing).
+        share: of the tokens of a sample, at least one; 0 leaves all as they are.
+        smoothing: exponent; 0 chooses evenly.
+        seed: of the choice.
+    """
+
+    def __init__(
+        self, tokenizer: Any, counts: np.ndarray, *, share: float, smoothing: float, seed: int
+    ) -> None:
+        self.mask_id, self.pad_id = tokenizer.mask_token_id, tokenizer.pad_token_id
+        self.vocabulary, self.counts = len(counts), counts
+        self.share, self.seed = share, seed
+        self.weights = np.maximum(counts, 1.0) ** -smoothing
+        self.weights[list(tokenizer.all_special_ids)] = 0.0
+
+    def __call__(self, items: Sequence[tuple[int, np.ndarray]]) -> Batch:
+        """Makes a batch of (place, ids) items.
+
+        Returns:
+            `input_ids` int64 [B, S] with masks, `labels` int64 [B, S] with `losses.IGNORED` where a
+            token was not chosen, `attention_mask` int64 [B, S].
+        """
+        rows, labels = zip(*(self._mask(place, ids) for place, ids in items), strict=True)
+        return {
+            "input_ids": pad(rows, self.pad_id),
+            "labels": pad(labels, losses.IGNORED),
+            "attention_mask": attention_mask(rows),
+        }
+
+    def log_frequencies(self) -> np.ndarray:
+        """Logarithm of how often each piece is chosen, float32 [vocabulary]; 0.1 for one unseen."""
+        chosen = np.maximum(self.counts, 0.1) * np.maximum(self.weights, 1e-3)
+        logarithms: np.ndarray = np.log(chosen / chosen.sum()).astype(np.float32)
+        return logarithms
+
+    def _mask(self, place: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((self.seed, place))
+        weights = self.weights[ids]
+        count = 0
+        if self.share:
+            count = min(int(np.count_nonzero(weights)), max(1, round(self.share * len(ids))))
+        masked, labels = ids.copy(), np.full_like(ids, losses.IGNORED)
+        if count:
+            chosen = rng.choice(len(ids), size=count, replace=False, p=weights / weights.sum())
+            labels[chosen] = ids[chosen]
+            fate = rng.random(count)
+            replaced = chosen[fate >= KEPT]
+            masked[replaced] = self.mask_id
+            randomized = chosen[(fate >= KEPT) & (fate < KEPT + RANDOM)]
+            masked[randomized] = rng.integers(0, self.vocabulary, size=len(randomized))
+        return masked, labels
+
+
+def count_pieces(samples: Iterable[np.ndarray], vocabulary: int) -> np.ndarray:
+    """How often each word piece occurs: int64 [vocabulary]."""
+    counts = np.zeros(vocabulary, dtype=np.int64)
+    for sample in samples:
+        counts += np.bincount(sample, minlength=vocabulary)
+    return counts
+
+
+class Stream(IterableDataset[tuple[int, np.ndarray]]):
+    """Samples of a streamed corpus with their place; the Trainer skips ahead when it resumes."""
+
+    def __init__(self, samples: Callable[[], Iterator[np.ndarray]]) -> None:
+        self.samples = samples
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Starts the stream from its beginning."""
+        return enumerate(self.samples())
+
+
+def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the chosen tokens of labels [B, S]."""
+    rows, columns = torch.where(labels != losses.IGNORED)
+    return rows, columns
+
+
+@torch.no_grad()
+def masked_accuracy(
+    model: BertForMaskedLM, masking: Masking, samples: Sequence[np.ndarray]
+) -> float:
+    """Share of the masked tokens that the model names right, in 0..1."""
+    right = total = 0
+    model.eval()
+    for begin in range(0, len(samples), 32):
+        batch = masking([(i, samples[i]) for i in range(begin, min(begin + 32, len(samples)))])
+        batch = to_device(batch, model)
+        hidden = model.bert(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state  # [B, S, dim]
+        rows, columns = masked_positions(batch["labels"])
+        predicted = model.cls(hidden[rows, columns]).argmax(-1)  # [chosen]
+        right += int((predicted == batch["labels"][rows, columns]).sum())
+        total += len(rows)
+    return right / max(total, 1)
+
+
+def fit_mlm_head(
+    teacher: BertForMaskedLM,
+    masking: Masking,
+    samples: Sequence[np.ndarray],
+    held_out: Sequence[np.ndarray],
+    *,
+    config: MlmHead,
+    hardware: Hardware,
+    seed: int,
+    scratch: Path,
+) -> dict[str, Any]:
+    """Fits the head of a teacher that came without one; encoder and embeddings stay as they are.
+
+    Only the head's transform and bias are trained: its output matrix is the embedding table.  They
+    start from what needs no learning: the transform passes hidden states through, and the bias is
+    the logarithm of how often each piece is masked.
+
+    Args:
+        teacher: changed in place.
+        masking: for training and measurement alike.
+        samples: int32 ids, to train on.
+        held_out: to measure on, not trained on.
+        config: how the head is fitted.
+        hardware: see :func:`pipeline.training.loop.fit`, like `seed` and `scratch`.
+        seed: of dropout and of the order.
+        scratch: for checkpoints.
+
+    Returns:
+        Facts, among them the masked accuracy before and after.
+    """
+    before = masked_accuracy(teacher, masking, held_out)
+    teacher.requires_grad_(False)
+    head = teacher.cls.predictions
+    trained = [*head.transform.parameters(), head.bias]
+    with torch.no_grad():
+        torch.nn.init.eye_(head.transform.dense.weight)
+        head.bias.copy_(torch.from_numpy(masking.log_frequencies()))
+    for parameter in trained:
+        parameter.requires_grad_(True)
+
+    def loss(model: Any, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            hidden = model.bert(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).last_hidden_state  # [B, S, dim]
+        rows, columns = masked_positions(batch["labels"])
+        logits = model.cls(hidden[rows, columns])  # [chosen, vocabulary]
+        return {"mlm": losses.masked_lm_loss(logits, batch["labels"][rows, columns])}
+
+    optimization = config.optimization
+    schedule = Schedule(
+        samples, [len(s) for s in samples], optimization.batch_size, optimization.epochs, seed
+    )
+    result = fit(
+        teacher,
+        schedule,
+        masking,
+        loss,
+        settings=optimization,
+        hardware=hardware,
+        seed=seed,
+        scratch=scratch,
+        label="MLM head",
+    )
+    return {
+        **result.facts(),
+        "masked_accuracy_before": round(before, 4),
+        "masked_accuracy_after": round(masked_accuracy(teacher, masking, held_out), 4),
+    }
+
+
+def distil(
+    student: DistilBertForMaskedLM,
+    teacher: BertForMaskedLM,
+    layers: Sequence[int],
+    examples: Schedule | Stream,
+    masking: Masking,
+    *,
+    config: Distil,
+    hardware: Hardware,
+    seed: int,
+    scratch: Path,
+) -> Fit:
+    """Trains the student in place on the triple loss.
+
+    Args:
+        student: its heads and encoder.
+        teacher: with a fitted MLM head.
+        layers: the teacher layer that each student layer started from.
+        examples: of (place, ids).
+        masking: makes the batches.
+        config: weights of the losses, and how the student is trained.
+        hardware: see :func:`pipeline.training.loop.fit`, like `seed` and `scratch`.
+        seed: of dropout.
+        scratch: for checkpoints.
+    """
+    teacher.eval().requires_grad_(False)
+    if not config.train_embeddings:
+        student.distilbert.embeddings.requires_grad_(False)
+
+    def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return triple_loss(model, teacher, layers, batch, config)
+
+    teacher.to(pick_device(hardware.device))
+    result = fit(
+        student,
+        examples,
+        masking,
+        loss,
+        settings=config.optimization,
+        hardware=hardware,
+        seed=seed,
+        scratch=scratch,
+        label="general distillation",
+    )
+    student.requires_grad_(True)
+    return result
+
+
+def triple_loss(
+    student: Any, teacher: Any, layers: Sequence[int], batch: Batch, config: Distil
+) -> dict[str, Tensor]:
+    """The weighted parts of the triple loss for one batch; a part of weight 0 is not computed.
+
+    Args:
+        student: a `DistilBertForMaskedLM` on the batch's device.
+        teacher: a `BertForMaskedLM` on the batch's device.
+        layers: the teacher layer of each student layer.
+        batch: from :class:`Masking`.
+        config: weights, temperature, and the tokens that L_ce looks at.
+    """
+    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    with torch.no_grad():
+        taught = teacher.bert(**inputs, output_hidden_states=True)
+    learned = student.distilbert(**inputs, output_hidden_states=True)
+    tokens = batch["attention_mask"].bool()  # [B, S]
+    chosen = batch["labels"] != losses.IGNORED  # [B, S]
+    parts: dict[str, Tensor] = {}
+
+    if config.names_tokens:
+        looked_at = tokens if config.alpha_ce and config.ce_on == "all" else chosen
+        logits = mlm_logits(student, learned.last_hidden_state[looked_at])  # [N, vocabulary]
+        if config.alpha_ce:
+            with torch.no_grad():
+                targets = teacher.cls(taught.last_hidden_state[looked_at])
+            parts["ce"] = config.alpha_ce * losses.distillation_loss(
+                logits, targets, config.temperature
+            )
+        if config.alpha_mlm:
+            labels = batch["labels"][looked_at]
+            parts["mlm"] = config.alpha_mlm * losses.masked_lm_loss(logits, labels)
+    if config.alpha_cos:
+        parts["cos"] = config.alpha_cos * losses.cosine_loss(
+            learned.last_hidden_state[tokens], taught.last_hidden_state[tokens]
+        )
+    if config.alpha_hidden:
+        pairs = [
+            losses.hidden_state_loss(
+                learned.hidden_states[i + 1][tokens], taught.hidden_states[layer + 1][tokens]
+            )
+            for i, layer in enumerate(layers)
+        ]
+        parts["hidden"] = config.alpha_hidden * torch.stack(pairs).mean()
+    return parts
+
+
+def mlm_logits(student: DistilBertForMaskedLM, hidden: Tensor) -> Tensor:
+    """The student's MLM head on chosen hidden states: [N, dim] to [N, vocabulary]."""
+    hidden = student.vocab_layer_norm(student.activation(student.vocab_transform(hidden)))
+    logits: Tensor = student.vocab_projector(hidden)
+    return logits

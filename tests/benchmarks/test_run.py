@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark's command: what is asked, that short runs are marked, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from export_fixtures import exported, exported_onnx, tiny_model
+
+from benchmarks import run
+from benchmarks.measure import latency, queries, schema
+from benchmarks.measure.memory import Probe
+from benchmarks.measure.session import session
+from benchmarks.measure.typed import mismatches
+from benchmarks.page.console import show
+from pipeline.tasks.question_answering.evaluate import Answerer, score
+from pipeline.tasks.question_answering.squad import load_questions
+
+START = Probe(5.0, 2.0, 300, 100, 120, 180, 60, 40)
+
+
+class FakeModel:
+    """Notes the shapes it is given; takes `factor` microseconds a token, on its own clock."""
+
+    now = 0
+
+    def __init__(self, factor: float) -> None:
+        self.factor, self.shapes = factor, []
+
+    def logits(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+        assert ids.dtype == mask.dtype == segment_ids.dtype == np.int32
+        self.shapes.append((ids.shape, int(mask.sum())))
+        FakeModel.now += round(self.factor * ids.shape[1] * 1e3)
+        return ids, ids
+
+
+def fake_session(count: int = 40, **given: Any) -> tuple[Any, dict[str, list[FakeModel]]]:
+    opened: dict[str, list[FakeModel]] = {"slow": [], "fast": []}
+
+    def open_file(path: Path, threads: int) -> FakeModel:
+        assert threads == 2
+        opened[path.name].append(FakeModel({"slow": 6.0, "fast": 2.0}[path.name]))
+        return opened[path.name][-1]
+
+    tokens = queries.squad_lengths(count, 64, seed=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "perf_counter_ns", lambda: FakeModel.now)
+        found = session(
+            {name: Path("folder") / name for name in opened},
+            queries.RandomWindows("squad", tokens, vocabulary=50, pad_to=64, seed=0),
+            threads=2,
+            pad_to=64,
+            open_file=open_file,
+            cold_start=lambda path, threads: (START, None),
+            **given,
+        )
+    return found, opened
+
+
+def test_every_file_gets_the_queries_at_their_own_lengths_and_padded() -> None:
+    found, opened = fake_session(least_queries=1, least_seconds=0)
+    tokens = queries.squad_lengths(40, 64, seed=3)
+    for natural, padded in opened.values():
+        # 3 calls to warm up, on the first queries, then 2 rounds
+        assert [shape for shape, _ in natural.shapes[3:]] == [(1, n) for n in tokens * 2]
+        assert [shape for shape, _ in padded.shapes[3:]] == [(1, 64)] * 80
+        assert [ones for _, ones in padded.shapes] == [ones for _, ones in natural.shapes]
+    assert found["latency"]["mean_tokens"] == pytest.approx(np.mean(tokens))
+
+
+def test_ratios_hold_the_others_against_the_first_file() -> None:
+    found, _ = fake_session(least_queries=1, least_seconds=0)
+    ratios = {
+        (r["faster"], r["faster_lengths"], r["slower"], r["slower_lengths"]): r["ratio"]
+        for r in found["latency"]["ratios"]
+    }
+    assert list(ratios) == [
+        ("fast", "natural", "slow", "padded"),
+        ("fast", "natural", "slow", "natural"),
+        ("fast", "padded", "slow", "padded"),
+        ("slow", "natural", "slow", "padded"),
+        ("fast", "natural", "fast", "padded"),
+    ]
+    tokens = np.mean(queries.squad_lengths(40, 64, seed=3))
+    # 6 and 2 microseconds a token
+    expected = [3 * 64 / tokens, 3, 3, 64 / tokens, 64 / tokens]
+    assert list(ratios.values()) == pytest.approx(expected)
+
+
+def test_a_session_fits_the_schema_of_reports() -> None:
+    found, _ = fake_session(least_queries=1, least_seconds=0)
+    assert list(mismatches(found["latency"], schema.Latency, "latency")) == []
+    assert list(mismatches(found, schema.Run, "run")) == []
+    assert found["latency"]["subjects"]["fast"]["load_ms"] == START.load_ms
+    assert found["memory"]["fast"]["private_bytes"] == START.private_bytes
+    assert len(found["latency"]["samples_ms"]["fast"]["natural"]) == 80
+
+
+def test_a_short_session_says_so_and_a_long_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    short, _ = fake_session(least_queries=1, least_seconds=0)
+    assert short["too_short"].startswith("80 queries in ")
+    assert short["latency"]["method"].startswith("NOT VALID (80 queries in ")
+    monkeypatch.setattr(latency, "VALID_QUERIES", 80)
+    monkeypatch.setattr(latency, "VALID_SECONDS", 0.01)
+    whole, _ = fake_session(least_queries=80, least_seconds=0.01)
+    assert whole["too_short"] is None
+    assert whole["latency"]["method"].startswith("single stream")
+
+
+@pytest.mark.parametrize(
+    ("least_queries", "least_seconds", "rounds"), [(1, 0.0, 2), (45, 0.0, 5), (1, 0.9, 3)]
+)
+def test_a_stream_goes_on_until_queries_and_seconds_are_enough(
+    least_queries: int, least_seconds: float, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0]
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: clock[0])
+
+    def advance(milliseconds: int) -> None:
+        clock[0] += round(milliseconds * 1e6)
+
+    told: list[tuple[int, float]] = []
+    found = latency.stream(
+        {"a": advance, "b": advance},
+        range(11, 21),  # 155 ms for each subject, 0.31 s a round
+        seed=0,
+        least_queries=least_queries,
+        least_seconds=least_seconds,
+        progress=lambda done, seconds: told.append((done, seconds)),
+    )
+    assert (found.rounds, found.queries) == (rounds, 10 * rounds)
+    assert found.seconds == pytest.approx(0.31 * rounds)
+    assert found.samples["a"] == list(range(11, 21)) * rounds
+    assert told[-1] == (10 * rounds, pytest.approx(0.31 * (rounds - 1)))
+    assert found.too_short
+
+
+def test_squad_lengths_follow_its_deciles() -> None:
+    lengths = queries.squad_lengths(10_000, 10_000, seed=1)
+    assert np.percentile(lengths, range(0, 101, 10)) == pytest.approx(queries.SQUAD_DECILES, abs=1)
+    # What the deciles give by hand for windows of up to 384: 181.6; SQuAD's own mean is 181.
+    for count in (64, 512):
+        assert np.mean(queries.squad_lengths(count, 384, seed=2)) == pytest.approx(181.6, abs=1)
+    assert max(queries.squad_lengths(1000, 384, seed=0)) == 384
+    assert queries.squad_lengths(50, 384, 1) == queries.squad_lengths(50, 384, 1)
+    assert queries.squad_lengths(50, 384, 1) != queries.squad_lengths(50, 384, 2)
+
+
+def test_given_lengths_come_equally_often_in_shuffled_order() -> None:
+    lengths = queries.given_lengths(30, (64, 128, 384), seed=0)
+    assert sorted(lengths) == [64] * 10 + [128] * 10 + [384] * 10
+    assert lengths != queries.given_lengths(30, (64, 128, 384), seed=1)
+
+
+def test_padding_hides_nothing_of_a_window() -> None:
+    asked = queries.RandomWindows("given", [20, 5], vocabulary=7, pad_to=20, seed=0)
+    for window, padded in asked.queries:
+        length = window.ids.shape[1]
+        assert window.mask.sum() == padded.mask.sum() == length
+        assert (padded.ids[:, :length] == window.ids).all()
+        assert padded.ids.shape == padded.segment_ids.shape == (1, 20)
+        assert 0 <= window.ids.min() <= window.ids.max() < 7
+    assert asked.queries[0][0].segment_ids.sum() == 20 - queries.QUESTION_PIECES
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """A quick run over a .tflite and an .onnx file, with everything that can be measured."""
+    folder = tmp_path_factory.mktemp("quick")
+    files = [str(exported("bert")["fp32"]), str(exported_onnx("distilbert")["int8"])]
+    # A second thread only waits for the first one here, for seconds on a busy machine.
+    flags = ["--quick", "--weight-cache", "--threads", "1", "1", "--seed", "5"]
+    out = folder / "new" / "benchmark.json"
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run.main([*files, *flags, "--out", str(out)]) == 0
+    return json.loads(out.read_text("utf-8")), printed.getvalue()
+
+
+def test_the_document_fits_its_schema(quick: tuple[dict[str, Any], str]) -> None:
+    document, _ = quick
+    schema.validate(document)
+    assert [one["threads"] for one in document["runs"]] == [1]
+    assert document["seed"] == 5
+    assert document["machine"]["logical_cores"] >= 1
+    assert document["queries"]["asked"] == len(document["queries"]["tokens"]) == run.QUICK_QUERIES
+
+
+def test_a_quick_run_is_marked_wherever_it_is_shown(quick: tuple[dict[str, Any], str]) -> None:
+    document, printed = quick
+    assert document["valid"] is False
+    titles = ("Milliseconds a query", "Ratios of means", "1 thread,")
+    for line in printed.splitlines():
+        if line.startswith(titles):
+            assert line.endswith("NOT VALID")
+    assert printed.count("not valid: 16 queries") == 1
+    assert all("NOT VALID" in one["latency"]["method"] for one in document["runs"])
+    assert show(document) in printed  # type: ignore[arg-type]
+
+
+def test_files_are_described(quick: tuple[dict[str, Any], str]) -> None:
+    document, _ = quick
+    for file in document["files"]:
+        assert sum(file["parts"].values()) == file["bytes"]
+        assert len(file["sha256"]) == 64
+        assert file["f1"] is None
+    assert [f["name"] for f in document["files"]] == ["student-fp32.tflite", "student-int8.onnx"]
+    assert str(Path.cwd()) not in json.dumps(document) and "/tmp/" not in json.dumps(document)
+
+
+def test_cold_starts_tell_memory_apart(quick: tuple[dict[str, Any], str]) -> None:
+    document, printed = quick
+    for one in document["runs"]:
+        for start in one["memory"].values():
+            assert start["peak_rss_bytes"] >= start["empty_rss_bytes"]
+            assert start["private_bytes"] > 2**20 and start["file_backed_bytes"] > 2**20
+        cached = one["weight_cache"]
+        assert cached["student-int8.onnx"] is None
+        assert cached["student-fp32.tflite"]["load_ms"] > 0
+    assert "student-fp32.tflite, weight cache" in printed
+
+
+def test_questions_are_scored_and_the_work_around_the_model_is_apart(
+    tiny_export: Path, tiny_squad: Callable[..., Path], tmp_path: Path
+) -> None:
+    squad, out = tiny_squad(count=9), tmp_path / "b.json"
+    files = [str(tiny_export / "student-fp32.tflite"), str(tiny_export / "student-int8.tflite")]
+    flags = ["--quick", "--queries", "9", "--pad-to", "48", "--questions", str(squad)]
+    assert run.main([*files, *flags, "--out", str(out)]) == 0
+    document = json.loads(out.read_text("utf-8"))
+    schema.validate(document)
+    assert (document["queries"]["asked"], document["queries"]["available"]) == (8, 9)
+    (one,) = document["runs"]
+    around = one["around"]["student-int8.tflite"]["natural"]
+    total = [
+        np.mean(around["samples_ms"]["tokenize"]),
+        np.mean(around["samples_ms"]["decode"]),
+        np.mean(one["latency"]["samples_ms"]["student-int8.tflite"]["natural"]),
+    ]
+    # samples are kept with 4 decimals of a millisecond
+    expected = 100 * sum(total[:2]) / sum(total)
+    assert around["share_percent"] == pytest.approx(expected, abs=0.5)
+    assert "NOT VALID" in one["latency"]["method"] and "question" in one["latency"]["method"]
+
+
+def test_scores_are_those_of_the_file_itself(
+    tiny_export: Path, tiny_squad: Callable[..., Path]
+) -> None:
+    from benchmarks.questions import TimedQuestions
+    from converters.runtimes.open import open_predictor
+    from pipeline.ask import open_answerer
+
+    squad, path = str(tiny_squad(count=6)), tiny_export / "student-fp32.tflite"
+    asked = TimedQuestions(squad, path, count=100, longest=48, seed=0)
+    subject = asked.subject("it", open_predictor(path), None)
+    for question in [*asked.queries, *asked.queries]:
+        subject(question)
+    questions, like = load_questions(squad, "dev"), open_answerer(path)
+    answerer = Answerer(like.model, like.windower.tokenizer, like.limits)
+    answers = [answerer.answer(q.text, q.context).text for q in questions.questions]
+    expected = score(answers, questions)
+    assert asked.scores("it") == (round(expected.exact_match, 2), round(expected.f1, 2))
+    phases = asked.phases("it", 12)
+    assert phases is not None and all(len(times) == 12 for times in phases.values())
+    assert min(map(min, phases.values())) > 0
+    windows = (like.windower.windows(q.text, q.context) for q in asked.queries)
+    assert asked.tokens == [sum(len(w.ids) for w in each) for each in windows]
+
+
+def test_a_build_brings_its_files_its_teacher_and_its_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    paths = ["tflite/student-int8.tflite", "coreml/student-int8.mlpackage"]
+    report = {"config": {"data": {"eval_file": "dev.json"}}, "files": [{"path": p} for p in paths]}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    student = tmp_path / "tflite" / "student-int8.tflite"
+    assert run.built(tmp_path) == ([student], "dev.json")
+    teacher = tmp_path / "stages" / "baseline" / "teacher-fp32.tflite"
+    teacher.parent.mkdir(parents=True)
+    teacher.touch()
+    assert run.built(tmp_path) == ([teacher, student], "dev.json")
+
+
+def test_names_tell_files_apart(tmp_path: Path) -> None:
+    a, b = tmp_path / "a" / "s.tflite", tmp_path / "b" / "s.tflite"
+    assert list(run.named([a, tmp_path / "t.tflite"])) == ["s.tflite", "t.tflite"]
+    assert run.named([a, b]) == {"a/s.tflite": a, "b/s.tflite": b}
+    with pytest.raises(ValueError, match="no file twice"):
+        run.named([a, a])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name at least one FILE"),
+        (["no.tflite"], "no.tflite does not exist"),
+        (["--build", "nowhere"], "--build nowhere: no report.json"),
+        (["{file}", "--lengths", "many"], "--lengths many: give squad, or numbers"),
+        (["{file}", "--lengths", "400"], "--lengths 400: the files, or --pad-to, take at most 384"),
+        (["{file}", "--questions", "embedded"], "--questions needs a tokenizer"),
+    ],
+)
+def test_mistakes_are_told_on_one_line(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = shutil.copy(exported("distilbert")["int8"], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run.main([text.format(file=file) for text in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+    assert not (tmp_path / "benchmark.json").exists()
+
+
+def test_questions_that_are_not_there_are_told(
+    tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tiny_export / "student-int8.tflite")
+    assert run.main([file, "--questions", "no.json", "--quick"]) == 2
+    assert "no.json" in capsys.readouterr().err
+    assert run.main([file, "--questions", "embedded", "--pad-to", "47", "--quick"]) == 2
+    assert "windows of up to 48 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--threads", "0"], ["--seconds", "-1"], ["--queries", "x"]])
+def test_numbers_are_checked(flags: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run.main(["a.tflite", *flags])
+    assert stopped.value.code == 2
+
+
+def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    tiny_model("distilbert").save_pretrained(folder)
+    out = tmp_path / "b.json"
+    assert run.main([str(folder), "--quick", "--pad-to", "32", "--out", str(out)]) == 0
+    (file,) = json.loads(out.read_text("utf-8"))["files"]
+    assert (file["name"], file["sha256"], file["parts"]) == ("student", None, None)
+    assert file["bytes"] == sum(path.stat().st_size for path in folder.iterdir())

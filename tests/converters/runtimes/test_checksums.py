@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file that is not the one that its model.json states is refused before a runtime opens it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from coreml_fixtures import package
+from export_fixtures import exported_onnx
+
+from benchmarks import android, run
+from converters import ConversionError
+from converters.compat import matrix as compat
+from converters.runtimes import checksums
+from converters.runtimes import open as runtimes
+from pipeline import ask
+
+PLACES = 100
+
+
+class Opened(Exception):  # noqa: N818 - what a refusal must come before
+    """A runtime was about to open the file."""
+
+
+@pytest.fixture(params=["tflite", "onnx", "coreml"])
+def file(request: pytest.FixtureRequest, tiny_export: Path, tmp_path: Path) -> Path:
+    """An exported file of each target, with a model.json that states its checksum."""
+    source = {
+        "tflite": lambda: tiny_export / "student-int8.tflite",
+        "onnx": lambda: exported_onnx("distilbert")["int8"],
+        "coreml": lambda: package("distilbert", "int8"),
+    }[request.param]()
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    path = folder / f"student-int8{source.suffix}"
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(
+        source, path, **({"dirs_exist_ok": True} if source.is_dir() else {})
+    )
+    description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    description["files"] = {"int8": {"path": path.name, "sha256": checksums.digest(path)}}
+    (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def _no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object, **__: object) -> NoReturn:
+        raise Opened
+
+    monkeypatch.setattr(runtimes, "open_predictor", opened)
+    monkeypatch.setattr(run, "open_predictor", opened)
+
+
+def flip(path: Path, place: int) -> None:
+    """Changes one byte of a file."""
+    with path.open("r+b") as handle:
+        handle.seek(place)
+        byte = handle.read(1)[0]
+        handle.seek(place)
+        handle.write(bytes([byte ^ 0x55]))
+
+
+@pytest.mark.usefixtures("_no_runtime")
+def test_a_changed_byte_anywhere_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asking = [str(file), "who?", "--context", "anna came."]
+    measuring = [str(file), "--quick", "--lengths", "16", "--out", str(tmp_path / "out.json")]
+    for command, arguments in ((ask.main, asking), (run.main, measuring)):
+        with pytest.raises(Opened):  # as long as the file is whole
+            command(arguments)
+    parts = [file] if file.is_file() else sorted(p for p in file.rglob("*") if p.is_file())
+    picks = random.Random(0)
+    for turn in range(PLACES):
+        part = parts[turn % len(parts)]
+        place = picks.randrange(part.stat().st_size)
+        flip(part, place)
+        for command, arguments in ((ask.main, asking), (run.main, measuring)):
+            capsys.readouterr()
+            assert command(arguments) == 2, (part.name, place)
+            message = capsys.readouterr().err
+            assert message.startswith("error: ") and message.count("\n") == 1
+            assert file.name in message
+        flip(part, place)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_phones_and_other_runtimes_get_no_changed_file(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    file = folder / "student-int8.tflite"
+    flip(file, file.stat().st_size // 2)
+    assert android.main([str(file), "--out", str(tmp_path / "out.json")]) == 2
+    assert "is damaged or was changed" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        compat.main([str(file), "--environments", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "is damaged or was changed" in capsys.readouterr().err
+
+
+def test_a_renamed_file_is_known_by_its_content(tiny_export: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    renamed = (folder / "student-int8.tflite").rename(folder / "mine.tflite")
+    checksums.verify(renamed, listed=True)
+
+
+def test_a_file_that_model_json_does_not_list(tiny_export: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    other = folder / "other.tflite"
+    other.write_bytes(b"another file")
+    checksums.verify(other)  # it may be measured beside the others,
+    with pytest.raises(ConversionError, match=r"does not list other\.tflite, but student-int8"):
+        checksums.verify(other, listed=True)  # but its vocabulary is not known
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"files": []}', '{"files": {"int8": {}}}', '{"files": 3}']
+)
+def test_another_tools_model_json_states_nothing(content: str, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text(content)
+    (tmp_path / "a.tflite").write_bytes(b"any")
+    checksums.verify(tmp_path / "a.tflite")
+
+
+def test_a_damaged_model_json_vouches_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_bytes(b'{"files": \xff')
+    (tmp_path / "a.tflite").write_bytes(b"any")
+    with pytest.raises(ConversionError, match=r"no readable .*model\.json"):
+        checksums.verify(tmp_path / "a.tflite")

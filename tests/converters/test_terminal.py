@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminals that cannot show it, readers that go away, closed streams: never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repository import ROOT
+
+from converters.terminal import word
+
+SPOKEN = "é ✓ 🗼"
+# A command as ours are: prints more than a pipe holds, then its result.
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from converters import terminal
+from pathlib import Path
+@terminal.command
+def main(arguments=None):
+    for _ in range(int(arguments[0])):
+        print({SPOKEN!a})
+    print(terminal.json_line({{"text": {SPOKEN!a}}}))
+    print({SPOKEN!a}, file=sys.stderr)
+    Path(arguments[1]).write_text("done")
+    return 0
+sys.exit(main())
+"""
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def run(
+    command: str, *arguments: str | bytes, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A shell's command line in which $PROGRAM stands for the command above."""
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}", "bash", *arguments],
+        env=os.environ | environment | {"PROGRAM": PROGRAM, "PYTHON": sys.executable},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "environment", [PLAIN, {"PYTHONIOENCODING": "iso-8859-1"}, {"PYTHONIOENCODING": "utf-8"}]
+)
+def test_any_encoding_is_enough(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run('"$PYTHON" -c "$PROGRAM" 1 "$1"', str(tmp_path / "done"), **environment)
+    assert (done.returncode, (tmp_path / "done").read_text()) == (0, "done")
+    shown, line = done.stdout.splitlines()
+    assert json.loads(line.decode("utf-8" if "8" in str(environment) else "ascii"))["text"] == (
+        SPOKEN
+    )
+    assert b"Traceback" not in done.stderr and shown != b""
+
+
+@pytest.mark.parametrize("reader", ["| head -c 5", "| true", ">&-", ">&- 2>&-", "2>&1 | true"])
+def test_a_reader_that_goes_away_does_not_stop_the_work(reader: str, tmp_path: Path) -> None:
+    done = run(f'"$PYTHON" -c "$PROGRAM" 20000 "$1" {reader}', str(tmp_path / "done"))
+    assert (done.returncode, (tmp_path / "done").read_text()) == (0, "done")
+    assert b"Error" not in done.stderr and b"Exception" not in done.stderr
+
+
+def test_a_closed_stream_gives_its_number_to_no_file(tmp_path: Path) -> None:
+    opens = PROGRAM.replace("    return 0", "    return open(arguments[1]).fileno() <= 2")
+    for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        done = run(f'"$PYTHON" -c "$2" 1 "$1" {closed}', str(tmp_path / "done"), opens)
+        assert done.returncode == 0, closed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    done = run('"$PYTHON" -c "$PROGRAM" 1 "$1" > /dev/full', str(tmp_path / "done"))
+    assert done.returncode == 2
+    assert re.search(rb"^error: cannot write .*No space left", done.stderr, re.MULTILINE)
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["pipeline.build", "pipeline.ask", "benchmarks.run", "benchmarks.compare"]
+)
+def test_an_argument_that_is_no_text_is_told_in_one_line(module: str) -> None:
+    done = run(f'cd {ROOT}; "$PYTHON" -m {module} --out "$1"', b"caf\xe9")
+    said = done.stderr.decode()
+    assert (done.returncode, len(said.splitlines())) == (2, 1), said
+    assert said.startswith("error: the argument 'caf\\udce9' is no text")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["pipeline.build '[/]'", "pipeline.ask a b --context c --threads '[/]'"]
+)
+def test_square_brackets_are_no_markup(arguments: str) -> None:
+    done = run(f'cd {ROOT}; "$PYTHON" -m {arguments}')
+    said = done.stderr.decode()
+    assert (done.returncode, len(said.splitlines())) == (2, 1), said
+    assert said.startswith("error: ") and "'[/]'" in said
+
+
+@pytest.mark.parametrize("name", ["a b", "$(touch pwn)", "`id`", "it's", "-dash", "--out", "[red]"])
+def test_a_printed_path_can_be_copied_into_a_shell(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("found")
+    said = subprocess.check_output(["bash", "-c", f"cat {word(name)}"], cwd=tmp_path)
+    assert said == b"found" and len(list(tmp_path.iterdir())) == 1
+    assert shlex.split(word(name)) == [name if name[0] != "-" else f"./{name}"]

@@ -1,0 +1,508 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README.md and docs/*.md say what docs/results.json says, and no other measured figure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from repository import ROOT
+
+from pipeline import __version__
+
+sys.path.insert(0, str(ROOT / "docs"))
+
+import make_results
+from results import builds, catalog, marks, measured, store
+
+PAGES = make_results.pages()
+
+# What looks measured, stands unmarked, and why it may.
+ALLOWED = {
+    ("README.md", "60 s"): "MLPerf's rule for a valid figure, not a result",
+    ("README.md", "4 GB"): "what the preset asks of a machine",
+    ("docs/android.md", "60 seconds"): "MLPerf's rule for a valid figure, not a result",
+    ("docs/android.md", "120 s"): "a default",
+    ("docs/android.md", "20 %"): "a limit",
+    ("docs/architecture.md", "60 s"): "MLPerf's rule for a valid figure, not a result",
+}
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def test_every_page_is_looked_at() -> None:
+    assert {"README.md", "docs/results.md", "docs/android.md"} <= {_name(page) for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_figures_are_the_recorded_ones(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert marks.filled(text, store.load()) == text, "run python docs/make_results.py write"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_no_measured_figure_stands_outside_of_marks(page: Path) -> None:
+    allowed = [figure for name, figure in ALLOWED if name == _name(page)]
+    found = list(marks.unmarked(page.read_text("utf-8")))
+    assert [line for line in found if line.partition(" in: ")[0] not in allowed] == []
+    gone = [figure for figure in allowed if all(not line.startswith(figure) for line in found)]
+    assert gone == [], "allowed, and not there any more"
+
+
+def test_every_fact_is_told_somewhere() -> None:
+    told = {name for page in PAGES for name in marks.names(page.read_text("utf-8"))}
+    assert set(store.load()["facts"]) - told == set()
+
+
+def test_every_record_says_how_and_when() -> None:
+    results = store.load()
+    assert results["schema_version"] == 1
+    every = [*results["builds"], *results["benchmarks"].values(), *results["paper"].values()]
+    for entry in [*every, *results["facts"].values()]:
+        assert entry["command"] and entry["created"].endswith("Z")
+    for build in results["builds"]:
+        assert build["version"] and build["machine"]["cpu"] and build["data"]["train"]["sha256"]
+    text = store.FIGURES.read_text("utf-8")
+    assert '"samples_ms"' not in text and "/home/" not in text and "/tmp/" not in text
+
+
+# Marks
+
+RESULTS: dict[str, Any] = {
+    **store.EMPTY,
+    "facts": {
+        "minutes": {"value": "13.5"},
+        "said": {"value": "two\nlines"},
+        "grid": {"value": [["a", "b"], ["`x`", ""], ["1", "2"]]},
+    },
+}
+
+
+def test_marks_are_filled_and_the_rest_is_left() -> None:
+    text = (
+        "It took <!--f minutes-->99<!--/f--> minutes.\n"
+        "<!-- figures: said -->\nold\n<!-- /figures -->\n"
+    )
+    done = marks.filled(text, RESULTS)
+    assert done == (
+        "It took <!--f minutes-->13.5<!--/f--> minutes.\n"
+        "<!-- figures: said -->\n```\ntwo\nlines\n```\n<!-- /figures -->\n"
+    )
+    assert marks.filled(done, RESULTS) == done
+    assert marks.names(done) == ["said", "minutes"]
+    grid = marks.filled("<!-- figures: grid -->\n<!-- /figures -->\n", RESULTS)
+    assert grid.splitlines()[1:-1] == ["| a | b |", "|---|---|", "| `x` | |", "| 1 | 2 |"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a <!--f nothing-->1<!--/f-->", "nothing is called 'nothing'"),
+        ("<!-- figures: nothing -->\n<!-- /figures -->", "nothing is called 'nothing'"),
+        ("a <!--f minutes-->1", "not closed"),
+        ("a 1<!--/f-->", "closes nothing"),
+        ("<!-- figures: said -->\nold\n", "not closed"),
+        ("<!-- /figures -->\n", "closes nothing"),
+        ("a\n<!--f minutes-->1<!--/f-->", "begins a line"),
+    ],
+)
+def test_wrong_marks_are_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        marks.filled(text, RESULTS)
+
+
+@given(st.text(alphabet=st.sampled_from("a1 .|`\n<!->f/:%"), max_size=200))
+def test_any_text_is_left_or_refused_and_filling_twice_is_filling_once(text: str) -> None:
+    try:
+        done = marks.filled(text, RESULTS)
+    except ValueError:
+        return
+    assert marks.filled(done, RESULTS) == done
+    list(marks.unmarked(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("took 12 ms", "has 3.4 MB of", "99.7 % equal", "5.12\u00d7 smaller", "13 minutes"),
+        *("an F1 of 36.2", "2.5 times faster", "0.4 ms,", "| a | 0.067 |", "| 24 of 24 |"),
+        *("1,234 s", "(4.8 %)", "5 to 7 points", "50.9 F1", "| 3,195 each | 0 |"),
+    ],
+)
+def test_measured_figures_are_seen(text: str) -> None:
+    assert list(marks.unmarked(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("`12 ms`", "```\n12 ms\n```", "iOS 17 and macOS 14", "1,024 queries", "from 1 to 512"),
+        *("[1, 384]", "[a](x/12%20s)", "SQuAD 1.1", "12 sentences", "| LiteRT 1.0.1 or newer |"),
+        *("a <!--f minutes-->12<!--/f--> ms.", "<!-- figures: x -->\n12 ms\n<!-- /figures -->"),
+    ],
+)
+def test_other_numbers_are_not(text: str) -> None:
+    assert list(marks.unmarked(text)) == []
+
+
+# What is written
+
+REPORT: dict[str, Any] = {
+    "created": "2026-01-02T03:04:05Z",
+    "data": {
+        part: {"name": f"set {part}", "sha256": "f" * 64, "questions": 1000 + n, "passages": 20 + n}
+        for n, part in enumerate(("train", "eval"))
+    },
+    "models": [
+        {"name": "teacher", "exact_match": 40.0, "f1": 50.0},
+        {"name": "student", "exact_match": 30.0, "f1": 40.0},
+    ],
+    "files": [
+        {
+            "path": builds.INT8,
+            "bytes": 17_468_480,
+            "exact_match": 29.9,
+            "f1": 39.75,
+            "min_runtime": {"LiteRT": "1.0.1"},
+            "gate": {
+                "checks": [
+                    {"name": "max_logit_error", "value": 0.571413},
+                    {"name": "mean_logit_error", "value": 0.015069},
+                    {"name": "changed_answers", "value": 5.11509},
+                ]
+            },
+        }
+    ],
+    "stages": [{"name": "teacher", "seconds": 90, "facts": {"steps": 3}}],
+    "machine": {"cpu": "Example", "flags": ["avx"], "governor": None},
+    "versions": {"torch": "2", "absent": None},
+    "latency": None,
+}
+SPEED = {"p50": 8.0, "p90": 9.04, "p99": 11.0, "mean": 8.25, "mean_low": 8.0, "mean_high": 8.5}
+RATIO = {
+    **{"faster": "s", "slower": "t", "faster_lengths": "natural", "slower_lengths": "padded"},
+    **{"ratio": 10.75, "low": 10.25, "high": 11.0},
+}
+START = {
+    **{"load_ms": 15.4, "first_ms": 22.44, "peak_rss_bytes": 67_000_000},
+    **{"empty_rss_bytes": 42_000_000, "private_bytes": 30_000_000, "empty_private_bytes": None},
+    **{"file_backed_bytes": 50_000_000, "empty_file_backed_bytes": 45_000_000},
+}
+LATENCY = {
+    **{"method": "as said", "threads": 1, "queries": 512, "mean_tokens": 181.2, "rounds": 2},
+    **{"padded_length": 384, "busy": None, "samples_ms": {"s": {"natural": [1.0]}}},
+    "subjects": {"s": {"natural": SPEED, "padded": SPEED, **START}},
+    "ratios": [RATIO],
+}
+BENCHMARK: dict[str, Any] = {
+    **{"created": "2026-01-02T03:04:05Z", "command": "python -m benchmarks.run s", "valid": False},
+    **{"warnings": ["it was busy"], "machine": {"cpu": "Example"}},
+    "versions": {"distilbert-mobile": __version__},
+    "queries": {"source": "squad", "tokens": [1, 2]},
+    "files": [
+        {
+            **{"name": "s", "bytes": 17_468_480, "exact_match": None, "f1": 36.55},
+            "parts": {"embeddings": 11_900_000, "feed_forward": 4_000_000, "rest": 0},
+        }
+    ],
+    "runs": [
+        {
+            **{"threads": 1, "seconds": 61.4, "too_short": "16 queries", "latency": LATENCY},
+            **{"memory": {"s": START}, "weight_cache": {"s": START}},
+            "around": {
+                "s": {
+                    "natural": {
+                        "tokenize": {"mean": 0.404},
+                        "decode": {"mean": 0.35},
+                        "share_percent": 4.26,
+                    }
+                }
+            },
+        }
+    ],
+}
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A project without records, whose one page is there to be written."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("It took <!--f minutes-->0<!--/f--> minutes.\n")
+    for module, values in (
+        (store, {"DOCS": tmp_path / "docs", "FIGURES": tmp_path / "docs" / "results.json"}),
+        (make_results, {"ROOT": tmp_path}),
+    ):
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
+    store.add_fact("minutes", "1", "date")
+    return tmp_path
+
+
+def test_students_are_means_over_seeds_with_each_in_brackets(records: Path) -> None:
+    better = json.loads(json.dumps(REPORT))
+    better["models"][1]["f1"], better["files"][0]["f1"] = 45.0, 45.5
+    store.add_build("mine", "both", 2, "python b", better)
+    store.add_build("mine", "both", 1, "python a", {**REPORT, "latency": LATENCY})
+    text = catalog.block("builds", store.load())
+    # Kept: 80 and 90 percent; the int8 file is 0.25 worse and 0.5 better.
+    assert (
+        "| both | 1, 2 | 50.0 (50.0, 50.0) | 30.0 (30.0, 30.0) | 42.5 (40.0, 45.0) | 85.0 % | "
+        "42.6 (39.8, 45.5) | +0.12 (worst -0.25) |\n" in text
+    )
+    assert "Trained on 1,000 questions about 20 passages (set train, sha256 `ffffffffffff`)" in text
+    assert "```\npython a\npython b\n```" in text
+    assert "Versions: torch 2.\n\nMachine: cpu Example.\n" in text
+    assert f"| {builds.INT8} | 17.5 | 29.9 | 45.5 | 0.5714 | 0.0151 | 5.1 | LiteRT 1.0.1 |" in text
+    assert "| s | 8.0 / 9.0 | 8.0 / 9.0 | 15 | 22.4 | 67 | 42 |" in text
+    assert "| s, natural | t, padded | 10.8 (10.2 to 11.0) |" in text
+    assert store.load()["builds"][1]["minutes"] == 1.5
+
+
+def test_gains_are_differences_of_means(records: Path) -> None:
+    for variant, f1 in (("both", 41.0), (builds_general := catalog.GENERAL, 36.0)):
+        report = json.loads(json.dumps(REPORT))
+        report["models"][1]["f1"] = f1
+        store.add_build("embedded", variant, 1, "c", report)
+    gain = builds.gain("embedded", "both", builds_general)
+    assert gain(store.load()) == pytest.approx(5.0)
+    assert catalog.figure("embedded-questions", store.load()) == "2,001"
+    assert catalog.figure("embedded-passages", store.load()) == "41"
+
+
+def test_a_benchmark_is_written_with_what_is_to_be_said_against_it(records: Path) -> None:
+    store.add_document("benchmarks", "phones", BENCHMARK)
+    text = measured.benchmarks(store.load())
+    assert "## Benchmark: phones" in text and "by `python -m benchmarks.run s`" in text
+    assert "**Not valid:** 16 queries." in text and "Caution: it was busy." in text
+    assert "1,024 queries of 181 tokens" in text and "61 s" in text
+    assert "| s | padded to 384 | 8.0 | 9.0 | 11.0 | 8.2 (8.0 to 8.5) |" in text
+    assert "| s, natural | t, padded | 10.75 (10.25 to 11.00) |" in text
+    assert "| s, weight cache | 15.4 | 22.4 | 25 | - | 5 |" in text
+    assert "| s | natural | 0.40 | 0.35 | 4.3 |" in text
+    assert "| file | MB | embeddings | feed-forward | rest | EM | F1 |" in text
+    assert "| s | 17.5 | 11.9 | 4.0 | 0.0 | - | 36.5 |" in text
+    assert measured.benchmarks(store.EMPTY) == ""
+
+
+def test_the_papers_table_is_written_beside_the_papers_figures(records: Path) -> None:
+    row = {"name": "BERT-base", "lengths": "natural", "parameters": 109_483_009}
+    row |= {"parameters_head": 769, "milliseconds": {"mean": 61.25}, "seconds": 91.875}
+    row |= {"seconds_low": 90.0, "seconds_high": 93.6, "paper": {"millions": 110, "seconds": 668}}
+    alone = {**row, "name": "ELMo alone", "paper": None}
+    document = {key: BENCHMARK[key] for key in ("created", "command", "machine", "versions")}
+    document |= {"warnings": [], "too_short": None, "pairs": 512, "full_pass": 1500, "threads": 1}
+    document |= {"mean_words": 24.04, "mean_pieces": 29.5, "assumed": "so", "method": "thus"}
+    document |= {"note": "of 180"}
+    ratio = {"slower": "BERT-base", "faster": "DistilBERT", "ratio": 1.9, "low": 1.8, "high": 2.0}
+    document |= {"rows": [row, alone], "ratios": [{**ratio, "paper": 1.629}]}
+    assert measured.paper(store.EMPTY) == ""
+    text = measured.paper({"paper": {"table-3": document}})
+    assert "1,500 sentence pairs, 512 of them measured: 24.0 words, 29.5 word pieces" in text
+    assert "| BERT-base | 109.5 | 0.0 | 110 | 61.2 | 92 (90 to 94) | 668 |" in text
+    assert "| ELMo alone | 109.5 | 0.0 | - | 61.2 | 92 (90 to 94) | - |" in text
+    assert "| DistilBERT | BERT-base | 1.90 (1.80 to 2.00) | 1.63 |" in text
+    assert "Not valid" not in text
+    whole = measured.paper({"paper": {"table-3": {**document, "pairs": 1500}}})
+    assert "1,500 sentence pairs: 24.0 words" in whole
+
+
+# What is recorded
+
+
+def test_a_record_replaces_its_older_one_and_holds_no_samples(records: Path) -> None:
+    store.add_build("mine", "both", 1, "old", REPORT)
+    store.add_build("mine", "both", 2, "other", REPORT)
+    store.add_build("mine", "both", 1, "new", {**REPORT, "latency": LATENCY})
+    found = store.load()["builds"]
+    assert [build["command"] for build in found] == ["other", "new"]
+    assert "samples_ms" not in found[1]["latency"] and "latency" not in found[0]
+    store.add_document("benchmarks", "phones", BENCHMARK)
+    kept = store.load()["benchmarks"]["phones"]
+    assert kept["queries"] == {"source": "squad"}
+    assert "samples_ms" not in kept["runs"][0]["latency"] and kept["valid"] is False
+    assert [path.name for path in (records / "docs").iterdir()] == ["results.json"]
+
+
+def test_what_another_version_measured_counts_as_missing(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add_build("mine", "both", 1, "c", REPORT)
+    store.add_document("benchmarks", "phones", BENCHMARK)
+
+    def recorded() -> list[bool]:
+        return [
+            store.is_built("mine", "both", 1),
+            store.is_recorded("benchmarks", "phones"),
+            store.is_recorded("facts", "minutes"),
+        ]
+
+    assert recorded() == [True] * 3
+    assert not store.is_built("mine", "neither", 1) and not store.is_recorded("facts", "absent")
+    monkeypatch.setattr(store, "__version__", "another")
+    assert recorded() == [False] * 3
+
+
+def _python(code: str) -> list[str]:
+    return ["--", "python", "-c", code]
+
+
+def test_output_keeps_the_last_lines_of_a_command(records: Path) -> None:
+    code = "print('a 1'); print('b 2'); print('a 3'); print('b 4')"
+    assert make_results.main(["output", "said", "--lines", "1", *_python(code)]) == 0
+    assert store.load()["facts"]["said"]["value"] == "b 4"
+    given = ["output", "said", "--start", "^a", "--minutes", "minutes", *_python(code)]
+    assert make_results.main(given) == 0
+    facts = store.load()["facts"]
+    assert facts["said"]["value"] == "a 3\nb 4" and facts["said"]["command"].startswith("python -c")
+    assert facts["minutes"]["value"] == "0.0"
+    assert (records / "README.md").read_text() == "It took <!--f minutes-->0.0<!--/f--> minutes.\n"
+
+
+def test_a_command_that_fails_leaves_the_record(
+    records: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = store.load()
+    assert make_results.main(["output", "minutes", *_python("print(9); raise SystemExit(3)")]) == 1
+    assert store.load() == before
+    assert "returned non-zero exit status 3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["output", "minutes"], "no command: give one behind --"),
+        (["fact", "minutes", "@absent", "--command", "x"], "No such file or directory: 'absent'"),
+        (["write"], "nothing is called 'hours'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    records: Path, arguments: list[str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if arguments == ["write"]:
+        (records / "README.md").write_text("It took <!--f hours-->0<!--/f--> hours.\n")
+    before = store.load()
+    assert make_results.main(arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ") and told in line
+    assert store.load() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("13.5", "13.5"), ("two words", "two words"), ('[["a"], ["1"]]', [["a"], ["1"]])],
+)
+def test_facts(records: Path, value: str, kept: object) -> None:
+    assert make_results.main(["fact", "minutes", value, "--command", "make x"]) == 0
+    (records / "value").write_text(value + "\n")
+    assert make_results.main(["fact", "other", f"@{records}/value", "--command", "make x"]) == 0
+    facts = store.load()["facts"]
+    assert facts["minutes"]["value"] == facts["other"]["value"] == kept
+    assert facts["other"]["command"] == "make x"
+
+
+def test_benchmarks_are_run_and_kept(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def execute(command: list[str], where: Path = records) -> str:
+        ran.append(command)
+        target = records / command[command.index("--out") + 1]
+        target.write_text(json.dumps(BENCHMARK))
+        return ""
+
+    monkeypatch.setattr(make_results, "OUT", records / "build")
+    monkeypatch.setattr(make_results, "execute", execute)
+    make_results.main(["bench", "phones", "--", "a.tflite", "--threads", "1", "2"])
+    make_results.main(["paper", "--", "--sentences", "3"])
+    assert ran[0][:6] == ["python", "-m", "benchmarks.run", "a.tflite", "--threads", "1"]
+    assert ran[1][:5] == ["python", "-m", "benchmarks.paper", "--table", "3"]
+    results = store.load()
+    assert set(results["benchmarks"]) == {"phones"} and set(results["paper"]) == {"table-3"}
+    assert results["benchmarks"]["phones"]["command"] == shlex.join(ran[0][:-2])
+
+
+def test_builds_are_run_once_a_variant_and_seed(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def execute(command: list[str], where: Path = records) -> str:
+        ran.append(command)
+        out = Path(command[command.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(json.dumps(REPORT))
+        return ""
+
+    monkeypatch.setattr(make_results, "OUT", records / "build")
+    monkeypatch.setattr(make_results, "execute", execute)
+    make_results.main(["run", "mine", "--seeds", "7", "8", "--timed", "--", "--train-file", "/x/t"])
+    assert len(ran) == 8
+    timed = [command for command in ran if "--benchmark.no-enabled" not in command]
+    assert len(timed) == 1 and timed[0][3:5] == ["--seed", "7"]
+    assert timed[0][timed[0].index("--target") + 1] == "all"
+    assert timed[0] == ran[3]  # the full way comes last: its files stay
+    commands = {build["command"] for build in store.load()["builds"]}
+    assert len(commands) == 8 and not any("/x/" in command for command in commands)
+
+
+# The plan
+
+
+def _plan(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
+    monkeypatch.setattr(make_results, "PLAN", "\n".join(steps))
+
+
+def test_the_plan_does_what_is_missing_and_goes_on_after_a_failure(
+    records: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _plan(
+        monkeypatch,
+        "output minutes -- python -c 'print(5)'",
+        "output broken -- python -c 'raise SystemExit(1)'",
+        "run mine -- --train-file absent.json",
+        "output new -- python -c 'print(6)'",
+    )
+    assert make_results.main(["all"]) == 1
+    told, complaints = capfd.readouterr()
+    assert "minutes: recorded" in told and "broken: failed" in complaints
+    assert "mine: left out, absent.json not found" in told and "failed: broken" in told
+    facts = store.load()["facts"]
+    assert (facts["minutes"]["value"], facts["new"]["value"]) == ("1", "6")
+    assert make_results.main(["all", "--force", "--only", "minutes"]) == 0
+    assert "It took <!--f minutes-->5<!--/f-->" in (records / "README.md").read_text()
+
+
+def test_builds_that_are_recorded_are_not_made_again(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variant in builds.VARIANTS:
+        if variant != "both":
+            store.add_build("mine", variant, 1, "c", REPORT)
+    made: list[argparse.Namespace] = []
+    monkeypatch.setattr(make_results, "execute", lambda command: made.append(command) or "")
+    _plan(monkeypatch, "run mine --seeds 1")
+    assert make_results.main(["all"]) == 1  # nothing was built by this `execute`: no report to read
+    assert len(made) == 1 and "--distil.no-enabled" not in made[0]
+
+
+def test_every_step_of_the_plan_is_a_command() -> None:
+    steps = [shlex.split(line) for line in make_results.PLAN.strip().splitlines()]
+    assert {step[0] for step in steps} == {"run", "bench", "paper", "output"}
+    assert len({(step[0], make_results.parse(step)[0].name) for step in steps}) == len(steps)
+    recorded = store.load()["facts"]
+    for step in steps:
+        options, _ = make_results.parse(step)
+        if options.command == "output":
+            assert options.name in recorded and (options.minutes or options.name) in recorded
+
+
+def test_make_results_runs_the_plan() -> None:
+    assert "docs/make_results.py all $(ARGS)" in (ROOT / "Makefile").read_text("utf-8")

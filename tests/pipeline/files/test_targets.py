@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the build knows of its formats is what the converters know."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from converters import ConversionError
+from pipeline.config import OFFERED, Export, FilePrecision, Target
+from pipeline.files import targets
+
+
+@pytest.mark.parametrize("target", get_args(Target))
+def test_every_precision_offered_is_one_that_the_converter_has(target: Target) -> None:
+    assert set(OFFERED[target]) == set(targets.advice(target))
+    assert set(OFFERED[target]) <= set(get_args(FilePrecision))
+
+
+def test_paths_say_target_and_precision() -> None:
+    for target, precisions in OFFERED.items():
+        for precision in precisions:
+            path = targets.path_of(Path("build"), target, precision)
+            assert (targets.target_of(path), targets.precision_of(path)) == (target, precision)
+
+
+@pytest.mark.parametrize(
+    ("target", "precision", "files"),
+    [
+        (("tflite",), ("int8",), {"tflite": ("int8",)}),
+        (("onnx", "tflite"), ("int4", "int8"), {"tflite": ("int4", "int8"), "onnx": ("int8",)}),
+        (("all",), ("palette6",), {"tflite": (), "coreml": ("palette6",), "onnx": ()}),
+        (("coreml", "all"), ("all",), OFFERED),
+    ],
+)
+def test_each_target_makes_what_it_has(target: Any, precision: Any, files: Any) -> None:
+    assert Export(target=target, precision=precision).files == files
+
+
+def test_a_missing_library_is_told_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets.require("onnx")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name)
+    )
+    with pytest.raises(ConversionError, match=r"--target onnx needs onnxscript: pip install"):
+        targets.require("onnx")
+
+
+def test_a_license_is_claimed_only_where_it_is_known() -> None:
+    assert targets.license_of("embedded", "") == "Apache-2.0"
+    assert targets.license_of("google-bert/bert-base-uncased", "") == "Apache-2.0"
+    assert targets.license_of("somebody/bert", "") == ""
+    assert targets.license_of("somebody/bert", "MIT") == targets.license_of("embedded", "MIT")

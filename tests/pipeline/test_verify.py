@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gates: open for what is equal, shut for what is broken, and shut for what is no number."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import MakeTeacher
+from transformers import BertForQuestionAnswering
+
+from converters.runtimes.open import TorchPredictor
+from pipeline import settings
+from pipeline.config import Gate, Limit
+from pipeline.tasks.question_answering.evaluate import Answerer, Scores
+from pipeline.tasks.question_answering.features import Limits
+from pipeline.tasks.question_answering.squad import Question, QuestionSet
+from pipeline.verify import Run, compare, run
+
+NAMES = ["max_logit_error", "mean_logit_error", "changed_answers", "padding_changes", "f1_drop"]
+LIMITS = Limits(max_length=40, stride=12, max_query=10, max_answer=6)
+
+
+def gate(**limits: float) -> Gate:
+    return Gate(**{name: Limit(limits.get(name, 0.0), "a test") for name in NAMES})
+
+
+def made_up(
+    values: list[list[float]], answers: tuple[str, ...] = ("a", "b"), f1: float = 50.0
+) -> Run:
+    """A run over one question with one window, and the answers as they are told."""
+    start, end = (np.array(row, np.float32) for row in values)
+    return Run((([(start, end)]),), Scores(50.0, f1, answers))
+
+
+REFERENCE = made_up([[1.0, 2.0], [3.0, 4.0]])
+
+
+def figures(report: dict[str, Any]) -> dict[str, Any]:
+    return {check["name"]: check["value"] for check in report["checks"]}
+
+
+def failed(report: dict[str, Any]) -> set[str]:
+    return {check["name"] for check in report["checks"] if not check["passed"]}
+
+
+def test_equal_passes_at_limits_of_zero() -> None:
+    report = compare(REFERENCE, REFERENCE, REFERENCE, gate())
+    assert report["passed"] is True
+    assert figures(report) == dict.fromkeys(NAMES, 0.0)
+    for check in report["checks"]:
+        assert check["rule"] == "<=" and check["limit"] == 0.0 and check["reason"] == "a test"
+    assert [check["lengths"] for check in report["checks"]] == [
+        *("both", "both", "natural", "padded", "natural")
+    ]
+
+
+def test_figures_by_hand() -> None:
+    # Differences 0.5, 0, 0, 0.25: the largest 0.5, the mean 0.75 / 4; padded 0, 1, 0, 0: largest 1,
+    # mean 1 / 4.  The larger of each pair counts.  One of two answers differs: 50 %.
+    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
+    padded = made_up([[1.0, 1.0], [3.0, 4.0]], ("x", "c"))
+    report = compare(file, padded, REFERENCE, gate())
+    assert figures(report) == {
+        "max_logit_error": 1.0,
+        "mean_logit_error": 0.25,
+        "changed_answers": 50.0,
+        "padding_changes": 50.0,
+        "f1_drop": 1.5,
+    }
+    assert failed(report) == set(NAMES) and report["passed"] is False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_limit_alone_shuts_the_gate(name: str) -> None:
+    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
+    padded = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "b"))
+    exact = figures(compare(file, padded, REFERENCE, gate()))
+    assert compare(file, padded, REFERENCE, gate(**exact))["passed"], "a limit itself is allowed"
+    report = compare(file, padded, REFERENCE, gate(**exact | {name: exact[name] - 0.001}))
+    assert failed(report) == {name} and not report["passed"]
+
+
+def test_better_than_the_reference_is_no_failure() -> None:
+    report = compare(
+        dataclasses.replace(REFERENCE, scores=Scores(60.0, 70.0, ("a", "b"))),
+        REFERENCE,
+        REFERENCE,
+        gate(),
+    )
+    assert report["passed"] and figures(report)["f1_drop"] == -20.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("where", ["natural", "padded", "reference"])
+def test_what_is_no_number_fails_and_is_told_as_none(value: float, where: str) -> None:
+    broken = made_up([[1.0, value], [3.0, 4.0]])
+    runs = dict.fromkeys(("natural", "padded", "reference"), REFERENCE) | {where: broken}
+    generous = gate(**dict.fromkeys(NAMES, 1e9))
+    report = compare(runs["natural"], runs["padded"], runs["reference"], generous)
+    assert failed(report) == {"max_logit_error", "mean_logit_error"}
+    assert figures(report)["max_logit_error"] is None
+    assert figures(report)["mean_logit_error"] is None
+    json.dumps(report, allow_nan=False)
+
+
+def test_nan_on_both_sides_is_not_equal() -> None:
+    broken = made_up([[1.0, float("nan")], [3.0, 4.0]])
+    assert not compare(broken, broken, broken, gate(**dict.fromkeys(NAMES, 1e9)))["passed"]
+
+
+def test_runs_over_other_questions_cannot_be_compared() -> None:
+    short = Run((), Scores(0.0, 0.0, ()))
+    with pytest.raises(ValueError):
+        compare(short, short, REFERENCE, gate())
+
+
+# With models
+
+
+@pytest.fixture(scope="module")
+def questions() -> QuestionSet:
+    texts = [
+        ("who built the tower?", "The tower of rome was built by anna in 1807. It is old."),
+        ("where is the ship?", "A ship in oslo. " * 9),
+        ("what is new?", "garden"),
+    ]
+    return QuestionSet(
+        "made up",
+        "0" * 64,
+        tuple(
+            Question(str(i), "", context, text, (context.split()[1 % len(context.split())],), (0,))
+            for i, (text, context) in enumerate(texts)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def model(make_teacher: MakeTeacher) -> Any:
+    return BertForQuestionAnswering.from_pretrained(make_teacher(layers=2, head="qa")).eval()
+
+
+def runs(model: Any, tokenizer: Any, questions: QuestionSet) -> tuple[Run, Run]:
+    predictor = TorchPredictor(model, "tiny")
+    natural, padded = (
+        run(Answerer(predictor, tokenizer, LIMITS, pad_to=length), questions)
+        for length in (None, LIMITS.max_length)
+    )
+    return natural, padded
+
+
+def test_run_keeps_every_logit_without_padding(
+    model: Any, tokenizer: Any, questions: QuestionSet
+) -> None:
+    natural, padded = runs(model, tokenizer, questions)
+    assert [len(windows) for windows in natural.logits][0::2] == [1, 1]
+    assert len(natural.logits[1]) > 2, "a long passage has several windows"
+    for one, two in zip(natural.logits, padded.logits, strict=True):
+        for a, b in zip(one, two, strict=True):
+            assert a[0].shape == a[1].shape == b[0].shape == b[1].shape
+            assert a[0].max() > -100, "no padding among them"
+    asked = [q.context for q in questions.questions]
+    assert all(a in c for a, c in zip(natural.scores.answers, asked, strict=True))
+
+
+def test_run_scores_what_the_answerer_answers(
+    model: Any, tokenizer: Any, questions: QuestionSet
+) -> None:
+    answerer = Answerer(TorchPredictor(model, "tiny"), tokenizer, LIMITS)
+    expected = [answerer.answer(q.text, q.context).text for q in questions.questions]
+    shown: list[Question] = []
+
+    def progress(items: Any) -> Any:
+        for item in items:
+            shown.append(item)
+            yield item
+
+    assert list(run(answerer, questions, progress).scores.answers) == expected
+    assert shown == list(questions.questions)
+
+
+def test_the_same_model_passes_the_strictest_gate(
+    model: Any, tokenizer: Any, questions: QuestionSet
+) -> None:
+    natural, padded = runs(model, tokenizer, questions)
+    report = compare(natural, padded, natural, settings.load("embedded").gates["fp32"])
+    assert report["passed"], report
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-per-tensor", "int4"])
+def test_broken_weight_fails_every_gate(
+    model: Any, tokenizer: Any, questions: QuestionSet, precision: str
+) -> None:
+    reference, _ = runs(model, tokenizer, questions)
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.bert.encoder.layer[1].output.dense.weight.mul_(-8.0)
+    natural, padded = runs(broken, tokenizer, questions)
+    gates = settings.load("embedded").gates
+    report = compare(natural, padded, reference, gates[precision])  # type: ignore[index]
+    assert not report["passed"]
+
+
+def test_model_that_attends_to_its_padding_fails(
+    model: Any, tokenizer: Any, questions: QuestionSet
+) -> None:
+    class Careless(TorchPredictor):
+        def logits(self, ids: Any, mask: Any, segment_ids: Any) -> Any:
+            return super().logits(ids, np.ones_like(mask), segment_ids)
+
+    answerers = (
+        Answerer(Careless(model, "tiny"), tokenizer, LIMITS, pad_to=length)
+        for length in (None, LIMITS.max_length)
+    )
+    natural, padded = (run(answerer, questions) for answerer in answerers)
+    report = compare(natural, padded, natural, settings.load("embedded").gates["fp32"])
+    assert "max_logit_error" in failed(report)
+
+
+def test_model_that_gives_nan_fails(model: Any, tokenizer: Any, questions: QuestionSet) -> None:
+    reference, _ = runs(model, tokenizer, questions)
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.qa_outputs.bias.fill_(float("nan"))
+    natural, padded = runs(broken, tokenizer, questions)
+    report = compare(natural, padded, reference, settings.load("embedded").gates["int4"])
+    assert {"max_logit_error", "mean_logit_error"} <= failed(report)
+    assert figures(report)["max_logit_error"] is None
