@@ -68,9 +68,10 @@ compat: .venv/ready  ## runs exported files in each of the field's runtimes (FIL
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m converters.compat --install $(FILES) $(ARGS)
 	$(if $(TASKS),$(BIN)/python -m pipeline.task_library $(TASKS))
 
-lint: .venv/ready  ## ruff: rules and format
+lint: .venv/ready  ## ruff: rules and format; import-linter: which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: .venv/ready  ## mypy --strict
 	$(BIN)/mypy

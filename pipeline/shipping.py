@@ -212,7 +212,7 @@ def _torch_predictor(build: Build, folder: Path) -> Any:
     """A model of the build in PyTorch, on the build's device."""
     from transformers import AutoModelForQuestionAnswering
 
-    from converters.runtimes.open import TorchPredictor
+    from converters.runtimes.torch import TorchPredictor
 
     model = load_model(AutoModelForQuestionAnswering, folder)
     return TorchPredictor(model.to(prepare(build)), folder.name)

@@ -24,7 +24,7 @@ QUESTION_PIECES = 14
 
 
 class Model(Protocol):
-    """What is timed: `converters.runtimes.open.Predictor`, of which only this is used."""
+    """What is timed: `converters.runtimes.predictor.Predictor`, of which only this is used."""
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Any, Any]:
         """Run once, on int32 (1, S) each."""

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from converters import MASK_BIAS, OUTPUTS, ConversionError
 from converters.extras import install_hint
 from converters.quiet import quiet
-from converters.runtimes.open import Ids, Logits, checked_length, one_line, onnx_session
+from converters.runtimes.onnx import onnx_session
+from converters.runtimes.predictor import Ids, Logits, checked_length, one_line
 
 # Hugging Face's names of `INPUTS`, in the order of its models' forward; DistilBERT has no segments.
 HUGGING_FACE_INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -22,7 +22,8 @@ import numpy as np
 
 from converters import ConversionError
 from converters.quiet import quiet
-from converters.runtimes.open import Predictor, open_predictor
+from converters.runtimes.open import open_predictor
+from converters.runtimes.predictor import Predictor
 
 # What SQuAD models are trained with.
 DEFAULT_LENGTH = 384

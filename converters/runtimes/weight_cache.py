@@ -15,7 +15,7 @@ import numpy as np
 
 from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
 from converters.quiet import quiet
-from converters.runtimes.open import Ids, Logits
+from converters.runtimes.predictor import Ids, Logits
 
 
 def start_runtime() -> Any:
@@ -77,7 +77,7 @@ class CachedTfLitePredictor:
             )
 
     def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `converters.runtimes.open.Predictor.logits`."""
+        """See `converters.runtimes.predictor.Predictor.logits`."""
         length = int(ids.shape[1])
         if not 1 <= length <= self.max_length:
             raise ConversionError(

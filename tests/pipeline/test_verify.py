@@ -14,7 +14,7 @@ import torch
 from conftest import MakeTeacher
 from transformers import BertForQuestionAnswering
 
-from converters.runtimes.open import TorchPredictor
+from converters.runtimes.torch import TorchPredictor
 from pipeline import settings
 from pipeline.config import Gate, Limit
 from pipeline.tasks.question_answering.evaluate import Answerer, Scores

@@ -33,8 +33,10 @@ from converters.coreml.constants import compare_constants, unpack
 from converters.coreml.graph import weights
 from converters.coreml.program import CoreMlProgram
 from converters.quiet import quiet
-from converters.runtimes.open import CoreMlPredictor, TorchPredictor, open_predictor
+from converters.runtimes.coreml import CoreMlPredictor
+from converters.runtimes.open import open_predictor
 from converters.runtimes.probe import probe
+from converters.runtimes.torch import TorchPredictor
 
 CHECKED = [
     *(("distilbert", precision, "flexible", "plain") for precision in ("fp32", "fp16", "int8")),

@@ -31,13 +31,11 @@ from repository import ROOT
 from benchmarks.measure.memory import NAMES
 from converters import ConversionError
 from converters.onnx import file as onnx_file
-from converters.runtimes.open import (
-    OnnxPredictor,
-    TfLitePredictor,
-    TorchPredictor,
-    open_predictor,
-)
+from converters.runtimes.onnx import OnnxPredictor
+from converters.runtimes.open import open_predictor
 from converters.runtimes.probe import main, probe
+from converters.runtimes.tflite import TfLitePredictor
+from converters.runtimes.torch import TorchPredictor
 from converters.runtimes.weight_cache import CachedTfLitePredictor, start_runtime
 
 Files = Callable[[str], dict[str, Path]]

@@ -27,8 +27,9 @@ from export_fixtures import (
 from numpy.typing import NDArray
 
 from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, signature_of
-from converters.runtimes.open import TfLitePredictor, open_predictor
+from converters.runtimes.open import open_predictor
 from converters.runtimes.probe import main, probe
+from converters.runtimes.tflite import TfLitePredictor
 from converters.tflite import (
     export as to_tflite,
 )

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PyTorch model that files come from."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from converters import MASK_BIAS
+from converters.runtimes.predictor import Ids, Logits, checked_length
+
+
+class TorchPredictor:
+    """A Hugging Face question answering model in PyTorch, on its device: the reference."""
+
+    def __init__(self, model: Any, name: str, threads: int | None = None) -> None:
+        """Put `model` into eval mode; `threads` counts for PyTorch in the whole process."""
+        import torch
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.name = name
+        self.max_length = int(model.config.max_position_embeddings)
+        self._torch, self._model = torch, model.eval()
+        self._takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
+
+    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
+        """See `Predictor.logits`; padding gets the bias that exported graphs add themselves."""
+        checked_length(self, ids, mask, segment_ids)
+        arrays = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_segments:
+            arrays["token_type_ids"] = segment_ids
+        arguments = {
+            name: self._torch.as_tensor(array, dtype=self._torch.int64, device=self._model.device)
+            for name, array in arrays.items()
+        }
+        with self._torch.inference_mode():
+            output = self._model(**arguments)
+        bias = (1 - np.asarray(mask[0], np.float32)) * np.float32(MASK_BIAS)  # (S,)
+        start, end = (
+            logits[0].float().cpu().numpy() + bias
+            for logits in (output.start_logits, output.end_logits)
+        )
+        return start, end
