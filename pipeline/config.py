@@ -222,7 +222,7 @@ class Hardware(Strict):
     threads: Count | None = None
     """CPU threads for training; all of them if not given."""
     progress: bool = True
-    """Show progress bars."""
+    """Show progress: a bar on a terminal, elsewhere a line every 30 seconds."""
 
 
 @dataclass(frozen=True)

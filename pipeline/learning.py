@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from converters.pretrained import load_model
 from pipeline.config import Build
 from pipeline.errors import UserError
-from pipeline.session import limits, prepare
+from pipeline.session import limits, prepare, progress
 from pipeline.tasks.question_answering.squad import QuestionSet
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def record_teacher_outputs(
         kept,
         folder,
         build.finetune.optimization.batch_size,
+        lambda batches: progress(build, batches, "recording the teacher", "batch"),
     )
 
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every stage begins with: device, threads, seeds, limits; and the progress bars."""
+"""What every stage begins with: device, threads, seeds, limits; and how it shows progress."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.config import Build
+from pipeline.progress import tracked
 
 if TYPE_CHECKING:
     from pipeline.tasks.question_answering.features import Limits
+
+T = TypeVar("T")
 
 
 def limits(build: Build) -> Limits:
@@ -36,28 +39,6 @@ def prepare(build: Build) -> Any:
     return pick_device(build.hardware.device)
 
 
-def progress(build: Build, items: Sequence[Any], label: str) -> Iterator[Any]:
-    """The items under a progress bar."""
-    from tqdm import tqdm
-
-    yield from tqdm(items, desc=label, leave=False, disable=not build.hardware.progress)
-
-
-class Bar:
-    """A progress bar that is told (done, total)."""
-
-    def __init__(self, build: Build, label: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=label, leave=False, disable=not build.hardware.progress)
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Moves the bar."""
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+def progress(build: Build, items: Sequence[T], label: str, unit: str) -> Iterator[T]:
+    """The items, with progress shown as `unit` after `unit` unless the settings forbid it."""
+    return tracked(items, label, unit=unit, shown=build.hardware.progress)

@@ -13,7 +13,8 @@ from typing import Any
 
 from converters.pretrained import load_model
 from pipeline.config import Build, Target
-from pipeline.session import Bar, limits, prepare, progress
+from pipeline.progress import Progress
+from pipeline.session import limits, prepare, progress
 from pipeline.tasks.question_answering.squad import QuestionSet
 
 Facts = Mapping[str, Any]
@@ -104,7 +105,11 @@ def verify(
 
     def ask(model: Any, label: str, pad_to: int | None = None) -> Any:
         answerer = Answerer(model, tokenizer, limits(build), pad_to=pad_to, may_abstain=may_abstain)
-        return run(answerer, evaluation, lambda asked: progress(build, asked, f"scoring {label}"))
+        return run(
+            answerer,
+            evaluation,
+            lambda asked: progress(build, asked, f"scoring {label}", "question"),
+        )
 
     reference = ask(_torch_predictor(build, student), "student")
     taught = ask(_torch_predictor(build, teacher), "teacher")
@@ -172,7 +177,7 @@ def benchmark(
         for kind, pad_to in (("natural", None), ("padded", build.data.max_length)):
             model = open_predictor(path, settings.threads)
             runners[f"{name} {kind}"] = Answerer(model, tokenizer, limits(build), pad_to=pad_to)
-    with Bar(build, "timing") as bar:
+    with Progress("timing", unit="query", shown=build.hardware.progress) as bar:
         samples = latency.measure(
             {name: runner.window_logits for name, runner in runners.items()},
             queries,

@@ -80,7 +80,8 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     console.print()
     for fact in headline(valid):
         line = Text(f"{fact.figure} {fact.label}. ", style="bold")
-        console.print(line.append(fact.sentence, style="not bold"))
+        # Broken between words: a log with lines of 300 characters is hard to read.
+        console.print(line.append(fact.sentence, style="not bold"), soft_wrap=False)
 
 
 def _markdown(report: Report) -> str:

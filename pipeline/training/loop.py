@@ -22,12 +22,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset, SequentialSampler
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from pipeline import ranks
 from pipeline.artifacts import write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
+from pipeline.progress import Progress
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -137,7 +144,7 @@ def fit(
         hardware: device and precision.
         seed: of dropout.
         scratch: folder for checkpoints; belongs to this run alone.
-        label: shown at the progress bar.
+        label: names the training where its progress is shown.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     _set_dropout(model, settings)
@@ -214,7 +221,7 @@ class LossTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)  # prints every line of the log
         if not arguments.disable_tqdm:
-            self.add_callback(_Progress(label))
+            self.add_callback(_ShowProgress(label, self.last_parts))
         self.model_accepts_loss_kwargs = False  # the Trainer divides by the accumulated batches
         self._loss = loss
         self._sums: dict[str, float] = {}
@@ -292,23 +299,26 @@ class LossTrainer(Trainer):
                 shutil.rmtree(other)
 
 
-class _Progress(ProgressCallback):
-    """The Trainer's progress bar with the stage's name before it and the loss behind it."""
+class _ShowProgress(TrainerCallback):
+    """Shows the optimizer steps under the stage's name, with the mean loss since the last log."""
 
-    def __init__(self, label: str) -> None:
-        super().__init__()
-        self.label = label
+    def __init__(self, label: str, parts: Callable[[], dict[str, float]]) -> None:
+        self.label, self.parts = label, parts
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Names the bar."""
-        super().on_train_begin(args, state, control, **kwargs)
-        if self.training_bar is not None:
-            self.training_bar.set_description(self.label)
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Begins where the checkpoint ended."""
+        self.progress = Progress(
+            self.label, begin=state.global_step, shown=state.is_world_process_zero
+        )
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Shows the loss instead of printing the whole line."""
-        if self.training_bar is not None and "loss" in (logs or {}):
-            self.training_bar.set_postfix(loss=logs["loss"])
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Goes on by one step."""
+        loss = sum(self.parts().values())
+        self.progress(state.global_step, state.max_steps, f"loss {loss:.3g}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Takes the bar away."""
+        self.progress.close()
 
 
 def _last_checkpoint(scratch: Path) -> str | None:

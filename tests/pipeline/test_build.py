@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from repository import ROOT
 
+from pipeline import progress
 from pipeline.build import main
 
 BESIDE = ("vocab.txt", "model.json", "golden.json")
@@ -29,7 +31,7 @@ FILES = {
     "onnx": {"student-int8.onnx", "student-fp32.onnx", *BESIDE},
 }
 QUICK = (
-    *("--benchmark.queries", "4", "--hardware.no-progress", "--hardware.precision", "fp32"),
+    *("--benchmark.queries", "4", "--hardware.precision", "fp32"),
     *("--max-length", "128", "--stride", "32", "--golden-cases", "3", "--distil.length", "64"),
     *("--distil.max-samples", "48", "--mlm-head.max-samples", "128"),
 )
@@ -47,8 +49,16 @@ def arguments(tiny_teacher: Path, squad_file: Path, text_file: Path) -> list[str
 
 @pytest.fixture(scope="module")
 def built(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build whose output goes to `build.log` beside it, with progress as often as possible."""
     out = tmp_path_factory.mktemp("build") / "tiny"
-    assert main([*arguments, "--out", str(out)]) == 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        (out.parent / "build.log").open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        patch.setattr(progress, "INTERVAL_S", 0.0)
+        assert main([*arguments, "--out", str(out)]) == 0
     return out
 
 
@@ -112,6 +122,24 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     assert {p.name for p in (built / "hub" / "tflite").iterdir()} == FILES["tflite"]
     for path in (built / "hub").rglob("*"):
         assert path.is_dir() or str(built.parent).encode() not in path.read_bytes(), path
+
+
+def test_a_log_holds_whole_short_lines_of_progress(built: Path) -> None:
+    """No bar: it redraws itself with carriage returns, one line of megabytes in a log."""
+    log = (built.parent / "build.log").read_bytes().decode()
+    assert "\r" not in log and "\x1b" not in log
+    lines = log.splitlines()
+    assert max(map(len, lines)) <= 200, max(lines, key=len)
+    for stage in (
+        "teacher: step 1 of ",
+        "MLM head: step ",
+        "general distillation: step ",
+        "student: step ",
+        "recording the teacher: batch ",
+        "scoring student-int8.onnx, padded: question ",
+        "timing: query ",
+    ):
+        assert any(line.startswith(stage) for line in lines), stage
 
 
 def test_saved_models_open_with_transformers(built: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -221,6 +221,7 @@ def record_outputs(
     layers: Sequence[int],
     folder: Path,
     batch_size: int,
+    progress: Callable[[Sequence[list[int]]], Iterable[list[int]]] = iter,
 ) -> dict[str, Any]:
     """Runs the teacher over every feature and writes logits and the hidden states of `layers`.
 
@@ -232,6 +233,7 @@ def record_outputs(
         folder: to fill with `index.json`, `logits.f16` [tokens, 2] and `hidden.f16`
             [tokens, layers, dim].
         batch_size: windows in a batch.
+        progress: may wrap the batches.
     """
     teacher.eval()
     lengths = [f.length for f in features]
@@ -242,7 +244,7 @@ def record_outputs(
     with contextlib.ExitStack() as files:
         logits = files.enter_context((folder / "logits.f16").open("wb"))
         hidden = files.enter_context((folder / "hidden.f16").open("wb")) if layers else None
-        for numbers in _by_length(lengths, batch_size):
+        for numbers in progress(list(_by_length(lengths, batch_size))):
             batch = to_device(Collate(pad_id)([(0, (n, features[n])) for n in numbers]), teacher)
             out = teacher(
                 input_ids=batch["input_ids"],

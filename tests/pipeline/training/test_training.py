@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 from transformers import AutoModel, get_linear_schedule_with_warmup
 
+from pipeline import progress
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
 from pipeline.training import loop as training
@@ -456,12 +457,17 @@ def test_fp16_on_a_cpu_and_absent_devices_are_refused(tmp_path: Path) -> None:
     assert training.pick_device("cpu").type == "cpu"
 
 
-def test_progress_bar_bears_the_label_and_the_log_is_not_printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_progress_bears_the_label_and_the_log_is_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(tmp_path / "a", hardware=dataclasses.replace(CPU, progress=True))
+    """In a log: whole lines with the step and the loss, no bar and none of the Trainer's own."""
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    _, result = train(tmp_path / "a", hardware=dataclasses.replace(CPU, progress=True))
     captured = capsys.readouterr()
-    assert "toy:" in captured.err and "learning_rate" not in captured.err + captured.out
+    lines = captured.err.splitlines()
+    assert len(lines) == result.steps and captured.out == ""
+    assert lines[-1].startswith(f"toy: step {result.steps} of {result.steps}, loss ")
+    assert "\r" not in captured.err and "learning_rate" not in captured.err
     train(tmp_path / "b")
     captured = capsys.readouterr()
     assert captured.out == "" and "toy" not in captured.err
