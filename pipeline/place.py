@@ -53,7 +53,7 @@ def _inputs(build: Build) -> Iterator[tuple[str, str]]:
     """What may be a file or a folder that is read, each with the setting that names it."""
     if build.config:
         yield "--config", str(build.config)
-    yield "--teacher.model", build.teacher.model
+    yield "--teacher", build.teacher.model
     yield "--train-file", build.data.train_file
     yield "--eval-file", build.data.eval_file
     yield from (("--distil.text", text) for text in build.distil.text)

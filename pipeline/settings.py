@@ -19,7 +19,7 @@ import pydantic
 import tyro
 import yaml
 
-from pipeline import __version__
+from pipeline import __version__, usage
 from pipeline.config import OFFERED, Build
 from pipeline.errors import UserError
 
@@ -54,12 +54,16 @@ def parse(arguments: Sequence[str], description: str) -> Build:
 
     Raises:
         UserError: for an unknown preset, a bad YAML file, or values out of range, all told at once.
-        SystemExit: after `--help`, after `--version` alone, and with code 2 for a flag that does
-            not exist.
+        SystemExit: after `--help` and `--help-all`, after `--version` alone, and with code 2 for a
+            flag that does not exist.
     """
     if version_asked(arguments):
         print(f"pipeline {__version__}")
         sys.exit(0)
+    if {"-h", "--help"} & {*arguments}:
+        print(usage.everyday(PROGRAM, description, presets()), end="")
+        sys.exit(0)
+    arguments = ["--help"] if "--help-all" in arguments else usage.expand(arguments)
     first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=Build.preset)
     first.add_argument("--config", type=Path)
@@ -86,8 +90,8 @@ def version_asked(arguments: Sequence[str]) -> bool:
         return False
     if list(arguments) != ["--version"]:
         raise UserError(
-            "--version stands alone and tells the program's version: the version of a model is set "
-            "with --model-version when it is built"
+            "--version stands alone and prints the program's version; the version of a model is "
+            "set with --model-version when it is built"
         )
     return True
 
@@ -123,8 +127,9 @@ def check(build: Build) -> Build:
     problems = []
     unknown = [name for name in build.force if name not in STAGES]
     for name in unknown:
+        names = (*STAGES, *usage.STAGES_OF)
         problems.append(
-            f"--force {name}: no such stage{_nearest(name, STAGES)}; there are {', '.join(STAGES)}"
+            f"--force {name}: no such stage{_nearest(name, names)}; there are {', '.join(names)}"
         )
     problems += [
         f"{ascii(text)[:80]}: no setting holds a NUL or half a character; give text"
@@ -143,7 +148,7 @@ def check(build: Build) -> Build:
     if first.enabled and not any(
         (first.alpha_ce, first.alpha_mlm, first.alpha_cos, first.alpha_hidden)
     ):
-        problems.append("distil: every alpha is 0; give one a weight or pass --distil.no-enabled")
+        problems.append("distil: every alpha is 0; give one a weight, or pass --no-distil")
     looks_at_masks = first.alpha_mlm or (first.alpha_ce and first.ce_on == "masked")
     if first.enabled and looks_at_masks and not first.mask_share:
         problems.append(

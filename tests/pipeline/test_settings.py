@@ -347,9 +347,9 @@ def test_texts_that_no_file_can_hold_are_refused(own: WriteYaml, text: str) -> N
     assert "half a character" in refused("--config", str(own(yaml_text)))
 
 
-def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_all_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse("--help")
+        parse("--help-all")
     assert caught.value.code == 0
     told = capsys.readouterr().out
     for flag in ("--preset", "--config", "--train-file", "--distil.temperature", "--force"):
