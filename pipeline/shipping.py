@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from pipeline.tasks.question_answering.squad import QuestionSet
 
 Facts = Mapping[str, Any]
 METHOD = (
-    "single stream: one window at a time, subjects interleaved question by question in an order "
-    "shuffled by seed, all in one process; load, first run and memory in a process of its own, the "
-    "median of three"
+    "single stream: one question at a time, all its windows one after another, subjects "
+    "interleaved question by question in an order shuffled by seed, all in one process; load, "
+    "first run and memory in a process of its own, the median of three"
 )
 
 
@@ -150,7 +151,7 @@ def benchmark(
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
     from benchmarks.measure import latency, memory
     from benchmarks.measure.schema import Lengths
-    from benchmarks.measure.session import KINDS, WAYS, ratios, rounded, subject
+    from benchmarks.measure.session import KINDS, WAYS, marked, ratios, rounded, subject
     from converters.runtimes.open import open_predictor
     from converters.start import module_command
     from pipeline.artifacts import write_json
@@ -171,7 +172,7 @@ def benchmark(
     step = max(1, len(evaluation.questions) // settings.queries)
     questions = evaluation.questions[::step][: settings.queries]
     windower = Answerer(None, tokenizer, limits(build)).windower  # type: ignore[arg-type]
-    queries = [w for q in questions for w in windower.windows(q.text, q.context)[:1]]
+    queries = [windower.windows(q.text, q.context) for q in questions]
     runners: dict[str, Answerer] = {}
     for name, path in subjects.items():
         for kind, pad_to in (("natural", None), ("padded", build.data.max_length)):
@@ -179,12 +180,14 @@ def benchmark(
             runners[f"{name} {kind}"] = Answerer(model, tokenizer, limits(build), pad_to=pad_to)
     with Progress("timing", unit="query", shown=build.hardware.progress) as bar:
         samples = latency.measure(
-            {name: runner.window_logits for name, runner in runners.items()},
+            {name: partial(_logits, runner) for name, runner in runners.items()},
             queries,
             rounds=settings.rounds,
             seed=build.seed,
             progress=bar,
         )
+    seconds = sum(map(sum, samples.values())) / 1e3
+    stream = latency.Stream(samples, settings.rounds, settings.rounds * len(queries), seconds)
     times: dict[str, dict[Lengths, list[float]]] = {
         name: {kind: list(samples[f"{name} {kind}"]) for kind in KINDS} for name in subjects
     }
@@ -198,12 +201,12 @@ def benchmark(
     write_json(
         folder / "latency.json",
         {
-            "method": METHOD,
+            "method": marked(METHOD, stream.too_short),
             "threads": settings.threads,
             "queries": len(queries),
             "rounds": settings.rounds,
             "padded_length": build.data.max_length,
-            "mean_tokens": sum(len(w.ids) for w in queries) / len(queries),
+            "mean_tokens": sum(len(w.ids) for windows in queries for w in windows) / len(queries),
             "busy": latency.busy(samples, rounds=settings.rounds),
             "subjects": found,
             "ratios": ratios(times, pairs, rounds=settings.rounds, seed=build.seed),
@@ -211,6 +214,12 @@ def benchmark(
         },
     )
     return {"queries": len(queries)}
+
+
+def _logits(answerer: Any, windows: Sequence[Any]) -> None:
+    """Runs all windows of a question."""
+    for window in windows:
+        answerer.window_logits(window)
 
 
 def _torch_predictor(build: Build, folder: Path) -> Any:

@@ -25,6 +25,8 @@ AROUND = "; times are inference alone, tokenizing and decoding are told apart"
 # What a build's report tells of a cold start.
 IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")
 
+NOT_VALID = "NOT VALID"  # begins the method of figures that are not valid by the rule
+
 KINDS: tuple[Lengths, Lengths] = (NATURAL, PADDED)
 
 # How a file is compared with another: its own lengths, and the other's.
@@ -42,6 +44,11 @@ Pair = tuple[str, str, Lengths, Lengths]
 
 # A cold start of a file, and one with its weights cached, where that was measured.
 ColdStart = tuple[Probe, Probe | None]
+
+
+def marked(method: str, why: str | None) -> str:
+    """A method with the mark of figures that are not valid, and why: see `Stream.too_short`."""
+    return f"{NOT_VALID} ({why}): {method}" if why else method
 
 
 def session(
@@ -110,7 +117,7 @@ def session(
         "seconds": round(stream.seconds, 3),
         "too_short": why,
         "latency": {
-            "method": f"NOT VALID ({why}): {method}" if why else method,
+            "method": marked(method, why),
             "threads": threads,
             "queries": len(asked.queries),
             "rounds": stream.rounds,

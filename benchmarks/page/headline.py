@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from benchmarks.measure.schema import NATURAL, PADDED, Latency, Ratio
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.page.layout import DASH, TIMES, Fact, interval, three_digits
 
 
@@ -36,6 +37,8 @@ def speed_fact(latency: Latency, first: Ratio) -> Fact:
             and other["faster_lengths"] == other["slower_lengths"]
         ]
         sentence += f" Like for like: {', '.join(same)}." if same else ""
+    if latency["method"].startswith(NOT_VALID):
+        sentence += " NOT VALID: too few queries, or too short a time, for a figure to rely on."
     if latency["busy"]:
         sentence += " Read it with caution: this page says why."
     label = "faster" if first["ratio"] >= 1 else "the speed"
@@ -45,7 +48,9 @@ def speed_fact(latency: Latency, first: Ratio) -> Fact:
 def f1_fact(name: str, f1: float | None, other: str, other_f1: float | None, data: str) -> Fact:
     """How much of another's F1 the file `name` keeps, percent on the questions of `data`."""
     label = f"of {other}'s F1 kept"
-    if f1 is None or not other_f1:
+    if f1 is None or other_f1 is None:
         return Fact(DASH, label, "F1 was not measured for both.")
     sentence = f"{name} has F1 {f1:.1f}, {other} {other_f1:.1f}, on {data}."
+    if other_f1 == 0:
+        return Fact(DASH, label, f"{sentence} There is no share of 0.")
     return Fact(f"{100 * f1 / other_f1:.1f}%", label, sentence)

@@ -17,6 +17,7 @@ from html_page import ParsedPage
 from report_fixtures import make_report
 from rich.console import Console
 
+from benchmarks.measure.session import marked
 from benchmarks.page.layout import duration, number
 from benchmarks.page.plots import apart
 from pipeline.report.headline import headline, headline_file
@@ -234,6 +235,28 @@ def test_what_was_not_measured_is_not_claimed(report: dict[str, Any], tmp_path: 
         assert "faster" not in text
         assert not re.search(r"\d%|NaN|None\b(?!\.)|nan\b", text)
     assert [plot.title for plot in plots(report)] == ["Size"]  # type: ignore[arg-type]
+
+
+def test_figures_that_are_not_valid_say_so_wherever_they_are(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    page, markdown = _written(report, tmp_path)
+    assert "NOT VALID" not in page.text + markdown
+    report["latency"]["method"] = marked(report["latency"]["method"], "256 queries in 9.0 s")
+    page, markdown = _written(report, tmp_path)
+    for text in (page.text, markdown):
+        assert text.count("NOT VALID") == 2  # in the headline, and where the method is
+        assert "256 queries in 9.0 s" in text
+    speed = next(fact for fact in headline(report) if fact.label == "faster")  # type: ignore[arg-type]
+    assert "NOT VALID" in speed.sentence
+
+
+def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None:
+    for entry in [*report["files"], *report["models"]]:
+        entry["f1"] = 0.0
+    page, markdown = _written(report, tmp_path)
+    for text in (page.text, markdown):
+        assert "not measured" not in text and "There is no share of 0." in text
 
 
 def test_an_empty_build_is_a_report_too(report: dict[str, Any], tmp_path: Path) -> None:
