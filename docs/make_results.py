@@ -50,7 +50,7 @@ run qamr --seeds 42 --variants "general distillation only" both -- --train-file 
 bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper
-output model --fresh --start "^ +p90 ms" --minutes model-minutes -- make model
+output model --fresh --start "^Name +Format" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
 """
@@ -108,7 +108,8 @@ def output(options: argparse.Namespace, command: Sequence[str]) -> None:
             (n for n, line in enumerate(lines) if re.search(options.start, line)), default=0
         )
         lines = lines[first:]
-    store.add_fact(options.name, "\n".join(lines[-options.lines :]), shown(command))
+    kept = [line.rstrip() for line in lines[-options.lines :]]
+    store.add_fact(options.name, "\n".join(kept), shown(command))
     if options.minutes:
         store.add_fact(options.minutes, f"{minutes:.1f}", shown(command))
 
