@@ -83,3 +83,11 @@ def test_every_room_is_described() -> None:
     }
     described = {Path(name.rstrip("/")) for name in re.findall(r"`([\w/]+/)`", PAGE)}
     assert rooms <= described, sorted(map(str, rooms - described))
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_path_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(rf"`((?:{'|'.join(PACKAGES)}|tests|docs|android_demo)/[\w./-]*)`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
