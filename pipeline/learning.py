@@ -109,7 +109,7 @@ def distil(
     from pipeline.models import student as students
     from pipeline.models import teacher as teachers
     from pipeline.training import distil as distillation
-    from pipeline.training.loop import Schedule
+    from pipeline.training.batches import Schedule
 
     device = prepare(build)
     config = build.distil

@@ -67,7 +67,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
     """
     from converters.compat.cases import Case, task_library_answer, task_library_scores, whole_words
     from converters.compat.environments import RUNTIMES, command, missing
-    from converters.compat.matrix import Worker, WorkerError
+    from converters.compat.process import Worker, WorkerError
     from pipeline.ask import open_answerer
 
     library = next(r for r in RUNTIMES if r.worker[0] == "tasks")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads, writes and checks an .onnx file, and says which ONNX Runtime can open it.
+"""Reads and writes an .onnx file, and says which ONNX Runtime can open it.
 
 Format: https://onnx.ai (onnx.proto, a Protocol Buffer without an identifier).
 """
@@ -15,8 +15,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from converters import INPUTS, MAX_LENGTH_KEY, OUTPUTS, ConversionError, whole_file
-from converters.onnx.precision import overflowing_layers
+from converters import MAX_LENGTH_KEY, ConversionError, whole_file
 
 # What one Protocol Buffer can hold.
 LARGEST_BYTES = 2**31 - 1
@@ -24,15 +23,11 @@ LARGEST_BYTES = 2**31 - 1
 # Shorter constants (shapes, scalars) repeat by chance and cost nothing.
 SMALLEST_WEIGHT_BYTES = 64
 
-# A float32 matrix above this share of a quantized file has been forgotten; the answer head, which
-# stays float32, has far less.
-LARGEST_FLOAT_SHARE = 0.01
-
 # Keys of the metadata that every file of ours has; values are text.
 # The one that a runtime needs is the last: a file that was cut off anywhere lacks it.
 METADATA_KEYS = ("precision", "opset", "ir_version", "lowest_onnxruntime", MAX_LENGTH_KEY)
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
+STANDARD_DOMAINS = ("", "ai.onnx")
 
 # By numpy's names.
 _DTYPES: dict[int, str] = {
@@ -61,8 +56,8 @@ _RUNTIMES = (
 # Operators of ONNX Runtime's own domain -> the first release that has them, found by opening a file
 # of one operator in 1.13.1, 1.14.1, 1.15.0, 1.16.3, 1.17.3, 1.18.1, 1.19.2 and 1.20.1. 1.13 stands
 # for this one or an older one.
-_CONTRIB_DOMAIN = "com.microsoft"
-_CONTRIB_RUNTIMES = {
+CONTRIB_DOMAIN = "com.microsoft"
+CONTRIB_RUNTIMES = {
     **dict.fromkeys(
         (
             "Attention",
@@ -210,7 +205,7 @@ def share_equal_weights(model: ModelProto) -> None:
     kept: dict[object, str] = {}
     new_names: dict[str, str] = {}
     for weight in list(model.graph.initializer):
-        first = kept.setdefault(_content(weight), weight.name)
+        first = kept.setdefault(content(weight), weight.name)
         if first != weight.name:
             new_names[weight.name] = first
             model.graph.initializer.remove(weight)
@@ -239,9 +234,9 @@ def lowest_runtime(model: ModelProto) -> str | None:
         )
     ]
     for domain, name in _operators(model):
-        if domain == _CONTRIB_DOMAIN:
-            needed.append(_CONTRIB_RUNTIMES.get(name))
-        elif domain not in _STANDARD_DOMAINS:
+        if domain == CONTRIB_DOMAIN:
+            needed.append(CONTRIB_RUNTIMES.get(name))
+        elif domain not in STANDARD_DOMAINS:
             needed.append(None)
     known = [release for release in needed if release is not None]
     return max(known, key=_release) if len(known) == len(needed) else None
@@ -272,91 +267,17 @@ def describe(path: str | Path) -> FileSummary:
                 _bytes(tensor),
                 _inside(tensor),
             )
-            for name, tensor in _constants(model.graph)
+            for name, tensor in constants_of(model.graph)
         ),
         metadata={entry.key: entry.value for entry in model.metadata_props},
         lowest_runtime=lowest_runtime(model),
     )
 
 
-def check_portable(path: str | Path) -> list[str]:
-    """Say what would keep a file from running right, at any size, in plain ONNX Runtime.
-
-    Returns:
-        One line for each problem; empty when there is none. See `read` for errors.
-    """
-    return list(_problems(Path(path)))
-
-
-def _problems(path: Path) -> Iterator[str]:
-    model, summary = read(path), describe(path)
-    graph = model.graph
-
-    for use in summary.operators:
-        if use.domain not in (*_STANDARD_DOMAINS, _CONTRIB_DOMAIN):
-            yield f"operator {use.domain}.{use.name} is custom: plain ONNX Runtime lacks it"
-        elif use.domain == _CONTRIB_DOMAIN and use.name not in _CONTRIB_RUNTIMES:
-            yield f"operator {use.domain}.{use.name} is not known: not every ONNX Runtime has it"
-    if all(weight.inside for weight in summary.weights):
-        try:
-            onnx.checker.check_model(model, full_check=True)
-        except Exception as error:  # the checker's and shape inference's errors share no type
-            yield f"not valid ONNX: {' '.join(str(error).split())}"
-
-    for side, expected, dtype in (
-        (summary.inputs, INPUTS, "int32"),
-        (summary.outputs, OUTPUTS, "float32"),
-    ):
-        if (names := tuple(tensor.name for tensor in side)) != expected:
-            yield f"tensors are named {names}, not {expected}"
-        for tensor in side:
-            if tensor.dtype != dtype:
-                yield f"{tensor.name} is {tensor.dtype}, not {dtype}"
-            if len(tensor.dims) != 2 or any(isinstance(dim, int) for dim in tensor.dims):
-                yield f"{tensor.name} has dims {tensor.dims}: both, batch and length, must be open"
-    constants = dict(_constants(graph))
-    for node in graph.node:
-        if node.op_type == "Reshape" and node.input[1] in constants:
-            dims = onnx.numpy_helper.to_array(constants[node.input[1]])
-            if (dims > 0).all():
-                yield f"reshape to {dims.tolist()} at {node.output[0]} fixes batch and length"
-
-    for name in overflowing_layers(graph):
-        yield f"weight {name} is so large that its products saturate on x86 without VNNI"
-
-    used = {name for node in _nodes(graph) for name in node.input}
-    used |= {value.name for value in graph.output}
-    stored = sum(weight.bytes for weight in summary.weights)
-    narrow = any(weight.dtype in ("int8", "uint8", "float16") for weight in summary.weights)
-    first_with: dict[object, str] = {}
-    for weight in summary.weights:
-        if not weight.inside:
-            yield f"weight {weight.name} lies outside of the file, which cannot be moved alone"
-            continue
-        if weight.bytes < SMALLEST_WEIGHT_BYTES:
-            continue
-        twin = first_with.setdefault(_content(constants[weight.name]), weight.name)
-        if twin != weight.name:
-            yield f"weight {weight.name} is stored again: it equals {twin}"
-        if weight.name not in used:
-            yield f"weight {weight.name} is read by no operator"
-        matrix = len(weight.shape) == 2 and weight.bytes > LARGEST_FLOAT_SHARE * stored
-        if narrow and matrix and weight.dtype == "float32":
-            yield f"weight {weight.name} {weight.shape} is still float32 in a quantized file"
-
-    if missing := [key for key in METADATA_KEYS if key not in summary.metadata]:
-        yield f"metadata lacks {', '.join(missing)}"
-        return
-    stated = [summary.metadata[key] for key in METADATA_KEYS[1:4]]
-    true = [str(each) for each in (summary.opsets[""], summary.ir_version, summary.lowest_runtime)]
-    if stated != true:
-        yield f"metadata says {', '.join(METADATA_KEYS[1:4])} = {stated}, not {true}"
-
-
 def _opsets(model: ModelProto) -> dict[str, int]:
     """Domain -> version; "ai.onnx" is the long name of ""."""
     return {
-        "" if entry.domain in _STANDARD_DOMAINS else entry.domain: entry.version
+        "" if entry.domain in STANDARD_DOMAINS else entry.domain: entry.version
         for entry in model.opset_import
     }
 
@@ -364,24 +285,24 @@ def _opsets(model: ModelProto) -> dict[str, int]:
 def _operators(model: ModelProto) -> Counter[tuple[str, str]]:
     """How often each operator occurs, by (domain, name); functions of the model are looked into."""
     own = {(function.domain, function.name) for function in model.functions}
-    nodes = [*_nodes(model.graph), *(node for each in model.functions for node in _nodes(each))]
+    nodes = [*nodes_of(model.graph), *(node for each in model.functions for node in nodes_of(each))]
     names = (
-        ("" if node.domain in _STANDARD_DOMAINS else node.domain, node.op_type) for node in nodes
+        ("" if node.domain in STANDARD_DOMAINS else node.domain, node.op_type) for node in nodes
     )
     return Counter(name for name in names if name not in own)
 
 
-def _nodes(graph: GraphProto | onnx.FunctionProto) -> Iterator[NodeProto]:
+def nodes_of(graph: GraphProto | onnx.FunctionProto) -> Iterator[NodeProto]:
     """Every node, those of inner graphs included."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             inner = (attribute.g,) if attribute.type == AttributeProto.GRAPH else attribute.graphs
             for each in inner:
-                yield from _nodes(each)
+                yield from nodes_of(each)
 
 
-def _constants(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
+def constants_of(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
     """Every constant tensor of the graph by its name: initializers, and results of Constant."""
     for weight in graph.initializer:
         yield weight.name, weight
@@ -411,7 +332,7 @@ def _inside(tensor: TensorProto) -> bool:
     return tensor.data_location != TensorProto.EXTERNAL
 
 
-def _content(tensor: TensorProto) -> object:
+def content(tensor: TensorProto) -> object:
     """What makes two tensors equal; those in the listed form, which no exporter uses, never are."""
     values = tensor.raw_data or tensor.SerializeToString()
     return tensor.data_type, tuple(tensor.dims), values

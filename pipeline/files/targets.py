@@ -188,8 +188,8 @@ def _summary(build: Build) -> str:
 def _tflite(
     model: Any, folder: Path, build: Build, vocabulary: Path
 ) -> Mapping[str, tuple[Path, list[str]]]:
+    from converters.tflite.check import check_portable
     from converters.tflite.export import export_many
-    from converters.tflite.file import check_portable
     from converters.tflite.metadata import About, add_metadata
 
     asked = build.export
@@ -248,8 +248,8 @@ def _coreml(
 def _onnx(
     model: Any, folder: Path, build: Build, vocabulary: Path
 ) -> Mapping[str, tuple[Path, list[str]]]:
+    from converters.onnx.check import check_portable
     from converters.onnx.export import export_many
-    from converters.onnx.file import check_portable
 
     files = export_many(model, folder, build.export.files["onnx"], stem=STEM)
     return {precision: (path, check_portable(path)) for precision, path in files.items()}

@@ -20,16 +20,8 @@ from transformers import BertForMaskedLM, DistilBertForMaskedLM
 
 from pipeline.config import Distil, Hardware, MlmHead
 from pipeline.training import losses
-from pipeline.training.loop import (
-    Batch,
-    Fit,
-    Schedule,
-    attention_mask,
-    fit,
-    pad,
-    pick_device,
-    to_device,
-)
+from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
+from pipeline.training.loop import Fit, fit, pick_device
 
 KEPT, RANDOM = 0.1, 0.1  # of the chosen tokens; the other 80 % become [MASK] (Devlin et al. 2019)
 

@@ -22,7 +22,8 @@ from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswerin
 from pipeline.config import Finetune, Hardware, Optimization
 from pipeline.tasks.question_answering.features import Feature
 from pipeline.training import losses
-from pipeline.training.loop import Batch, Fit, Schedule, attention_mask, fit, pad, to_device
+from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
+from pipeline.training.loop import Fit, fit
 
 
 @dataclass(frozen=True)

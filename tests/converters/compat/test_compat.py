@@ -30,7 +30,8 @@ from converters.compat.cases import (
     whole_words,
 )
 from converters.compat.environments import RUNTIMES, Runtime, command, install, missing
-from converters.compat.matrix import Row, Worker, WorkerError, examine, table
+from converters.compat.matrix import Row, examine, table
+from converters.compat.process import Worker, WorkerError
 from converters.tflite import file as tflite_file
 from converters.tflite.metadata import About, add_metadata
 

@@ -16,6 +16,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from converters import ConversionError
 from converters.onnx import file as onnx_file
+from converters.onnx.check import check_portable
 from converters.onnx.precision import PRECISIONS
 
 
@@ -26,7 +27,7 @@ def weight_named(model: ModelProto, name: str) -> TensorProto:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_ours_are_portable(kind: str, precision: str) -> None:
-    assert onnx_file.check_portable(exported_onnx(kind)[precision]) == []
+    assert check_portable(exported_onnx(kind)[precision]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,7 +196,7 @@ def test_reports_what_is_not_portable(
     break_it(model)
     path = tmp_path / "broken.onnx"
     path.write_bytes(model.SerializeToString())
-    problems = onnx_file.check_portable(path)
+    problems = check_portable(path)
     assert any(report in problem for problem in problems), problems
     assert all("\n" not in problem for problem in problems)
 
@@ -208,7 +209,7 @@ def test_equal_weights_are_stored_once(tmp_path: Path) -> None:
     assert len(model.graph.initializer) == before - 1
     names = [name for node in model.graph.node for name in node.input]
     assert names.count("layers.0.value.weight") == 2 and "layers.1.value.weight" not in names
-    assert onnx_file.check_portable(onnx_file.write(model, tmp_path / "shared.onnx")) == []
+    assert check_portable(onnx_file.write(model, tmp_path / "shared.onnx")) == []
 
 
 def test_writing_what_was_read_changes_nothing(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_refuses_or_describes_damaged_files(
     path = tmp_path_factory.mktemp("damaged") / "model.onnx"
     path.write_bytes(damaged)
     try:
-        problems = onnx_file.check_portable(path)
+        problems = check_portable(path)
     except ConversionError as error:
         assert "\n" not in str(error) and str(path) in str(error)
     else:

@@ -27,6 +27,7 @@ from repository import ROOT
 
 from converters import INPUTS, MASK_BIAS, OUTPUTS, ConversionError
 from converters.onnx import file as onnx_file
+from converters.onnx.check import check_portable
 from converters.onnx.export import export_many, export_onnx
 from converters.onnx.precision import PRECISIONS
 
@@ -97,7 +98,7 @@ def test_int8_products_saturate_on_no_processor(tmp_path: Path) -> None:
                 sums = one_sign[::2] + one_sign[1::2]
                 assert sums.min() >= -(2**15) and sums.max() < 2**15, name
         assert np.abs(columns).max() >= 64  # no more of the byte is given away than is needed
-    assert onnx_file.check_portable(path) == []
+    assert check_portable(path) == []
     inputs = window(40)
     error = np.abs(runner(path)(inputs) - hugging_face_logits(model, inputs)).max()
     assert error < TOLERANCES["int8"]
@@ -112,7 +113,7 @@ def test_saturating_file_is_no_portable_file(tmp_path: Path) -> None:
     full[:2, 0] = 127, 2
     weight.CopyFrom(onnx.numpy_helper.from_array(full, name))
     onnx.save(model, tmp_path / "saturating.onnx")
-    (problem,) = onnx_file.check_portable(tmp_path / "saturating.onnx")
+    (problem,) = check_portable(tmp_path / "saturating.onnx")
     assert name in problem and "saturate" in problem
 
 

@@ -20,6 +20,7 @@ from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
+from converters.tflite.check import check_portable
 from converters.tflite.quantize import PRECISIONS
 
 
@@ -40,7 +41,7 @@ def reshapes(model: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_ours_are_portable(kind: str, precision: str) -> None:
-    assert tflite_file.check_portable(exported(kind)[precision]) == []
+    assert check_portable(exported(kind)[precision]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,7 +157,7 @@ def make_an_input_long(model: Any) -> None:
 def test_reports_each_problem(break_it: Callable[[Any], None], report: str, tmp_path: Path) -> None:
     model = tflite_file.read(exported("bert")["int8"])
     break_it(model)
-    problems = tflite_file.check_portable(tflite_file.write(model, tmp_path / "broken.tflite"))
+    problems = check_portable(tflite_file.write(model, tmp_path / "broken.tflite"))
     assert problems and all(report in problem for problem in problems), problems
 
 
@@ -180,15 +181,15 @@ def test_reports_and_shares_a_weight_stored_twice(tmp_path: Path) -> None:
     model.subgraphs[0].tensors.append(twin)
     path = pack(model, tmp_path / "twice.tflite")
     report = "weight twin is stored again: it equals word_embeddings"
-    assert report in tflite_file.check_portable(path)
+    assert report in check_portable(path)
     tflite_file.write(tflite_file.read(path), path)
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     assert path.stat().st_size < source.stat().st_size + 512
 
 
 def test_reports_and_aligns_unaligned_weights(tmp_path: Path) -> None:
     path = pack(tflite_file.read(exported("distilbert")["int8"]), tmp_path / "loose.tflite")
-    problems = tflite_file.check_portable(path)
+    problems = check_portable(path)
     assert problems and all("not aligned to 16 bytes" in problem for problem in problems)
     tflite_file.write(tflite_file.read(path), path)
     assert path.read_bytes() == exported("distilbert")["int8"].read_bytes()
@@ -218,7 +219,7 @@ def move_weights_behind(model: Any, path: Path) -> Path:
 def test_weights_behind_the_flatbuffer_come_back_inside(tmp_path: Path) -> None:
     source = exported("bert")["int8"]
     path = move_weights_behind(tflite_file.read(source), tmp_path / "outside.tflite")
-    problems = tflite_file.check_portable(path)
+    problems = check_portable(path)
     assert any("word_embeddings lies behind the flatbuffer" in problem for problem in problems)
     assert tflite_file.serialize(tflite_file.read(path)) == source.read_bytes()
     path.write_bytes(path.read_bytes()[:-8])
@@ -285,7 +286,7 @@ def test_damaged_files_are_refused_in_one_line(data: st.DataObject) -> None:
 
 
 def test_a_missing_file_is_an_error_not_a_problem(tmp_path: Path) -> None:
-    for function in (tflite_file.read, tflite_file.describe, tflite_file.check_portable):
+    for function in (tflite_file.read, tflite_file.describe, check_portable):
         with pytest.raises(ConversionError, match="No such file"):
             function(tmp_path / "none.tflite")
 

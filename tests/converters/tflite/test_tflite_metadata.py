@@ -17,6 +17,7 @@ from export_fixtures import VOCABULARY, exported, window
 from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
+from converters.tflite.check import check_portable
 from converters.tflite.metadata import About, add_metadata, read_metadata
 from converters.tflite.quantize import PRECISIONS
 
@@ -121,7 +122,7 @@ def test_same_bits_any_length_and_still_portable(
     precision: str, tmp_path: Path, vocabulary: Path
 ) -> None:
     path = add_metadata(copy(precision, tmp_path), vocabulary, ABOUT)
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     before, after = (
         tflite_file.describe(exported("distilbert")[precision]),
         tflite_file.describe(path),

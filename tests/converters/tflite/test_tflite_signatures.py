@@ -39,6 +39,7 @@ from converters.tflite import (
 from converters.tflite import (
     signatures as tflite_signatures,
 )
+from converters.tflite.check import check_portable
 from converters.tflite.export import export_many, export_tflite
 from converters.tflite.metadata import About, add_metadata, read_metadata
 from converters.tflite.quantize import PRECISIONS
@@ -134,7 +135,7 @@ def test_compiled_model_runs_every_signature(name: str) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_shapes_are_fixed_and_the_file_is_portable(kind: str, precision: str) -> None:
     path = fixed(kind, precision)
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     found = tflite_file.describe(path)
     longest_first = dict(zip(NAMES[::-1], LENGTHS[::-1], strict=True))
     assert found.lengths == {SIGNATURE: LENGTHS[-1]} | longest_first
@@ -273,7 +274,7 @@ def test_probe_of_a_file_shorter_than_its_default(
 
 def test_one_length_and_the_largest(tmp_path: Path) -> None:
     path = fixed_copy((POSITIONS,), tmp_path / "one.tflite")
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     lengths = {SIGNATURE: POSITIONS, signature_of(POSITIONS): POSITIONS}
     assert tflite_file.describe(path).lengths == lengths
     inputs = window(POSITIONS)
@@ -291,7 +292,7 @@ def test_metadata_can_be_added(tmp_path: Path) -> None:
     path = fixed_copy(LENGTHS, tmp_path / "described.tflite")
     size = path.stat().st_size
     add_metadata(path, vocabulary, About("a", "b", "1", "an author", "a license"))
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     assert list(read_metadata(path).vocabulary) == pieces
     assert path.stat().st_size < size + vocabulary.stat().st_size + 4096
     ours, theirs = (
@@ -354,7 +355,7 @@ def rename_an_output(model: Any) -> None:
 def test_reports_each_problem(break_it: Callable[[Any], None], report: str, tmp_path: Path) -> None:
     model = tflite_file.read(fixed("distilbert", "int8"))
     break_it(model)
-    problems = tflite_file.check_portable(tflite_file.write(model, tmp_path / "broken.tflite"))
+    problems = check_portable(tflite_file.write(model, tmp_path / "broken.tflite"))
     assert problems and all(report in problem for problem in problems), problems
 
 
@@ -368,6 +369,6 @@ def test_reports_weights_that_a_signature_has_for_itself(
     table.buffer = len(model.buffers) - 1
     monkeypatch.setattr(tflite_file, "_share_equal_buffers", lambda model: None)
     path = tflite_file.write(model, tmp_path / "twice.tflite")
-    assert tflite_file.check_portable(path) == [
+    assert check_portable(path) == [
         "weight word_embeddings is stored again: it equals word_embeddings"
     ]

@@ -14,6 +14,7 @@ from export_fixtures import VOCABULARY, exported, window
 from converters import ConversionError
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
+from converters.tflite.check import check_portable
 from converters.tflite.quantize import PRECISIONS
 from converters.tflite.versions import (
     BLOCKWISE,
@@ -86,7 +87,7 @@ def test_raised_versions_change_no_result(precision: str, version: int, tmp_path
     assert versions(model)["FULLY_CONNECTED"] == version
     assert lowest_runtime(model) == before
     path = tflite_file.write(model, tmp_path / "raised.tflite")
-    assert tflite_file.check_portable(path) == []
+    assert check_portable(path) == []
     for length in (384, 19):
         inputs = window(length)
         ours, theirs = (

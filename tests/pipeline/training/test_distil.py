@@ -20,8 +20,8 @@ from pipeline.config import Distil, Hardware, MlmHead, Optimization
 from pipeline.models.student import build_student, student_state
 from pipeline.training import distil, losses
 from pipeline.training import loop as training
+from pipeline.training.batches import Schedule
 from pipeline.training.distil import Masking, Stream, count_pieces, triple_loss
-from pipeline.training.loop import Schedule
 
 WEIGHTS = ("weight", "bias")
 CPU = Hardware(device="cpu", precision="fp32", progress=False)

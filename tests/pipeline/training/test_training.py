@@ -27,7 +27,8 @@ from pipeline import progress
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
 from pipeline.training import loop as training
-from pipeline.training.loop import MARKER, Batch, Fit, Schedule, attention_mask, fit, pad
+from pipeline.training.batches import Batch, Schedule, attention_mask, pad
+from pipeline.training.loop import MARKER, Fit, fit
 
 CPU = Hardware(device="cpu", precision="fp32", progress=False)
 QUICK = Optimization(
