@@ -7,7 +7,7 @@ user's YAML file overrides the preset, flags override both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -213,6 +213,15 @@ class Finetune(Strict):
     """Refuse a build whose teacher's outputs would take more than this on disk, in gigabytes."""
     optimization: Optimization = field(default_factory=Optimization)
     """Train the student with these settings."""
+
+
+def loss_weights(settings: Distil | Finetune) -> dict[str, float]:
+    """The weight of each loss of a stage, by its setting: those named in the table of its losses.
+
+    They are told by their names, `alpha_...`, since the table itself needs PyTorch.
+    """
+    names = (one.name for one in fields(settings) if one.name.startswith("alpha_"))
+    return {name: getattr(settings, name) for name in names}
 
 
 @dataclass(frozen=True)

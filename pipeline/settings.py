@@ -20,7 +20,7 @@ import tyro
 import yaml
 
 from pipeline import __version__, usage
-from pipeline.config import OFFERED, Build
+from pipeline.config import OFFERED, Build, loss_weights
 from pipeline.errors import UserError
 
 PROGRAM = "python -m pipeline.build"
@@ -145,9 +145,7 @@ def check(build: Build) -> Build:
         )
     problems += _file_problems(build)
     first, second = build.distil, build.finetune
-    if first.enabled and not any(
-        (first.alpha_ce, first.alpha_mlm, first.alpha_cos, first.alpha_hidden)
-    ):
+    if first.enabled and not any(loss_weights(first).values()):
         problems.append("distil: every alpha is 0; give one a weight, or pass --no-distil")
     looks_at_masks = first.alpha_mlm or (first.alpha_ce and first.ce_on == "masked")
     if first.enabled and looks_at_masks and not first.mask_share:
@@ -155,7 +153,7 @@ def check(build: Build) -> Build:
             "--distil.mask-share 0 leaves nothing for L_mlm, or for L_ce on masked tokens: give a "
             "share such as 0.15, or those losses the weight 0"
         )
-    if second.second_step and not any((second.alpha_ce, second.alpha_squad, second.alpha_hidden)):
+    if second.second_step and not any(loss_weights(second).values()):
         problems.append("finetune: every alpha is 0; give one a weight")
     if problems:
         raise UserError("; ".join(problems))

@@ -40,6 +40,8 @@ from pipeline.tasks.question_answering.squad import EMBEDDED
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
+    from pipeline.training.losses import Term
+
 HUB, CARD = "hub", "MODEL_CARD.md"
 COMPANIONS = ("vocab.txt", "model.json", "golden.json")  # beside the files of each target
 TAGS = {"tflite": ("tflite", "litert"), "coreml": ("coreml",), "onnx": ("onnx",)}
@@ -52,14 +54,6 @@ ENGLISH = (EMBEDDED, "rajpurkar/squad", "rajpurkar/squad_v2")
 # With fewer questions a point or two between models may be chance: one deviation of a share near
 # one half is 1.1 points at 2,000.
 FEW = 2000
-
-LOSSES = {
-    "ce": "the divergence from the teacher's outputs",
-    "mlm": "masked-language modelling",
-    "cos": "the cosine between the last hidden states",
-    "hidden": "the distance from the teacher's hidden states, layer by layer",
-    "squad": "the gold answers",
-}
 
 
 def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
@@ -243,6 +237,9 @@ def _latency(report: Mapping[str, Any]) -> Table | None:
 
 def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and description of each training stage that the build has."""
+    from pipeline.tasks.question_answering.finetune import STUDENT_LOSS
+    from pipeline.training.distil import TRIPLE_LOSS
+
     config, stages = report["config"], _stages(report)
     own = {name: facts.get("head") == "the teacher's own" for name, facts in stages.items()}
     if "teacher" in stages:
@@ -278,14 +275,14 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             "General distillation",
             f"towards the {source[first['teacher']]}, on plain text in samples of up to "
-            f"{first['length']} word pieces; {_loss(first, ('ce', 'mlm', 'cos', 'hidden'))}; "
+            f"{first['length']} word pieces; {_loss(first, TRIPLE_LOSS)}; "
             + _schedule(first["optimization"], stages["distilled"]),
         )
     if "student" in stages:
         second = config["finetune"]
         loss = "from the gold answers alone"
         if second["second_step"]:
-            loss = f"with the second distillation step; {_loss(second, ('squad', 'ce', 'hidden'))}"
+            loss = f"with the second distillation step; {_loss(second, STUDENT_LOSS)}"
         yield (
             "Fine-tuning",
             f"on the training questions, {loss}; "
@@ -293,12 +290,13 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _loss(settings: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """Weights of a loss, and its temperature where a part has one."""
-    weights = {name: settings[f"alpha_{name}"] for name in names if settings[f"alpha_{name}"]}
-    parts = [f"{weight:g} for {LOSSES[name]}" for name, weight in weights.items()]
-    warmth = f"; temperature {settings['temperature']:g}" if "ce" in weights else ""
-    return f"weights {', '.join(parts)}{warmth}"
+def _loss(settings: Mapping[str, Any], table: tuple[Term[Any], ...]) -> str:
+    """Each loss of a table with its weight, and the temperature where one is softened by it."""
+    from pipeline.training.losses import described
+
+    softened = any(settings[term.weight] for term in table if term.softened)
+    warmth = f"; temperature {settings['temperature']:g}" if softened else ""
+    return f"weights {described(table, settings)}{warmth}"
 
 
 def _schedule(optimization: Mapping[str, Any], facts: Mapping[str, Any]) -> str:

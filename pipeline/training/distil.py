@@ -9,6 +9,7 @@ language modelling gets one first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.config import Distil, Hardware, MlmHead
 from pipeline.training import losses
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
 from pipeline.training.loop import Fit, fit, pick_device
+from pipeline.training.losses import Term
 
 KEPT, RANDOM = 0.1, 0.1  # of the chosen tokens; the other 80 % become [MASK] (Devlin et al. 2019)
 
@@ -252,51 +254,85 @@ def distil(
     return result
 
 
-def triple_loss(
-    student: Any, teacher: Any, layers: Sequence[int], batch: Batch, config: Distil
-) -> dict[str, Tensor]:
-    """The weighted parts of the triple loss for one batch; a part of weight 0 is not computed.
+class TripleStep:
+    """What the triple loss is computed from, for one batch of :class:`Masking`.
 
     Args:
         student: a `DistilBertForMaskedLM` on the batch's device.
-        teacher: a `BertForMaskedLM` on the batch's device.
+        teacher: a `BertForMaskedLM` on the batch's device; gets no gradient.
         layers: the teacher layer of each student layer.
-        batch: from :class:`Masking`.
-        config: weights, temperature, and the tokens that L_ce looks at.
+        batch: the batch.
+        config: the temperature, and the tokens that L_ce looks at.
     """
-    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
-    with torch.no_grad():
-        taught = teacher.bert(**inputs, output_hidden_states=True)
-    learned = student.distilbert(**inputs, output_hidden_states=True)
-    tokens = batch["attention_mask"].bool()  # [B, S]
-    chosen = batch["labels"] != losses.IGNORED  # [B, S]
-    parts: dict[str, Tensor] = {}
 
-    if config.names_tokens:
-        looked_at = tokens if config.alpha_ce and config.ce_on == "all" else chosen
-        logits = mlm_logits(student, learned.last_hidden_state[looked_at])  # [N, vocabulary]
-        if config.alpha_ce:
-            with torch.no_grad():
-                targets = teacher.cls(taught.last_hidden_state[looked_at])
-            parts["ce"] = config.alpha_ce * losses.distillation_loss(
-                logits, targets, config.temperature
-            )
-        if config.alpha_mlm:
-            labels = batch["labels"][looked_at]
-            parts["mlm"] = config.alpha_mlm * losses.masked_lm_loss(logits, labels)
-    if config.alpha_cos:
-        parts["cos"] = config.alpha_cos * losses.cosine_loss(
-            learned.last_hidden_state[tokens], taught.last_hidden_state[tokens]
+    def __init__(
+        self, student: Any, teacher: Any, layers: Sequence[int], batch: Batch, config: Distil
+    ) -> None:
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+        self.student, self.teacher, self.layers = student, teacher, layers
+        with torch.no_grad():
+            self.taught = teacher.bert(**inputs, output_hidden_states=True)
+        self.learned = student.distilbert(**inputs, output_hidden_states=True)
+        self.temperature, self.labels = config.temperature, batch["labels"]
+        self.tokens = batch["attention_mask"].bool()  # [B, S]
+        every = config.alpha_ce and config.ce_on == "all"
+        self.predicted = self.tokens if every else self.labels != losses.IGNORED  # [B, S]
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The student's over the vocabulary: [predicted tokens, vocabulary]."""
+        return mlm_logits(self.student, self.learned.last_hidden_state[self.predicted])
+
+    def divergence(self) -> Tensor:
+        """L_ce on the predicted tokens."""
+        student = self.logits
+        with torch.no_grad():
+            teacher = self.teacher.cls(self.taught.last_hidden_state[self.predicted])
+        return losses.distillation_loss(student, teacher, self.temperature)
+
+    def prediction(self) -> Tensor:
+        """L_mlm on the masked tokens."""
+        return losses.masked_lm_loss(self.logits, self.labels[self.predicted])
+
+    def cosine(self) -> Tensor:
+        """L_cos on all tokens but padding."""
+        return losses.cosine_loss(
+            self.learned.last_hidden_state[self.tokens], self.taught.last_hidden_state[self.tokens]
         )
-    if config.alpha_hidden:
-        pairs = [
-            losses.hidden_state_loss(
-                learned.hidden_states[i + 1][tokens], taught.hidden_states[layer + 1][tokens]
-            )
-            for i, layer in enumerate(layers)
-        ]
-        parts["hidden"] = config.alpha_hidden * torch.stack(pairs).mean()
-    return parts
+
+    def hidden(self) -> Tensor:
+        """The distance of the kept layers' hidden states, on all tokens but padding."""
+        return losses.hidden_states_loss(
+            [states[self.tokens] for states in self.learned.hidden_states[1:]],
+            [self.taught.hidden_states[layer + 1][self.tokens] for layer in self.layers],
+        )
+
+
+TRIPLE_LOSS = (
+    Term(
+        "ce",
+        "alpha_ce",
+        "the divergence from the teacher's outputs",
+        TripleStep.divergence,
+        softened=True,
+    ),
+    Term("mlm", "alpha_mlm", "masked-language modelling", TripleStep.prediction),
+    Term("cos", "alpha_cos", "the cosine between the last hidden states", TripleStep.cosine),
+    Term(
+        "hidden",
+        "alpha_hidden",
+        "the distance from the teacher's hidden states, layer by layer",
+        TripleStep.hidden,
+    ),
+)
+
+
+def triple_loss(
+    student: Any, teacher: Any, layers: Sequence[int], batch: Batch, config: Distil
+) -> dict[str, Tensor]:
+    """The weighted parts of the triple loss for one batch; see :class:`TripleStep`."""
+    step = TripleStep(student, teacher, layers, batch, config)
+    return losses.weighted(TRIPLE_LOSS, step, config)
 
 
 def mlm_logits(student: DistilBertForMaskedLM, hidden: Tensor) -> Tensor:

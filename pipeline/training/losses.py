@@ -3,14 +3,60 @@
 
 All of them return a scalar float32 tensor, averaged over what they look at; half-precision inputs
 are computed in float32, where exponentials and small differences survive.
+
+A training minimizes the weighted sum of a table of them, each a :class:`Term`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100  # the label that transformers and torch leave out of a cross-entropy
+
+Step = TypeVar("Step")
+
+
+@dataclass(frozen=True)
+class Term(Generic[Step]):
+    """A row of a table of losses.
+
+    Attributes:
+        name: of the loss in logs and in the report.
+        weight: the setting that holds its weight.
+        words: what the loss measures, for the model card.
+        compute: gives the loss, a scalar, from what a training step has computed.
+        softened: whether the setting `temperature` is a part of it.
+    """
+
+    name: str
+    weight: str
+    words: str
+    compute: Callable[[Step], Tensor]
+    softened: bool = False
+
+
+def weighted(terms: Iterable[Term[Step]], step: Step, settings: Any) -> dict[str, Tensor]:
+    """Each loss times its weight, by name, in the table's order; weight 0 computes nothing.
+
+    Args:
+        terms: the table.
+        step: what the losses are computed from.
+        settings: has an attribute for the weight of each term.
+    """
+    weights = {term: getattr(settings, term.weight) for term in terms}
+    return {term.name: weight * term.compute(step) for term, weight in weights.items() if weight}
+
+
+def described(terms: Iterable[Term[Any]], settings: Mapping[str, Any]) -> str:
+    """`5 for the divergence from ..., 2 for ...`: each loss that has a weight, in words."""
+    weights = {term: settings[term.weight] for term in terms}
+    return ", ".join(f"{weight:g} for {term.words}" for term, weight in weights.items() if weight)
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -61,6 +107,12 @@ def hidden_state_loss(student: Tensor, teacher: Tensor) -> Tensor:
     teacher = teacher.float()
     variance = (teacher - teacher.mean(0)).pow(2).mean()
     return F.mse_loss(student.float(), teacher) / variance.clamp_min(1e-6)
+
+
+def hidden_states_loss(students: Sequence[Tensor], teachers: Sequence[Tensor]) -> Tensor:
+    """The mean of :func:`hidden_state_loss` over the kept layers, states [N, dim] of each."""
+    pairs = zip(students, teachers, strict=True)
+    return torch.stack([hidden_state_loss(student, teacher) for student, teacher in pairs]).mean()
 
 
 def span_loss(start: Tensor, end: Tensor, start_label: Tensor, end_label: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from pipeline.tasks.question_answering.features import Feature
 from pipeline.training import losses
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
 from pipeline.training.loop import Fit, fit
+from pipeline.training.losses import Term
 
 
 @dataclass(frozen=True)
@@ -117,33 +118,84 @@ def finetune_student(
     return result
 
 
+@dataclass(frozen=True)
+class StudentStep:
+    """What the student's losses are computed from, for one batch of :class:`Collate`.
+
+    Attributes:
+        batch: the batch, with the teacher's outputs where a loss needs them.
+        start, end: the student's logits [B, S], padding masked.
+        hidden: the student's hidden states [B, S, dim] of each layer; None if not matched.
+        temperature: softens teacher and student.
+    """
+
+    batch: Batch
+    start: Tensor
+    end: Tensor
+    hidden: Sequence[Tensor] | None
+    temperature: float
+
+    def gold(self) -> Tensor:
+        """L_squad on the gold answers."""
+        return losses.span_loss(self.start, self.end, self.batch["start"], self.batch["end"])
+
+    def divergence(self) -> Tensor:
+        """L_ce from the teacher's start and end logits."""
+        start, end = (
+            losses.mask_padding(self.batch[name], self.batch["attention_mask"])
+            for name in ("teacher_start", "teacher_end")
+        )
+        return losses.span_distillation_loss((self.start, self.end), (start, end), self.temperature)
+
+    def matching(self) -> Tensor:
+        """The distance of the hidden states, on all tokens but padding."""
+        assert self.hidden is not None
+        tokens, taught = self.batch["attention_mask"].bool(), self.batch["teacher_hidden"]
+        return losses.hidden_states_loss(
+            [states[tokens] for states in self.hidden],
+            [taught[:, layer][tokens] for layer in range(taught.shape[1])],
+        )
+
+
+GOLD_LOSS = Term("squad", "alpha_squad", "the gold answers", StudentStep.gold)
+STUDENT_LOSS = (
+    GOLD_LOSS,
+    Term(
+        "ce",
+        "alpha_ce",
+        "the divergence from the teacher's outputs",
+        StudentStep.divergence,
+        softened=True,
+    ),
+    Term(
+        "hidden",
+        "alpha_hidden",
+        "the distance from the teacher's hidden states, layer by layer",
+        StudentStep.matching,
+    ),
+)
+
+
 def student_loss(
     model: nn.Module, batch: Batch, config: Finetune, *, with_teacher: bool
 ) -> dict[str, Tensor]:
-    """The weighted parts of the student's loss for one batch of :class:`Collate`."""
+    """The weighted parts of the student's loss for one batch of :class:`Collate`.
+
+    Without a teacher that is the loss on the gold answers alone, whatever its weight.
+    """
     mask = batch["attention_mask"]
     matching = with_teacher and config.alpha_hidden > 0
     out = model(input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching)
-    start, end = (losses.mask_padding(x, mask) for x in (out.start_logits, out.end_logits))
-    gold = losses.span_loss(start, end, batch["start"], batch["end"])
+    step = StudentStep(
+        batch,
+        losses.mask_padding(out.start_logits, mask),
+        losses.mask_padding(out.end_logits, mask),
+        out.hidden_states[1:] if matching else None,
+        config.temperature,
+    )
     if not with_teacher:
-        return {"squad": gold}
-    parts = {"squad": config.alpha_squad * gold}
-    if config.alpha_ce:
-        taught = tuple(
-            losses.mask_padding(batch[n], mask) for n in ("teacher_start", "teacher_end")
-        )
-        parts["ce"] = config.alpha_ce * losses.span_distillation_loss(
-            (start, end), (taught[0], taught[1]), config.temperature
-        )
-    if matching:
-        tokens = mask.bool()
-        pairs = [
-            losses.hidden_state_loss(learned[tokens], batch["teacher_hidden"][:, i][tokens])
-            for i, learned in enumerate(out.hidden_states[1:])
-        ]
-        parts["hidden"] = config.alpha_hidden * torch.stack(pairs).mean()
-    return parts
+        return {GOLD_LOSS.name: GOLD_LOSS.compute(step)}
+    return losses.weighted(STUDENT_LOSS, step, config)
 
 
 def _schedule(features: Sequence[Feature], optimization: Optimization, seed: int) -> Schedule:

@@ -2,21 +2,29 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.config import Distil, Finetune, loss_weights
+from pipeline.tasks.question_answering.finetune import STUDENT_LOSS
+from pipeline.training.distil import TRIPLE_LOSS
 from pipeline.training.losses import (
     IGNORED,
+    Term,
     cosine_loss,
+    described,
     distillation_loss,
     hidden_state_loss,
     mask_padding,
     masked_lm_loss,
     span_distillation_loss,
     span_loss,
+    weighted,
 )
 
 LN3 = math.log(3.0)  # softmax of (ln 3, 0) is (3/4, 1/4)
@@ -184,3 +192,27 @@ def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
     ):
         assert found.dtype == torch.float32
         assert torch.equal(found, expected)
+
+
+# Tables of losses
+
+
+def test_a_table_adds_up_its_weighted_losses_and_computes_none_of_weight_zero() -> None:
+    table: tuple[Term[float], ...] = (
+        Term("square", "alpha_a", "the square", lambda x: torch.tensor(x * x)),
+        Term("never", "alpha_b", "nothing", lambda x: torch.tensor([])[1]),
+        Term("double", "alpha_c", "the double", lambda x: torch.tensor(2 * x)),
+    )
+    settings = {"alpha_a": 0.5, "alpha_b": 0.0, "alpha_c": 3.0}
+    parts = weighted(table, 4.0, SimpleNamespace(**settings))
+    assert {name: float(part) for name, part in parts.items()} == {"square": 8.0, "double": 24.0}
+    assert described(table, settings) == "0.5 for the square, 3 for the double"
+
+
+@pytest.mark.parametrize(
+    ("table", "settings"), [(TRIPLE_LOSS, Distil()), (STUDENT_LOSS, Finetune())]
+)
+def test_each_weight_of_the_settings_is_that_of_one_loss(table: Any, settings: Any) -> None:
+    """A row without a setting, or a setting without a row, is a loss that is never counted."""
+    assert sorted(term.weight for term in table) == sorted(loss_weights(settings))
+    assert len({term.name for term in table}) == len(table)
