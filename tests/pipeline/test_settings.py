@@ -57,7 +57,7 @@ def test_preset_loads_validates_and_begins_with_its_command(preset: str) -> None
     text = (ROOT / "pipeline" / "presets" / f"{preset}.yaml").read_text(encoding="utf-8")
     head = text.split("\n\n")[0]
     assert head.startswith(f"# {preset}: ") and "Needs:" in head
-    assert "python -m pipeline.build" in head or "-m pipeline.build" in head
+    assert "-m pipeline.build" in head
 
 
 def test_there_are_three_presets_and_the_default_is_one_of_them() -> None:

@@ -394,7 +394,7 @@ def test_logits_belong_to_the_caller() -> None:
 
 def test_probe_opens_packages() -> None:
     found = probe(package("distilbert", "fp32"), threads=1, lengths=[16], repeat=1)
-    assert found["load_ms"] > 0 and found["first_ms"] > 0
+    assert found["peak_rss_bytes"] >= found["empty_rss_bytes"] > 2**20
 
 
 def test_evaluation_does_not_depend_on_what_ran_before() -> None:

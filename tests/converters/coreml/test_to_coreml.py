@@ -215,6 +215,7 @@ def test_a_package_is_replaced_whole_or_not_at_all(
     (path / "left over").write_text("of an older package")
     coreml_package.write(spec, weights, path)
     assert sorted(each.name for each in path.iterdir()) == ["Data", "Manifest.json"]
+    older = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
 
     def fail(self: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -223,7 +224,8 @@ def test_a_package_is_replaced_whole_or_not_at_all(
     with pytest.raises(ConversionError, match=r"cannot write .*No space left"):
         coreml_package.write(spec, weights, path)
     monkeypatch.undo()
-    assert coreml_package.read(path) is not None, "the older one is still whole"
+    kept = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    assert kept == older, "the older one is still whole"
     assert list(path.parent.iterdir()) == [path]
 
 
