@@ -14,7 +14,6 @@ from typing import Any
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer, Logits, score
-from pipeline.tasks.question_answering.features import Windower
 from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
 
 
@@ -61,13 +60,12 @@ class TimedQuestions:
             like.limits,
             pad_to=pad_to,
             may_abstain=like.may_abstain,
+            reuse=False,  # to an app each passage is new
         )
         answers: list[Answer] = []
         self._answers[name] = answers
 
         def answer(question: Question) -> None:
-            # A windower keeps the passages it has met; to an app each one is new.
-            answerer.windower = Windower(like.windower.tokenizer, like.limits)
             answers.append(answerer.answer(question.text, question.context))
 
         return answer

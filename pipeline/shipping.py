@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +157,7 @@ def benchmark(
     from pipeline.files import targets
     from pipeline.models import teacher as teachers
     from pipeline.tasks.question_answering.evaluate import Answerer
+    from pipeline.tasks.question_answering.features import Windower
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
@@ -171,7 +171,7 @@ def benchmark(
     tokenizer = teachers.load_tokenizer(student)
     step = max(1, len(evaluation.questions) // settings.queries)
     questions = evaluation.questions[::step][: settings.queries]
-    windower = Answerer(None, tokenizer, limits(build)).windower  # type: ignore[arg-type]
+    windower = Windower(tokenizer, limits(build))
     queries = [windower.windows(q.text, q.context) for q in questions]
     runners: dict[str, Answerer] = {}
     for name, path in subjects.items():
@@ -180,7 +180,7 @@ def benchmark(
             runners[f"{name} {kind}"] = Answerer(model, tokenizer, limits(build), pad_to=pad_to)
     with Progress("timing", unit="query", shown=build.hardware.progress) as bar:
         samples = latency.measure(
-            {name: partial(_logits, runner) for name, runner in runners.items()},
+            {name: runner.logits for name, runner in runners.items()},
             queries,
             rounds=settings.rounds,
             seed=build.seed,
@@ -214,12 +214,6 @@ def benchmark(
         },
     )
     return {"queries": len(queries)}
-
-
-def _logits(answerer: Any, windows: Sequence[Any]) -> None:
-    """Runs all windows of a question."""
-    for window in windows:
-        answerer.window_logits(window)
 
 
 def _torch_predictor(build: Build, folder: Path) -> Any:

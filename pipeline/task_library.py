@@ -84,11 +84,10 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
         found = []
         for question in questions:
             theirs = workers[0].ask(question=question.text, context=question.context)["answer"]
-            windows = answerer.windower.windows(question.text, question.context)
-            logits = [answerer.window_logits(window) for window in windows]
-            start, end, _ = answerer.decode(windows, logits)
+            reading = answerer.run(question.text, question.context)
+            start, end = reading.answer.start, reading.answer.end
             own = whole_words(question.context, start, end) if end > start else ""
-            window = windows[0]
+            window = reading.windows[0]
             case = Case(
                 ids=tuple(window.ids.tolist()),
                 first=window.first,
@@ -97,7 +96,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
                 question=question.text,
                 context=question.context,
             )
-            mine = np.stack(logits[0])
+            mine = np.stack(reading.logits[0])
             ours, cause = task_library_answer(case, mine), ""
             if theirs != ours:
                 other = workers[1].logits(case.request(384), 1)[0][:, : len(window.ids)]

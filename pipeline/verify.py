@@ -41,11 +41,9 @@ def run(
     """Runs a model over the questions, keeping every logit; `progress` may wrap the questions."""
     logits, answers = [], []
     for question in progress(questions.questions):
-        windows = answerer.windower.windows(question.text, question.context)
-        found = [answerer.window_logits(window) for window in windows]
-        start, end, _ = answerer.decode(windows, found)
-        logits.append(found)
-        answers.append(question.context[start:end])
+        reading = answerer.run(question.text, question.context)
+        logits.append(reading.logits)
+        answers.append(reading.answer.text)
     return Run(tuple(logits), score(answers, questions))
 
 

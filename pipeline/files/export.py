@@ -211,11 +211,11 @@ def golden_document(
 
 
 def _case(question: str, context: str, answerers: Mapping[str, Answerer]) -> dict[str, Any]:
-    windows = next(iter(answerers.values())).windower.windows(question, context)
+    readings = {name: answerer.run(question, context) for name, answerer in answerers.items()}
+    windows = next(iter(readings.values())).windows
     results = {}
-    for name, answerer in answerers.items():
-        answer = answerer.answer(question, context)
-        start, end = answerer.window_logits(windows[0])
+    for name, reading in readings.items():
+        answer, (start, end) = reading.answer, reading.logits[0]
         results[name] = {
             "text": answer.text,
             "start": answer.start,

@@ -51,6 +51,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a model came to its answer.
+
+    Attributes:
+        windows: that the passage was cut into.
+        logits: start and end logits float32 [S] of each window, padding cut off.
+        answer: the best one over all windows.
+    """
+
+    windows: list[Window]
+    logits: list[tuple[np.ndarray, np.ndarray]]
+    answer: Answer
+
+
+@dataclass(frozen=True)
 class Span:
     """A candidate in one window: positions of its first and last piece, and its score."""
 
@@ -101,6 +116,7 @@ class Answerer:
         limits: windows and answer lengths.
         pad_to: pad every window to this length; None runs each at its own length.
         may_abstain: answer nothing where [CLS] beats every span, as SQuAD 2.0 needs.
+        reuse: see :class:`Windower`.
     """
 
     def __init__(
@@ -111,9 +127,10 @@ class Answerer:
         *,
         pad_to: int | None = None,
         may_abstain: bool = False,
+        reuse: bool = True,
     ) -> None:
         self.model, self.limits, self.pad_to, self.may_abstain = model, limits, pad_to, may_abstain
-        self.windower = Windower(tokenizer, limits)
+        self.windower = Windower(tokenizer, limits, reuse)
         self.pad_id = tokenizer.pad_token_id
 
     def window_logits(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -126,17 +143,25 @@ class Answerer:
         start, end = self.model.logits(ids, mask, segment_ids)
         return start[:length], end[:length]
 
+    def logits(self, windows: Sequence[Window]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Start and end logits of each window, as :meth:`window_logits` gives them."""
+        return [self.window_logits(window) for window in windows]
+
     def answer(self, question: str, context: str) -> Answer:
         """The best answer over all windows of the passage."""
+        return self.run(question, context).answer
+
+    def run(self, question: str, context: str) -> Reading:
+        """The best answer, with the windows and the logits that it was read out of."""
         clock = time.perf_counter
         began = clock()
         windows = self.windower.windows(question, context)
         tokenized = clock()
-        logits = [self.window_logits(window) for window in windows]
+        logits = self.logits(windows)
         inferred = clock()
         start, end, score = self.decode(windows, logits)
         decoded = clock()
-        return Answer(
+        answer = Answer(
             context[start:end],
             start,
             end,
@@ -146,6 +171,7 @@ class Answerer:
             infer_ms=(inferred - tokenized) * 1e3,
             decode_ms=(decoded - inferred) * 1e3,
         )
+        return Reading(windows, logits, answer)
 
     def decode(
         self, windows: Sequence[Window], logits: Sequence[tuple[np.ndarray, np.ndarray]]

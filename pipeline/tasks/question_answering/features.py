@@ -62,15 +62,18 @@ class Window:
 
 @dataclass
 class Windower:
-    """Cuts questions and passages into windows; the pieces of each passage are kept for reuse.
+    """Cuts questions and passages into windows.
 
     Args:
         tokenizer: a fast BERT tokenizer of transformers.
         limits: see :class:`Limits`.
+        reuse: keep the pieces of each passage for its next question; False cuts it anew, as an app
+            does that meets each passage once.
     """
 
     tokenizer: Any
     limits: Limits
+    reuse: bool = True
     _pieces: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,9 +94,9 @@ class Windower:
 
     def windows(self, question: str, context: str) -> list[Window]:
         """The windows of a passage, in order; an empty one gives a window without pieces."""
-        if context not in self._pieces:
-            self._pieces[context] = self.pieces(context)
-        context_ids, offsets = self._pieces[context]
+        context_ids, offsets = self._pieces.get(context) or self.pieces(context)
+        if self.reuse:
+            self._pieces[context] = context_ids, offsets
         cls_id, sep_id = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         query = self.pieces(question)[0][: self.limits.max_query]
         head = np.concatenate([[cls_id], query, [sep_id]]).astype(np.int32)

@@ -239,16 +239,16 @@ def test_golden_cases_run_again_give_the_same(
         answerer = Answerer(open_predictor(tiny_export / entry["path"]), tokenizer, limits)
         for case in golden["cases"]:
             expected = case["answers"][entry["path"]]
-            answer = answerer.answer(case["question"], case["context"])
+            reading = answerer.run(case["question"], case["context"])
+            answer = reading.answer
             assert (answer.text, answer.start, answer.end) == (
                 *(expected["text"], expected["start"], expected["end"]),
             )
             assert answer.windows == case["window_count"]
             # rounded to four places
             assert answer.score == pytest.approx(expected["score"], abs=1e-4)
-            window = answerer.windower.windows(case["question"], case["context"])[0]
             for logits, kept in zip(
-                answerer.window_logits(window),
+                reading.logits[0],
                 (expected["start_logits"], expected["end_logits"]),
                 strict=True,
             ):

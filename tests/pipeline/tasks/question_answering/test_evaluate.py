@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.tasks.question_answering import evaluate
 from pipeline.tasks.question_answering.evaluate import Answerer, Scores, Span, best_span, score
 from pipeline.tasks.question_answering.features import Limits, Window
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
@@ -117,7 +118,41 @@ def test_the_answer_is_cut_from_the_passage_by_code_points(tokenizer: Any) -> No
     assert (answer.text, answer.start, answer.end) == ("PARIS", 15, 20)
     assert answer.score == 10.0
     assert answer.windows == 1
-    assert min(answer.tokenize_ms, answer.infer_ms, answer.decode_ms) >= 0.0
+
+
+def test_an_answer_brings_its_windows_its_logits_and_the_time_of_each_phase(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gates, golden cases and comparisons read all of them from the one run of a question."""
+    model = Pointer(tokenizer.convert_tokens_to_ids("anna"))
+    answerer = Answerer(model, tokenizer, Limits(max_length=20, stride=6, max_query=4), pad_to=24)
+    context = "rome " * 30 + "anna " + "rome " * 9
+    clock = iter((1.0, 1.25, 2.25, 2.75))
+    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock))
+    reading = answerer.run("who?", context)
+    answer = reading.answer
+    assert (answer.tokenize_ms, answer.infer_ms, answer.decode_ms) == (250.0, 1000.0, 500.0)
+    assert answer.text == "anna" and answer.windows == len(reading.windows) == len(model.seen) > 1
+    for window, pair in zip(reading.windows, reading.logits, strict=True):
+        assert all(logits.shape == window.ids.shape for logits in pair), "padding is cut off"
+    assert answerer.decode(reading.windows, reading.logits)[:2] == (answer.start, answer.end)
+
+
+@pytest.mark.parametrize(("reuse", "times"), [(True, 1), (False, 2)])
+def test_a_passage_is_cut_anew_where_each_shall_be_timed(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, reuse: bool, times: int
+) -> None:
+    answerer = Answerer(Pointer(0), tokenizer, Limits(), reuse=reuse)
+    cut, seen = answerer.windower.pieces, []
+
+    def pieces(text: str) -> Any:
+        seen.append(text)
+        return cut(text)
+
+    monkeypatch.setattr(answerer.windower, "pieces", pieces)
+    first, second = (answerer.run(question, "the ship") for question in ("who?", "what?"))
+    assert seen.count("the ship") == times
+    assert (first.windows[0].offsets == second.windows[0].offsets).all()
 
 
 def test_the_answer_may_stand_in_any_window(tokenizer: Any) -> None:
