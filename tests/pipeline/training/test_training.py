@@ -474,13 +474,16 @@ def test_progress_bears_the_label_and_the_log_is_not_printed(
     assert captured.out == "" and "toy" not in captured.err
 
 
+HERE = Path(__file__).parent
+
+
 @pytest.mark.long
 def test_two_processes_train_as_one_with_twice_the_batches(tmp_path: Path) -> None:
     """Gradients of both ranks add up, also for a loss that calls parts of the model."""
     program = f"""
 import sys
 from pathlib import Path
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+sys.path[:0] = {[str(ROOT), *map(str, (ROOT / "tests", ROOT / "tests" / "support")), str(HERE)]!r}
 import torch
 from pipeline import ranks
 import test_training as t
