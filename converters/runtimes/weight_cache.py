@@ -15,7 +15,7 @@ import numpy as np
 
 from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
 from converters.quiet import quiet
-from converters.runtimes.predictor import Ids, Logits
+from converters.runtimes.predictor import Ids, Logits, one_line
 
 
 def start_runtime() -> Any:
@@ -65,7 +65,7 @@ class CachedTfLitePredictor:
                 )
             found = self._model.get_signature_list().get(SIGNATURE, {"inputs": (), "outputs": ()})
         except (ValueError, RuntimeError) as error:
-            raise ConversionError(f"LiteRT cannot open {path}: {_one_line(error)}") from error
+            raise ConversionError(f"LiteRT cannot open {path}: {one_line(error)}") from error
         if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
             raise ConversionError(
                 f"{path} has no signature {SIGNATURE!r} that takes any length: the weight cache "
@@ -91,7 +91,7 @@ class CachedTfLitePredictor:
             self._model.run_by_name(SIGNATURE, self._inputs, self._outputs)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(
-                f"{self.name} cannot run {length} tokens: {_one_line(error)}"
+                f"{self.name} cannot run {length} tokens: {one_line(error)}"
             ) from error
         start, end = (self._outputs[name].read(length, np.float32) for name in OUTPUTS)
         return start, end
@@ -104,7 +104,3 @@ class CachedTfLitePredictor:
         self._inputs = {n: model.create_input_buffer_by_name(SIGNATURE, n) for n in INPUTS}
         self._outputs = {n: model.create_output_buffer_by_name(SIGNATURE, n) for n in OUTPUTS}
         self._length = length
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

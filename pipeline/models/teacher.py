@@ -85,8 +85,9 @@ def find_teacher(model: str) -> Source:
     else:
         folder, name = snapshot(model, (*READ, *WEIGHTS)), model
         with contextlib.suppress(ConversionError):  # a damaged index is refused below
-            shards = [path.name for path in weight_files(folder)]
-            folder = snapshot(model, (*READ, *WEIGHTS, *shards))
+            shards = [path.name for path in weight_files(folder) if path.name != WHOLE]
+            if shards:
+                folder = snapshot(model, (*READ, *WEIGHTS, *shards))
     return _inspect(name, folder)
 
 
