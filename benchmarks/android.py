@@ -37,7 +37,8 @@ from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, meas
 from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.run import FEWEST_PIECES, describe, named
-from converters import INPUTS, ConversionError, terminal
+from converters import ConversionError, terminal
+from converters.interface import INPUTS
 from converters.runtimes import checksums
 from converters.runtimes.weights import vocabulary_size
 

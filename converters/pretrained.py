@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import ConversionError
+from converters.interface import interface_of_class
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -96,6 +97,21 @@ def load_model(kind: Any, folder: Path, *, head: str | None = None, **changes: A
                 f"{folder}: the weights {name} hold NaN or infinity: save or fetch a sound model"
             )
     return model
+
+
+def load_with_head(folder: Path) -> Any:
+    """The model that a folder holds with the head that its config.json names.
+
+    Raises:
+        ConversionError: `load_model` refuses, or config.json names no head of
+            `converters.interface`.
+    """
+    import transformers
+
+    names = load_config(folder).architectures or []
+    name = next((str(name) for name in names), "")
+    interface = interface_of_class(name)
+    return load_model(getattr(transformers, f"AutoModel{interface.head}"), folder)
 
 
 def check_shapes(

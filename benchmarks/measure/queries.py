@@ -26,7 +26,7 @@ QUESTION_PIECES = 14
 class Model(Protocol):
     """What is timed: `converters.runtimes.predictor.Predictor`, of which only this is used."""
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Any, Any]:
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Any, ...]:
         """Run once, on int32 (1, S) each."""
         ...
 
@@ -122,7 +122,7 @@ class RandomWindows:
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
         """See `Asked.subject`; the windows are padded already, to what was given at first."""
         place = 0 if pad_to is None else 1
-        return lambda query: model.logits(*query[place].arrays)
+        return lambda query: model.run(*query[place].arrays)
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """See `Asked.phases`."""

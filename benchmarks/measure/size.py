@@ -18,7 +18,7 @@ PARTS: Final = ("embeddings", "attention", "feed_forward", "head", "rest")
 # then those of Hugging Face's BERT and DistilBERT. Each block's norm counts to the block.
 _NAMES: Final = (
     ("embeddings", r"embedding"),
-    ("head", r"linear_(start|end)\b|answer_head|qa_outputs"),
+    ("head", r"\bhead[._]|linear_(start|end|out)\b|answer_head|qa_outputs|classifier"),
     ("attention", r"(query|key|value|merge)\b|attention|[qkv]_lin|out_lin|sa_layer_norm"),
     ("feed_forward", r"(expand|contract)\b|output_norm|ffn|intermediate|output"),
 )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, SPANS
 
 Logits = NDArray[np.float32]  # (2, S): start and end
 
@@ -87,7 +88,7 @@ def _case(entry: dict[str, Any]) -> Case:
         context=entry["context"],
         complete=entry["window_count"] == 1,
         golden={
-            name: np.array([answer[key] for key in OUTPUTS], np.float32)
+            name: np.array([answer[key] for key in SPANS.names], np.float32)
             for name, answer in entry["answers"].items()
         },
     )

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS
 from converters.compat.cases import Logits
+from converters.interface import INPUTS, SPANS
 
 
 class WorkerError(Exception):
@@ -81,7 +81,7 @@ class Worker:
         """Start and end logits (2, S) of a window and the milliseconds of the fastest run."""
         reply = self.ask(**request, repeat=repeat)
         length = len(request[INPUTS[0]])
-        found = [np.asarray(reply.get(name, ()), np.float32) for name in OUTPUTS]
+        found = [np.asarray(reply.get(name, ()), np.float32) for name in SPANS.names]
         if {each.shape for each in found} != {(length,)}:
             shapes = [each.shape for each in found]
             raise WorkerError(f"gives logits of shape {shapes} for {length} tokens")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A question answering model to a Core ML package (ML Program), in any precision.
+"""A model with a head to a Core ML package (ML Program), in any precision.
 
     export_coreml(model, "student-fp16.mlpackage", precision="fp16", form="functions")
 
@@ -20,10 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.coreml import package as coreml_package
 from converters.coreml.graph import restate
-from converters.graphs.mobile import MobileQuestionAnswering
+from converters.graphs.mobile import MobileGraph
+from converters.interface import INPUTS, MASK_BIAS, Interface
 from converters.quiet import quiet
 
 # What can be asked for, and what each is for. Computation is fp16 in all but fp32.
@@ -52,21 +53,13 @@ _CELLS = 512
 # Reading a weight of two dimensions in fewer bits pays from here on; coremltools' own threshold.
 SMALLEST_COMPRESSED = 2048
 
-_DESCRIPTIONS = {
-    "ids": "Word pieces: [CLS] question [SEP] passage [SEP], int32 (1, S).",
-    "mask": "1 for a word piece, 0 for padding, int32 (1, S).",
-    "segment_ids": "0 for the question, 1 for the passage, int32 (1, S).",
-    "start_logits": "How well the answer starts at each piece, float32 (1, S); -10000 at padding.",
-    "end_logits": "How well the answer ends at each piece, float32 (1, S); -10000 at padding.",
-}
-
 
 @dataclass(frozen=True)
 class ModelCard:
     """What a package says about itself; Xcode shows the first four.
 
     Attributes:
-        author, license, version, summary: free text.
+        author, license, version, summary: free text; an empty summary becomes the interface's.
         vocabulary: one word piece a line, in the order of their ids.
         facts: whatever an app needs beside it, as text.
     """
@@ -74,7 +67,7 @@ class ModelCard:
     author: str = "distilbert-mobile"
     license: str = "Apache-2.0"
     version: str = "1"
-    summary: str = "Extractive question answering: finds the answer to a question in a passage."
+    summary: str = ""
     vocabulary: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,10 +83,10 @@ def export_coreml(
     lengths: Sequence[int] = LENGTHS,
     card: ModelCard | None = None,
 ) -> Path:
-    """Convert a Hugging Face question answering model to one package.
+    """Convert a Hugging Face model to one package.
 
     Args:
-        model: a DistilBertForQuestionAnswering or BertForQuestionAnswering; it is not changed.
+        model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the package to write, ending in .mlpackage; its folder is made.
         precision: a key of `PRECISIONS`.
         form: a key of `FORMS`.
@@ -180,6 +173,7 @@ class _Source:
                 "int8"
             )
         self.form, self.card, self.max_length = form, card, graph.max_length
+        self.interface = graph.interface
         self.exported = _trace(graph)
 
     def write(self, precision: str, path: Path) -> Path:
@@ -197,7 +191,7 @@ class _Source:
                 package = _compress(self._convert(precision), precision)
             spec = package.get_spec()
             weights = (Path(package.weights_dir) / "weight.bin").read_bytes()
-        _describe(spec, self.card)
+        _describe(spec, self.card, self.interface)
         return coreml_package.write(spec, weights, path)
 
     def _convert(self, precision: str, length: int | None = None) -> Any:
@@ -211,7 +205,7 @@ class _Source:
         return ct.convert(
             self.exported,
             inputs=[ct.TensorType(name, (1, size), dtype=np.int32) for name in INPUTS],
-            outputs=[ct.TensorType(name, dtype=np.float32) for name in OUTPUTS],
+            outputs=[ct.TensorType(name, dtype=np.float32) for name in self.interface.names],
             convert_to="mlprogram",
             minimum_deployment_target=ct.target.iOS18 if recent else ct.target.iOS17,
             compute_precision=floats,
@@ -219,7 +213,7 @@ class _Source:
         )
 
 
-def _trace(graph: MobileQuestionAnswering) -> Any:
+def _trace(graph: MobileGraph) -> Any:
     """The graph as an exported program whose length is free."""
     length = torch.export.Dim("length", min=1, max=graph.max_length)
     # Lengths 0 and 1 would be taken for constants in the example.
@@ -332,18 +326,30 @@ def _functions(packages: Mapping[str, Any], path: Path) -> Any:
     return ct.models.MLModel(str(path), skip_model_load=True)
 
 
-def _describe(spec: Any, card: ModelCard) -> None:
+def _describe(spec: Any, card: ModelCard, interface: Interface) -> None:
     """Write the card and what each input and output means into a program."""
     description = spec.description
     about = description.metadata
     about.author, about.license, about.versionString = card.author, card.license, card.version
-    about.shortDescription = card.summary
+    about.shortDescription = card.summary or interface.summary
     about.userDefined.update(card.facts)
     if card.vocabulary is not None:
         about.userDefined[coreml_package.VOCABULARY_KEY] = card.vocabulary
+    meanings = _meanings(interface)
     for function in description.functions or [description]:
         for feature in (*function.input, *function.output):
-            feature.shortDescription = _DESCRIPTIONS[feature.name]
+            feature.shortDescription = meanings[feature.name]
+
+
+def _meanings(interface: Interface) -> dict[str, str]:
+    """What each tensor means, with its type and shape, by name."""
+    meanings = {
+        name: f"{text.rstrip('.')}; int32 (1, S)." for name, text in interface.inputs.items()
+    }
+    for output in interface.outputs:
+        shape = f"(1, S), {MASK_BIAS:g} at padding" if output.axis == "token" else "(1, C)"
+        meanings[output.name] = f"{output.meaning.rstrip('.')}; float32 {shape}."
+    return meanings
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The export graph in the two layouts that Core ML runs: plain, and for the Neural Engine.
 
-Both hold the weights of `mobile_graph.MobileQuestionAnswering` and compute the same logits. The
+Both hold the weights of `graphs.mobile.MobileGraph` and compute the same logits. The
 second follows Apple's "Deploying Transformers on the Apple Neural Engine" (2022): channels first
 (1, C, 1, S), 1x1 convolutions for linear layers, one small attention a head, no reshape and one
 transpose a layer.
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from converters import MASK_BIAS, ConversionError
+from converters import ConversionError
 from converters.graphs.architecture import ACTIVATIONS
-from converters.graphs.mobile import EncoderLayer, LayerNorm, MobileQuestionAnswering
+from converters.graphs.heads import ClassHead, SpanHead
+from converters.graphs.mobile import EncoderLayer, LayerNorm, MobileGraph
+from converters.interface import MASK_BIAS
 
 # What can be asked for, and what each is for.
 LAYOUTS = {
@@ -56,7 +58,7 @@ class _FusedLayerNorm(nn.Module):
         )
 
 
-class CoreMlQuestionAnswering(MobileQuestionAnswering):
+class CoreMlGraph(MobileGraph):
     """The plain layout: the mobile graph with one operator for each normalization."""
 
     norm_type = _FusedLayerNorm
@@ -121,39 +123,43 @@ class _ChannelsFirstLayer(EncoderLayer):
         return output
 
 
-class NeuralEngineQuestionAnswering(MobileQuestionAnswering):
+class NeuralEngineGraph(MobileGraph):
     """The layout for the Neural Engine; weights get the shapes that convolutions have."""
 
     norm_type = _ChannelNorm
     layer_type = _ChannelsFirstLayer
 
     def __init__(self, model: Any) -> None:
-        """See `MobileQuestionAnswering`."""
+        """See `MobileGraph`."""
         super().__init__(model)
-        for name in ("start", "end"):
-            setattr(self, name, _Convolution(getattr(self, name)))
+        for name, part in list(self.head.named_children()):
+            if isinstance(part, nn.Linear):
+                setattr(self.head, name, _Convolution(part))
 
-    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """See `MobileQuestionAnswering.forward`."""
-        bias = (1.0 - mask.to(self.start.weight.dtype)) * MASK_BIAS  # (1, S)
+    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, ...]:
+        """See `MobileGraph.forward`."""
+        bias = (1.0 - mask.to(self.word_embeddings.table.weight.dtype)) * MASK_BIAS  # (1, S)
         key_bias = bias.unsqueeze(2).unsqueeze(3)  # (1, S) -> (1, S, 1, 1)
         hidden = self.embed(ids, segment_ids).transpose(0, 1)  # (S, D) -> (D, S)
         hidden = self.embedding_norm(hidden.unsqueeze(0).unsqueeze(2))  # (D, S) -> (1, D, 1, S)
         for layer in self.layers:
             hidden = layer(hidden, key_bias)
-        # (1, 1, 1, S) -> (1, S)
-        start_logits = self.start(hidden).squeeze(2).squeeze(1) + bias
-        end_logits = self.end(hidden).squeeze(2).squeeze(1) + bias
-        return start_logits, end_logits
+        if isinstance(self.head, SpanHead):
+            # (1, D, 1, S) -> (1, 1, 1, S) -> (1, S)
+            start, end = (part(hidden).squeeze(2).squeeze(1) for part in self.head.children())
+            return start + bias, end + bias
+        assert isinstance(self.head, ClassHead)
+        first = self.head.between(self.head.dense(hidden[..., :1]))  # (1, D, 1, S) -> (1, D, 1, 1)
+        return (self.head.out(first).squeeze(3).squeeze(2),)  # (1, C, 1, 1) -> (1, C)
 
 
-def restate(model: Any, layout: str) -> MobileQuestionAnswering:
-    """The export graph of a Hugging Face question answering model, in a layout of `LAYOUTS`.
+def restate(model: Any, layout: str) -> MobileGraph:
+    """The export graph of a Hugging Face model, in a layout of `LAYOUTS`.
 
     Raises:
         ConversionError: the layout or the model is not supported.
     """
-    graphs = {"plain": CoreMlQuestionAnswering, "ane": NeuralEngineQuestionAnswering}
+    graphs = {"plain": CoreMlGraph, "ane": NeuralEngineGraph}
     if layout not in graphs:
         raise ConversionError(f"unknown layout {layout!r}: choose from {', '.join(LAYOUTS)}")
     graph = graphs[layout](model)
@@ -167,6 +173,6 @@ def weights(model: Any, layout: str) -> dict[str, NDArray[np.float32]]:
     """What the constants of a package are made from, by name, in the shapes of the layout.
 
     These are the model's own weights as the graph restates them: columns of the embedding tables
-    scaled by powers of two, 1/sqrt(head size) in the queries, the answer head in two halves.
+    scaled by powers of two, 1/sqrt(head size) in the queries, a span head in two halves.
     """
     return {name: weight.numpy() for name, weight in restate(model, layout).state_dict().items()}

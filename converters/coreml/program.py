@@ -236,6 +236,24 @@ def _split(x: Array, axis: int, split_sizes: Any = None, num_splits: Any = None)
     return np.split(x, parts, axis)
 
 
+def _slice(x: Array, begin: Any, end: Any, **masks: Any) -> Array:
+    """A range of every axis; a mask leaves out one end of it, or the axis of a single element."""
+    given = {name: np.asarray(value) for name, value in masks.items() if value is not None}
+    if np.any(given.pop("stride", np.array(1)) != 1):
+        raise ValueError("only slices of neighbors are known here")
+    off = np.zeros(x.ndim, bool)
+    opens, ends, single = (
+        given.get(name, off) for name in ("begin_mask", "end_mask", "squeeze_mask")
+    )
+    places: list[int | slice] = []
+    for axis in range(x.ndim):
+        first = 0 if opens[axis] else int(begin[axis])
+        last = None if ends[axis] else int(end[axis])
+        places.append(first if single[axis] else slice(first, last))
+    result: Array = x[tuple(places)]
+    return result
+
+
 def _concat(values: list[Array], axis: int, interleave: bool) -> Array:
     if interleave:
         raise ValueError("interleaving is not known here")
@@ -244,7 +262,10 @@ def _concat(values: list[Array], axis: int, interleave: bool) -> Array:
 
 # These only move values, which are of the type already.
 _MOVES = frozenset(
-    ("concat", "expand_dims", "gather", "identity", "reshape", "split", "squeeze", "transpose")
+    (
+        *("concat", "expand_dims", "gather", "identity", "reshape", "slice_by_index", "split"),
+        *("squeeze", "transpose"),
+    )
 )
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -267,9 +288,11 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "reshape": lambda x, shape: np.reshape(x, tuple(shape)),
     "select": lambda cond, a, b: np.where(cond, a, b),
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "slice_by_index": _slice,
     "softmax": _softmax,
     "split": _split,
     "squeeze": lambda x, axes: np.squeeze(x, tuple(axes)),
     "sub": lambda x, y: x - y,
+    "tanh": lambda x: np.tanh(x),
     "transpose": lambda x, perm: np.transpose(x, tuple(perm)),
 }

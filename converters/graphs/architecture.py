@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from converters import ConversionError
+from converters.interface import INTERFACES, SPANS, Interface, interface_of_class
 
 # 1e-12, which BERT and DistilBERT use, is 0 in fp16: a constant row would divide by zero. This is
 # the smallest value that survives there, far below the variances that occur (about 1).
@@ -52,7 +53,7 @@ _LAYER_PARTS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """The modules of a question answering model, D wide.
+    """The modules of a model with a head, D wide.
 
     Attributes:
         words: table of token embeddings.
@@ -63,7 +64,10 @@ class Parts:
             and the norms attention_norm, output_norm.
         heads: of attention.
         activation: a key of `ACTIVATIONS`, between expand and contract.
-        answer_head: linear, D to 2: the start logit and the end logit of a token.
+        interface: what the head gives.
+        head: its linear layers. `out` comes last: D to 2 for spans, the start logit and the end
+            logit of a token; D to C for classes, where `dense`, D to D, comes before it.
+        between: the activation between `dense` and `out`, "relu" or "tanh".
         max_length: the most tokens that the model can take.
     """
 
@@ -74,12 +78,14 @@ class Parts:
     layers: tuple[dict[str, nn.Module], ...]
     heads: int
     activation: str
-    answer_head: nn.Linear
+    interface: Interface
+    head: dict[str, nn.Module]
+    between: str
     max_length: int
 
 
 def take_apart(model: Any) -> Parts:
-    """Copy a `DistilBertForQuestionAnswering` or `BertForQuestionAnswering` into its parts.
+    """Copy a BERT or DistilBERT of transformers with a head of `INTERFACES` into its parts.
 
     The copy is on the CPU, in float32 and without gradients; the given model stays as it is. In the
     copy, the attention scale 1/sqrt(D/H) is multiplied into the queries (one operator less, and
@@ -90,11 +96,13 @@ def take_apart(model: Any) -> Parts:
     """
     config: Any = getattr(model, "config", None)
     kind = getattr(config, "model_type", type(model).__name__)
-    if kind not in ("distilbert", "bert") or not hasattr(model, "qa_outputs"):
+    name = type(model).__name__
+    if kind not in ("distilbert", "bert") or not name.endswith(tuple(i.head for i in INTERFACES)):
         raise ConversionError(
-            f"cannot export {type(model).__name__} ({kind}): pass a "
-            "DistilBertForQuestionAnswering or a BertForQuestionAnswering"
+            f"cannot export {name} ({kind}): pass a DistilBERT or a BERT of transformers with the "
+            f"head {' or '.join(one.head for one in INTERFACES)}"
         )
+    interface = interface_of_class(name)
     is_bert = kind == "bert"
     activation = config.hidden_act if is_bert else config.activation
     if activation not in ACTIVATIONS:
@@ -102,7 +110,7 @@ def take_apart(model: Any) -> Parts:
             f"activation {activation!r} has no mobile form: "
             f"train with one of {', '.join(sorted(ACTIVATIONS))}"
         )
-    if model.qa_outputs.out_features != 2:
+    if interface is SPANS and model.qa_outputs.out_features != 2:
         raise ConversionError(
             f"the answer head has {model.qa_outputs.out_features} outputs: a span needs "
             "exactly 2, start and end; set num_labels=2 and train again"
@@ -135,6 +143,17 @@ def take_apart(model: Any) -> Parts:
         layers=layers,
         heads=config.num_attention_heads,
         activation=activation,
-        answer_head=source.qa_outputs,
+        interface=interface,
+        head=_head(source, interface, is_bert=is_bert),
+        between="tanh" if is_bert else "relu",
         max_length=int(config.max_position_embeddings),
     )
+
+
+def _head(source: Any, interface: Interface, *, is_bert: bool) -> dict[str, nn.Module]:
+    """The linear layers of a model's head, see `Parts`."""
+    if interface is SPANS:
+        return {"out": source.qa_outputs}
+    # BERT's pooler and DistilBERT's pre_classifier are the same layer; the activation differs.
+    dense = source.bert.pooler.dense if is_bert else source.pre_classifier
+    return {"dense": dense, "out": source.classifier}

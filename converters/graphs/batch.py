@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forward pass of a question answering model, restated for batches of any size and length.
+"""The forward pass of a model with a head, restated for batches of any size and length.
 
 For runtimes whose graphs may keep both dimensions open, such as ONNX Runtime. The weights are the
 Hugging Face model's own. Hidden states are of rank 2, all tokens of all rows below each other: each
@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters import MASK_BIAS
 from converters.graphs.architecture import ACTIVATIONS, take_apart
+from converters.graphs.heads import BATCH_HEADS
+from converters.interface import MASK_BIAS
 
 
 def _gelu(hidden: Tensor) -> Tensor:
@@ -74,13 +75,14 @@ class _EncoderLayer(nn.Module):
         return output
 
 
-class BatchQuestionAnswering(nn.Module):
-    """`DistilBertForQuestionAnswering` or `BertForQuestionAnswering`, restated for batches.
+class BatchGraph(nn.Module):
+    """A DistilBERT or BERT of transformers with its head, restated for batches.
 
     Works on a copy of the weights, on the CPU in float32; the given model stays as it is.
 
     Attributes:
         max_length: the largest S, which is the number of rows of the position table.
+        interface: what the head gives.
 
     Raises:
         ConversionError: an architecture, activation or head that is not supported.
@@ -98,29 +100,30 @@ class BatchQuestionAnswering(nn.Module):
         self.layers = nn.ModuleList(
             _EncoderLayer(layer, parts.heads, parts.activation) for layer in parts.layers
         )
-        self.answer_head = parts.answer_head
+        self.interface = parts.interface
+        self.head = BATCH_HEADS[parts.interface.signature](parts)
         self.max_length = parts.max_length
         self.eval()
 
-    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Score every token as the start and as the end of the answer.
+    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, ...]:
+        """Run the encoder and the head.
 
         Args:
             ids: token ids, int32 (B, S), S at most `max_length`.
             mask: 1 for a token, 0 for padding, int32 (B, S).
-            segment_ids: 0 for the question, 1 for the context, int32 (B, S).
+            segment_ids: 0 for the first text, 1 for the second, int32 (B, S).
 
         Returns:
-            start_logits and end_logits, float32 (B, S); `MASK_BIAS` is added to padding.
+            The outputs of `interface`: float32 (B, S) for tokens, with `MASK_BIAS` added to
+            padding; (B, C) for classes.
         """
-        batch, length = ids.shape
-        bias = (1.0 - mask.to(self.answer_head.weight.dtype)) * MASK_BIAS  # (B, S)
+        length = ids.shape[1]
+        bias = (1.0 - mask.to(self.word_embeddings.weight.dtype)) * MASK_BIAS  # (B, S)
         hidden = self.word_embeddings(ids) + self.position_embeddings.weight[:length]  # (B, S, D)
         if self.segment_embeddings is not None:
             hidden = hidden + self.segment_embeddings(segment_ids)
         hidden = self.embedding_norm(hidden.flatten(0, 1))  # (B, S, D) -> (B*S, D)
         for layer in self.layers:
             hidden = layer(hidden, bias[:, None, None, :])  # (B, S) -> (B, 1, 1, S)
-        logits = self.answer_head(hidden).reshape(batch, length, 2)  # (B*S, 2) -> (B, S, 2)
-        start_logits, end_logits = (logits + bias[:, :, None]).unbind(-1)
-        return start_logits, end_logits
+        outputs: tuple[Tensor, ...] = self.head(hidden, bias)
+        return outputs

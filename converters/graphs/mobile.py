@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forward pass of a question answering model, restated so that its export runs at any length.
+"""The forward pass of a model with a head, restated so that its export runs at any length.
 
 The weights are the Hugging Face model's own; its forward is not used, because its mask helpers
 export to operators that phones lack. The rules followed here, each of which keeps a traced graph
@@ -7,7 +7,7 @@ free of constants that fix the sequence length S:
 
 - batch 1, hidden states of rank 2 and attention of rank 3: no reshape holds S twice;
 - position ids come from a running sum over the input: a range would be folded into a constant;
-- the start and the end logits have a linear layer each: no slice of a joint result.
+- no output is a slice along S of a joint result: see `heads.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters import MASK_BIAS
 from converters.graphs.architecture import ACTIVATIONS, take_apart
+from converters.graphs.heads import HEADS
+from converters.interface import MASK_BIAS
 
 
 class _Table(nn.Module):
@@ -94,13 +95,14 @@ class EncoderLayer(nn.Module):
         return output
 
 
-class MobileQuestionAnswering(nn.Module):
-    """`DistilBertForQuestionAnswering` or `BertForQuestionAnswering`, restated for export.
+class MobileGraph(nn.Module):
+    """A DistilBERT or BERT of transformers with its head, restated for export.
 
     Works on a copy of the weights, on the CPU in float32; the given model stays as it is.
 
     Attributes:
         max_length: the largest S, which is the number of rows of the position table.
+        interface: what the head gives.
         norm_type, layer_type: what a normalization and a layer become; a target may have its own.
 
     Raises:
@@ -128,28 +130,29 @@ class MobileQuestionAnswering(nn.Module):
             )
             for layer in parts.layers
         )
-        self.start, self.end = (_one_output(parts.answer_head, row) for row in (0, 1))
+        self.interface = parts.interface
+        self.head = HEADS[parts.interface.signature](parts)
         self.max_length = parts.max_length
         self.eval()
 
-    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Score every token as the start and as the end of the answer.
+    def forward(self, ids: Tensor, mask: Tensor, segment_ids: Tensor) -> tuple[Tensor, ...]:
+        """Run the encoder and the head.
 
         Args:
             ids: token ids, int32 (1, S), S at most `max_length`.
             mask: 1 for a token, 0 for padding, int32 (1, S).
-            segment_ids: 0 for the question, 1 for the context, int32 (1, S).
+            segment_ids: 0 for the first text, 1 for the second, int32 (1, S).
 
         Returns:
-            start_logits and end_logits, float32 (1, S); `MASK_BIAS` is added to padding.
+            The outputs of `interface`: float32 (1, S) for tokens, with `MASK_BIAS` added to
+            padding; (1, C) for classes.
         """
-        bias = (1.0 - mask.to(self.start.weight.dtype)) * MASK_BIAS  # (1, S)
+        bias = (1.0 - mask.to(self.word_embeddings.table.weight.dtype)) * MASK_BIAS  # (1, S)
         hidden = self.embedding_norm(self.embed(ids, segment_ids))  # (S, D)
         for layer in self.layers:
             hidden = layer(hidden, bias.reshape(1, 1, -1))  # (1, S) -> (1, 1, S)
-        start_logits = self.start(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
-        end_logits = self.end(hidden).reshape(1, -1) + bias  # (S, 1) -> (1, S)
-        return start_logits, end_logits
+        outputs: tuple[Tensor, ...] = self.head(hidden, bias)
+        return outputs
 
     def embed(self, ids: Tensor, segment_ids: Tensor) -> Tensor:
         """Sum of the embeddings of int32 `ids` and `segment_ids` (1, S): float (S, D)."""
@@ -163,11 +166,3 @@ class MobileQuestionAnswering(nn.Module):
 
     def _restated(self, part: nn.Module) -> nn.Module:
         return self.norm_type(part) if isinstance(part, nn.LayerNorm) else part
-
-
-def _one_output(head: nn.Linear, row: int) -> nn.Linear:
-    """Row `row` of a linear layer as a linear layer of one output."""
-    single = nn.Linear(head.in_features, 1)
-    single.weight = nn.Parameter(head.weight[row : row + 1].clone(), requires_grad=False)
-    single.bias = nn.Parameter(head.bias[row : row + 1].clone(), requires_grad=False)
-    return single

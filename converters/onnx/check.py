@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from converters import INPUTS, OUTPUTS
+from converters.interface import INPUTS, INTERFACES, interface_of
 from converters.onnx.file import (
     CONTRIB_DOMAIN,
     CONTRIB_RUNTIMES,
@@ -52,16 +52,22 @@ def _problems(path: Path) -> Iterator[str]:
         except Exception as error:  # the checker's and shape inference's errors share no type
             yield f"not valid ONNX: {' '.join(str(error).split())}"
 
+    outputs = tuple(tensor.name for tensor in summary.outputs)
+    interface = interface_of(outputs) or INTERFACES[0]
+    axes = {output.name: output.axis for output in interface.outputs}
     for side, expected, dtype in (
         (summary.inputs, INPUTS, "int32"),
-        (summary.outputs, OUTPUTS, "float32"),
+        (summary.outputs, interface.names, "float32"),
     ):
         if (names := tuple(tensor.name for tensor in side)) != expected:
             yield f"tensors are named {names}, not {expected}"
         for tensor in side:
             if tensor.dtype != dtype:
                 yield f"{tensor.name} is {tensor.dtype}, not {dtype}"
-            if len(tensor.dims) != 2 or any(isinstance(dim, int) for dim in tensor.dims):
+            if axes.get(tensor.name) == "class":
+                if len(tensor.dims) != 2 or isinstance(tensor.dims[0], int):
+                    yield f"{tensor.name} has dims {tensor.dims}: the batch must be open"
+            elif len(tensor.dims) != 2 or any(isinstance(dim, int) for dim in tensor.dims):
                 yield f"{tensor.name} has dims {tensor.dims}: both, batch and length, must be open"
     constants = dict(constants_of(graph))
     for node in graph.node:

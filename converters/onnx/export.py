@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A question answering model to one .onnx file for every batch size and length, in any precision.
+"""A model with a head to one .onnx file for every batch size and length, in any precision.
 
-Inputs and outputs are those of `converters`: int32 like the other targets, where Hugging Face's
-exporters take int64, so that an app feeds every file the same arrays.
+Inputs and outputs are those of `converters.interface`: int32 like the other targets, where Hugging
+Face's exporters take int64, so that an app feeds every file the same arrays.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import onnx
 import torch
 from torch import nn
 
-from converters import INPUTS, OUTPUTS
-from converters.graphs.batch import BatchQuestionAnswering
+from converters.graphs.batch import BatchGraph
+from converters.interface import INPUTS
 from converters.onnx import file as onnx_file
 from converters.onnx.precision import PRECISIONS, to_precision
 from converters.precisions import check_precision
@@ -31,10 +31,10 @@ _TRACED = (2, 2)
 
 
 def export_onnx(model: nn.Module, path: str | Path, *, precision: str = "int8") -> Path:
-    """Convert a Hugging Face question answering model to one .onnx file.
+    """Convert a Hugging Face model to one .onnx file.
 
     Args:
-        model: a DistilBertForQuestionAnswering or BertForQuestionAnswering; it is not changed.
+        model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the file to write; its folder is made.
         precision: a key of `converters.onnx.precision.PRECISIONS`.
 
@@ -73,7 +73,7 @@ def export_many(
 
 def _float_model(model: nn.Module) -> tuple[onnx.ModelProto, int]:
     """Trace and convert, both dimensions open; also the largest length."""
-    graph = BatchQuestionAnswering(model)
+    graph = BatchGraph(model)
     example = {name: torch.ones(_TRACED, dtype=torch.int32) for name in INPUTS}
     open_dims = {
         0: torch.export.Dim("batch"),
@@ -87,7 +87,7 @@ def _float_model(model: nn.Module) -> tuple[onnx.ModelProto, int]:
             opset_version=OPSET,
             dynamic_shapes=dict.fromkeys(INPUTS, open_dims),
             input_names=INPUTS,
-            output_names=OUTPUTS,
+            output_names=graph.interface.names,
             external_data=False,
             verbose=False,
         )

@@ -15,7 +15,8 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from converters import MAX_LENGTH_KEY, ConversionError, whole_file
+from converters import ConversionError, whole_file
+from converters.interface import MAX_LENGTH_KEY
 
 # What one Protocol Buffer can hold.
 LARGEST_BYTES = 2**31 - 1

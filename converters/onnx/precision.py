@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from converters import INPUTS, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS
 
 # What can be asked for, and what each is for.
 PRECISIONS = {
@@ -47,8 +48,9 @@ _CONSTANTS: dict[str, NDArray[Any]] = {
     "last_axis": np.array([-1], np.int64),
 }
 
-# Too small to matter for the size (2 outputs), and its rounding would go into the logits as it is.
-_FLOAT_LAYERS = ("answer_head.weight",)
+# Too small to matter for the size (a few outputs), and its rounding would go into the logits.
+_FLOAT_LAYERS = ("head.out.weight",)
+_HEAD = "head."  # beginning of the names of a head's weights
 
 
 def to_precision(model: ModelProto, precision: str) -> ModelProto:
@@ -135,7 +137,7 @@ def _quantize(graph: GraphProto) -> None:
             columns = np.ascontiguousarray(channels.T)  # (out, in) -> (in, out)
             weight.CopyFrom(numpy_helper.from_array(columns, weight.name))
             if source not in quantized:
-                nodes.extend(_quantized_tokens(source))
+                nodes.extend(_quantized_tokens(source, of_rows=weight.name.startswith(_HEAD)))
                 quantized.add(source)
             nodes.extend(_integer_layer(node))
         elif node.op_type in ("Gather", "Slice") and node.input[0] in weights:
@@ -151,8 +153,11 @@ def _quantize(graph: GraphProto) -> None:
     _replace(graph, nodes)
 
 
-def _quantized_tokens(source: str) -> Iterator[NodeProto]:
-    """Quantize an input (T, D) of layers to unsigned bytes, symmetrically, with a scale a token."""
+def _quantized_tokens(source: str, *, of_rows: bool) -> Iterator[NodeProto]:
+    """Quantize an input (T, D) of layers to unsigned bytes, symmetrically, with a scale a token.
+
+    T is the number of tokens, or, where a head reads one state of each row, that of rows.
+    """
 
     def node(kind: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
         names = [name.replace("*", source) for name in inputs.split()]
@@ -162,7 +167,13 @@ def _quantized_tokens(source: str) -> Iterator[NodeProto]:
     yield node("ReduceMax", "*_abs last_axis", "*_reach", keepdims=0)  # (T, D) -> (T,)
     yield node("Mul", "*_reach one_127th", "*_fitting_scale")
     yield node("Max", "*_fitting_scale smallest_scale", "*_scale")
-    yield node("QuantizeLinear", "* *_scale zeros", "*_uint8", axis=0)
+    zeros = "zeros"  # a zero point for every token
+    if of_rows:
+        zeros = "*_zeros"
+        value = numpy_helper.from_array(_CONSTANTS["zero"].reshape(1))
+        yield node("Shape", "*_scale", "*_rows")
+        yield node("ConstantOfShape", "*_rows", zeros, value=value)
+    yield node("QuantizeLinear", f"* *_scale {zeros}", "*_uint8", axis=0)
     yield node("ReduceMax", "*_scale last_axis", "*_largest_scale", keepdims=0)  # (T,) -> ()
     yield node("Div", "*_scale *_largest_scale", "*_shares")
     yield node("Unsqueeze", "*_shares last_axis", "*_share")  # (T,) -> (T, 1)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, expected_tensors, interface_of
 from converters.quiet import quiet
-from converters.runtimes.predictor import Ids, Logits, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
 
 
 class CoreMlPredictor:
@@ -28,27 +29,27 @@ class CoreMlPredictor:
         self.name = Path(path).name
         program = CoreMlProgram(path)
         for name, function in program.functions.items():
-            if set(function.inputs) != set(INPUTS) or set(function.outputs) != set(OUTPUTS):
+            interface = interface_of(function.outputs)
+            if set(function.inputs) != set(INPUTS) or interface is None:
                 raise ConversionError(
                     f"{path}, {name} takes {', '.join(function.inputs)} and gives "
-                    f"{', '.join(function.outputs)}: expected {', '.join(INPUTS)} to "
-                    f"{', '.join(OUTPUTS)}; export it with converters.coreml.export"
+                    f"{', '.join(function.outputs)}: expected {expected_tensors()}; export it with "
+                    "converters.coreml.export"
                 )
+            self.interface = interface
         self._by_length = sorted(program.functions.items(), key=lambda item: item[1].largest)
         self.max_length = self._by_length[-1][1].largest
         self._run = _core_ml(Path(path)) if sys.platform == "darwin" else program.run
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`."""
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`."""
         length = checked_length(self, ids, mask, segment_ids)
         name, function = next(item for item in self._by_length if item[1].largest >= length)
         extra = ((0, 0), (0, max(length, function.smallest) - length))
         arrays = zip(INPUTS, (ids, mask, segment_ids), strict=True)
         inputs = {key: np.pad(np.asarray(array, np.int32), extra) for key, array in arrays}
         found = self._run(inputs, name)
-        # (1, S and padding) -> (S,)
-        start, end = (np.array(found[key][0, :length], np.float32) for key in OUTPUTS)
-        return start, end
+        return self.interface.row((found[key] for key in self.interface.names), length)
 
 
 def _core_ml(path: Path) -> Callable[[dict[str, Ids], str], dict[str, Any]]:

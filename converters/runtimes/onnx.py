@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, MAX_LENGTH_KEY, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.extras import install_hint
-from converters.runtimes.predictor import Ids, Logits, checked_length, one_line
+from converters.interface import INPUTS, MAX_LENGTH_KEY, expected_tensors, interface_of
+from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
 
 
 class OnnxPredictor:
@@ -26,26 +27,27 @@ class OnnxPredictor:
         inputs = {tensor.name: tensor.type for tensor in self._session.get_inputs()}
         outputs = {tensor.name: tensor.type for tensor in self._session.get_outputs()}
         length = self._session.get_modelmeta().custom_metadata_map.get(MAX_LENGTH_KEY, "")
+        interface = interface_of(outputs)
         if (
             inputs != dict.fromkeys(INPUTS, "tensor(int32)")
-            or outputs != dict.fromkeys(OUTPUTS, "tensor(float)")
+            or interface is None
+            or set(outputs.values()) != {"tensor(float)"}
             or not length.isdecimal()
         ):
             raise ConversionError(
                 f"{path} maps {inputs} to {outputs}, with {MAX_LENGTH_KEY} {length or 'missing'}: "
-                f"expected int32 {', '.join(INPUTS)} to float {', '.join(OUTPUTS)} and a number; "
+                f"expected int32 {expected_tensors()}, float, and a number; "
                 "export it with converters.onnx.export"
             )
-        self.max_length = int(length)
+        self.interface, self.max_length = interface, int(length)
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`."""
-        checked_length(self, ids, mask, segment_ids)
-        start, end = self.batch_logits(ids, mask, segment_ids)
-        return start[0], end[0]  # (1, S) -> (S,)
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`."""
+        length = checked_length(self, ids, mask, segment_ids)
+        return self.interface.row(self.run_batch(ids, mask, segment_ids), length)
 
-    def batch_logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """Run B rows of the same length at once: int32 (B, S) each, float32 (B, S) logits."""
+    def run_batch(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """Run B rows of the same length at once: int32 (B, S) each; float32 (B, S) or (B, C)."""
         arrays = (ids, mask, segment_ids)
         length = checked_length(self, *arrays, rows=None)
         if min(np.min(ids), np.min(segment_ids)) < 0:  # Gather would count from the table's end
@@ -55,13 +57,12 @@ class OnnxPredictor:
             for name, array in zip(INPUTS, arrays, strict=True)
         }
         try:
-            start, end = self._session.run(OUTPUTS, feed)
+            return tuple(self._session.run(self.interface.names, feed))
         except Exception as error:  # its errors have no common type
             raise ConversionError(
                 f"{self.name} cannot run {length} tokens: {one_line(error)}; check that the token "
                 "ids are the vocabulary's and that the file takes any length"
             ) from error
-        return start, end
 
 
 def onnx_session(path: str | Path, threads: int, entries: Mapping[str, str]) -> Any:

@@ -31,13 +31,12 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
         raise ConversionError(f"{path} does not exist: check the path")
     if (path / "config.json").is_file():
         logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # of its own insides
-        from transformers import AutoModelForQuestionAnswering
         from transformers import logging as transformers_logging
 
-        from converters.pretrained import load_model
+        from converters.pretrained import load_with_head
 
         transformers_logging.disable_progress_bar()
-        model = load_model(AutoModelForQuestionAnswering, path)
+        model = load_with_head(path)
         return TorchPredictor(model, path.name, threads)
     if path.suffix == ".tflite" and path.is_file():
         return TfLitePredictor(path, threads)

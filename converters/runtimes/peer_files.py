@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import MASK_BIAS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.extras import install_hint
+from converters.interface import SPANS
 from converters.quiet import quiet
 from converters.runtimes.onnx import onnx_session
-from converters.runtimes.predictor import Ids, Logits, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
 
 # Hugging Face's names of `INPUTS`, in the order of its models' forward; DistilBERT has no segments.
 HUGGING_FACE_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -52,6 +53,8 @@ class HuggingFaceOnnxPredictor:
     the largest length. A file of a fixed length runs padded to it.
     """
 
+    interface = SPANS
+
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Open `path`; raises a ConversionError if ONNX Runtime or the names refuse."""
         self.name = Path(path).name
@@ -65,28 +68,28 @@ class HuggingFaceOnnxPredictor:
         if (
             not {*HUGGING_FACE_INPUTS[:2]} <= set(inputs) <= {*HUGGING_FACE_INPUTS}
             or set(types.values()) != {"tensor(int64)"}
-            or any(outputs.get(name) != "tensor(float)" for name in OUTPUTS)
+            or any(outputs.get(name) != "tensor(float)" for name in SPANS.names)
         ):
             raise ConversionError(
                 f"{path} maps {types} to {outputs}: expected int64 "
                 f"{', '.join(HUGGING_FACE_INPUTS)} (the last where the model has segments) to "
-                f"float {', '.join(OUTPUTS)}; export it again with these names"
+                f"float {', '.join(SPANS.names)}; export it again with these names"
             )
         length = inputs[HUGGING_FACE_INPUTS[0]].shape[1]
         self._fixed = isinstance(length, int)
         self.max_length = length if isinstance(length, int) else _max_length(Path(path))
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`."""
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`."""
         length = checked_length(self, ids, mask, segment_ids)
         by_name = dict(zip(HUGGING_FACE_INPUTS, (ids, mask, segment_ids), strict=True))
         size = self.max_length if self._fixed else length
         feed = {name: _widened(by_name[name], size) for name in self._names}
         try:
-            found = self._session.run(OUTPUTS, feed)
+            found = self._session.run(SPANS.names, feed)
         except Exception as error:  # its errors have no common type
             raise _cannot_run(self.name, length, error) from error
-        return _answer(found, mask)
+        return SPANS.masked(SPANS.row(found, length), mask)
 
 
 class ExecuTorchPredictor:
@@ -96,6 +99,8 @@ class ExecuTorchPredictor:
     (`HUGGING_FACE_INPUTS`), two outputs for start and end. Their number, dtypes and shapes are
     checked. A file that does not resize runs padded to its length.
     """
+
+    interface = SPANS
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         """Open `path`; raises a ConversionError if ExecuTorch or the interface refuses.
@@ -128,7 +133,7 @@ class ExecuTorchPredictor:
         shapes = {tuple(tensor.sizes()) for tensor in (*inputs, *outputs)}
         if (
             self._inputs not in (2, 3)
-            or len(outputs) != len(OUTPUTS)
+            or len(outputs) != len(SPANS.outputs)
             or {tensor.dtype() for tensor in inputs} != {_INT64}
             or {tensor.dtype() for tensor in outputs} != {_FLOAT32}
             or [shape[:-1] for shape in shapes] != [(1,)]
@@ -136,7 +141,7 @@ class ExecuTorchPredictor:
             raise ConversionError(
                 f"{path} maps {inputs} to {outputs}: expected two or three int64 inputs (1, S), "
                 f"{', '.join(HUGGING_FACE_INPUTS)}, and two float outputs (1, S), "
-                f"{', '.join(OUTPUTS)}; export it again"
+                f"{', '.join(SPANS.names)}; export it again"
             )
         ((_, self.max_length),) = shapes
         self._method = _told(lambda: self._program.load_method("forward"))
@@ -147,8 +152,8 @@ class ExecuTorchPredictor:
         self._fixed = isinstance(_told(lambda: self._method.set_inputs(tensors)), Exception)
         _executorch_programs.add(self)
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`."""
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`."""
         length = checked_length(self, ids, mask, segment_ids)
         size = self.max_length if self._fixed else length
         arrays = [_widened(array, size) for array in (ids, mask, segment_ids)[: self._inputs]]
@@ -156,7 +161,7 @@ class ExecuTorchPredictor:
             found = self._method(self._tensors(arrays))
         except RuntimeError as error:
             raise _cannot_run(self.name, length, error) from error
-        return _answer([logits.numpy() for logits in found], mask)
+        return SPANS.masked(SPANS.row([each.numpy() for each in found], length), mask)
 
     def _tensors(self, arrays: Sequence[NDArray[np.int64]]) -> list[Any]:
         return [self._torch.from_numpy(array) for array in arrays]
@@ -216,10 +221,3 @@ def _widened(array: Ids, size: int) -> NDArray[np.int64]:
     widened = np.zeros((1, size), np.int64)
     widened[:, : array.shape[1]] = array
     return widened
-
-
-def _answer(found: Sequence[NDArray[np.float32]], mask: Ids) -> tuple[Logits, Logits]:
-    """Start and end logits (1, size) as (S,), with the bias that our graphs add at padding."""
-    bias = (1 - np.asarray(mask[0], np.float32)) * np.float32(MASK_BIAS)  # (S,)
-    start, end = (logits[0, : len(bias)] + bias for logits in found)
-    return start, end

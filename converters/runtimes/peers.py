@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters import MASK_BIAS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.extras import install_hint
+from converters.interface import MASK_BIAS, SPANS
 from converters.pretrained import load_model
 from converters.quiet import quiet
 from converters.runtimes.peer_files import HUGGING_FACE_INPUTS
@@ -99,7 +100,7 @@ def export_onnx(model: Any, fp32: Path, int8: Path) -> None:
         dynamo=True,
         dynamic_shapes=dict.fromkeys(example, dims),
         input_names=list(example),
-        output_names=OUTPUTS,
+        output_names=SPANS.names,
         external_data=False,
         verbose=False,
     )

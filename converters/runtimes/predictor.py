@@ -8,33 +8,37 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import INPUTS, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, Interface
 
 Ids = NDArray[np.int32]
-Logits = NDArray[np.float32]
+Outputs = tuple[NDArray[np.float32], ...]
 
 
 class Predictor(Protocol):
-    """Scores every token of one window as the start and the end of the answer.
+    """A file or a model, opened to be run one input at a time.
 
     Attributes:
         name: what reports call it.
+        interface: what it gives.
         max_length: the largest S.
     """
 
     name: str
+    interface: Interface
     max_length: int
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
         """Run once.
 
         Args:
             ids: token ids, int32 (1, S); S may change from call to call.
             mask: 1 for a token, 0 for padding, int32 (1, S).
-            segment_ids: 0 for the question, 1 for the context, int32 (1, S).
+            segment_ids: 0 for the first text, 1 for the second, int32 (1, S).
 
         Returns:
-            start and end logits, float32 (S,), owned by the caller; about `MASK_BIAS` at padding.
+            The outputs in the interface's order, owned by the caller: float32 (S,) for tokens,
+            about `MASK_BIAS` at padding; (C,) for classes.
 
         Raises:
             ConversionError: a shape or a length that the model cannot take.

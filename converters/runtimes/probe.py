@@ -70,7 +70,7 @@ def probe(
     for length in lengths or [min(DEFAULT_LENGTH, predictor.max_length)]:
         ones = np.ones((1, length), np.int32)
         for _ in range(repeat):
-            predictor.logits(ones, ones, ones)
+            predictor.run(ones, ones, ones)
             first = first or time.perf_counter()
     private, file_backed = _parts()
     return {

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, signature_of
-from converters.runtimes.predictor import Ids, Logits, checked_length, one_line
+from converters import ConversionError
+from converters.interface import INPUTS, expected_tensors, interface_of
+from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
 
 
 class TfLitePredictor:
@@ -30,17 +31,19 @@ class TfLitePredictor:
                 f"LiteRT cannot open {path}: {one_line(error)}; export it again"
             ) from error
         signatures = self._interpreter.get_signature_list()
-        runners = [
-            self._interpreter.get_signature_runner(name)
-            for name, found in signatures.items()
-            if set(found["inputs"]) == set(INPUTS) and set(found["outputs"]) == set(OUTPUTS)
-        ]
-        if not runners:
+        known = {
+            name: interface
+            for name, tensors in signatures.items()
+            if set(tensors["inputs"]) == set(INPUTS)
+            and (interface := interface_of(tensors["outputs"])) is not None
+        }
+        if not known:
             raise ConversionError(
-                f"{path} has the signatures {signatures}: expected {SIGNATURE!r} or "
-                f"{signature_of(64)!r} and so on, from {', '.join(INPUTS)} to "
-                f"{', '.join(OUTPUTS)}; export it with converters.tflite.export"
+                f"{path} has the signatures {signatures}: expected {expected_tensors()}; export it "
+                "with converters.tflite.export"
             )
+        self.interface = next(iter(known.values()))
+        runners = [self._interpreter.get_signature_runner(name) for name in known]
         ids = [runner.get_input_details()[INPUTS[0]] for runner in runners]
         by_length = {
             int(each["shape"][1]): runner for each, runner in zip(ids, runners, strict=True)
@@ -56,8 +59,8 @@ class TfLitePredictor:
         self._by_length = sorted(by_length.items(), key=lambda item: item[0])
         self.max_length = self._by_length[-1][0]
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`; a graph is resized only when S differs from the last call."""
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`; a graph is resized only when S differs from the last call."""
         length = checked_length(self, ids, mask, segment_ids)
         largest, run = next(item for item in self._by_length if item[0] >= length)
         feed = {
@@ -72,6 +75,4 @@ class TfLitePredictor:
                 f"{self.name} cannot run {length} tokens: {one_line(error)}; check that the token "
                 "ids are the vocabulary's and that the file resizes"
             ) from error
-        # (1, S and padding) -> (S,); the runtime has copied them
-        start, end = (found[name][0, :length] for name in OUTPUTS)
-        return start, end
+        return self.interface.row((found[name] for name in self.interface.names), length)

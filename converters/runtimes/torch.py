@@ -6,14 +6,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import numpy as np
-
-from converters import MASK_BIAS
-from converters.runtimes.predictor import Ids, Logits, checked_length
+from converters.interface import interface_of_class
+from converters.runtimes.predictor import Ids, Outputs, checked_length
 
 
 class TorchPredictor:
-    """A Hugging Face question answering model in PyTorch, on its device: the reference."""
+    """A Hugging Face model with a head in PyTorch, on its device: the reference."""
 
     def __init__(self, model: Any, name: str, threads: int | None = None) -> None:
         """Put `model` into eval mode; `threads` counts for PyTorch in the whole process."""
@@ -22,13 +20,14 @@ class TorchPredictor:
         if threads is not None:
             torch.set_num_threads(threads)
         self.name = name
+        self.interface = interface_of_class(type(model).__name__)
         self.max_length = int(model.config.max_position_embeddings)
         self._torch, self._model = torch, model.eval()
         self._takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `Predictor.logits`; padding gets the bias that exported graphs add themselves."""
-        checked_length(self, ids, mask, segment_ids)
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `Predictor.run`; padding gets the bias that exported graphs add themselves."""
+        length = checked_length(self, ids, mask, segment_ids)
         arrays = {"input_ids": ids, "attention_mask": mask}
         if self._takes_segments:
             arrays["token_type_ids"] = segment_ids
@@ -38,9 +37,5 @@ class TorchPredictor:
         }
         with self._torch.inference_mode():
             output = self._model(**arguments)
-        bias = (1 - np.asarray(mask[0], np.float32)) * np.float32(MASK_BIAS)  # (S,)
-        start, end = (
-            logits[0].float().cpu().numpy() + bias
-            for logits in (output.start_logits, output.end_logits)
-        )
-        return start, end
+        found = (output[name].float().cpu().numpy() for name in self.interface.names)
+        return self.interface.masked(self.interface.row(found, length), mask)

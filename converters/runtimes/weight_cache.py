@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, INTERFACES, interface_of
 from converters.quiet import quiet
-from converters.runtimes.predictor import Ids, Logits, one_line
+from converters.runtimes.predictor import Ids, Outputs, one_line
 
 
 def start_runtime() -> Any:
@@ -63,21 +64,32 @@ class CachedTfLitePredictor:
                 self._model = CompiledModel.from_file(
                     str(path), environment=environment, options=options
                 )
-            found = self._model.get_signature_list().get(SIGNATURE, {"inputs": (), "outputs": ()})
+            signatures = self._model.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise ConversionError(f"LiteRT cannot open {path}: {one_line(error)}") from error
-        if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
+        known = [
+            one
+            for one in INTERFACES
+            if one.signature in signatures
+            and interface_of(signatures[one.signature]["outputs"]) is one
+            and set(signatures[one.signature]["inputs"]) == set(INPUTS)
+        ]
+        if not known:
             raise ConversionError(
-                f"{path} has no signature {SIGNATURE!r} that takes any length: the weight cache "
-                "is measured with files exported without --static-lengths"
+                f"{path} has no signature {' or '.join(one.signature for one in INTERFACES)} that "
+                "takes any length: the weight cache is measured with files exported without "
+                "--static-lengths"
             )
+        self.interface = known[0]
+        tensors = self._model.get_output_tensor_details(self.interface.signature)
+        self._classes = {name: int(tensor["shape"][-1]) for name, tensor in tensors.items()}
         if not Path(cache).is_file():
             raise ConversionError(
                 f"XNNPACK wrote no weight cache to {cache}: its folder must be writable"
             )
 
-    def logits(self, ids: Ids, mask: Ids, segment_ids: Ids) -> tuple[Logits, Logits]:
-        """See `converters.runtimes.predictor.Predictor.logits`."""
+    def run(self, ids: Ids, mask: Ids, segment_ids: Ids) -> Outputs:
+        """See `converters.runtimes.predictor.Predictor.run`."""
         length = int(ids.shape[1])
         if not 1 <= length <= self.max_length:
             raise ConversionError(
@@ -88,19 +100,24 @@ class CachedTfLitePredictor:
                 self._resize(length)
             for name, array in zip(INPUTS, (ids, mask, segment_ids), strict=True):
                 self._inputs[name].write(np.ascontiguousarray(array, np.int32))
-            self._model.run_by_name(SIGNATURE, self._inputs, self._outputs)
+            self._model.run_by_name(self.interface.signature, self._inputs, self._outputs)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(
                 f"{self.name} cannot run {length} tokens: {one_line(error)}"
             ) from error
-        start, end = (self._outputs[name].read(length, np.float32) for name in OUTPUTS)
-        return start, end
+        return tuple(
+            self._outputs[output.name].read(
+                length if output.axis == "token" else self._classes[output.name], np.float32
+            )
+            for output in self.interface.outputs
+        )
 
     def _resize(self, length: int) -> None:
         """Make room for `length` tokens; buffers are made for a length and keep it."""
-        model = self._model
+        model, signature = self._model, self.interface.signature
         for name in INPUTS:
-            model.resize_input_tensor_by_name(SIGNATURE, name, [1, length])
-        self._inputs = {n: model.create_input_buffer_by_name(SIGNATURE, n) for n in INPUTS}
-        self._outputs = {n: model.create_output_buffer_by_name(SIGNATURE, n) for n in OUTPUTS}
+            model.resize_input_tensor_by_name(signature, name, [1, length])
+        self._inputs = {n: model.create_input_buffer_by_name(signature, n) for n in INPUTS}
+        names = self.interface.names
+        self._outputs = {n: model.create_output_buffer_by_name(signature, n) for n in names}
         self._length = length

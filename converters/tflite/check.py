@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, signature_of
+from converters.interface import INPUTS, INTERFACES, Interface, signature_of
 from converters.tflite.file import (
     SMALLEST_WEIGHT_BYTES,
     WEIGHT_ALIGNMENT,
@@ -28,7 +28,7 @@ from converters.tflite.file import (
 def check_portable(path: str | Path) -> list[str]:
     """Say what would keep a file from running right in plain runtimes.
 
-    A file has one of two forms: the signature `SIGNATURE` that runs at any length; or one for each
+    A file has one of two forms: its interface's signature that runs at any length; or one for each
     of a few lengths, named by `signature_of`, on weights that they share.
 
     Returns:
@@ -41,29 +41,37 @@ def _problems(path: Path) -> Iterator[str]:
     model, summary = read(path), describe(path)
     for name in summary.custom_operators:
         yield f"operator {name} is not builtin: a plain runtime lacks it"
-    yield from _signature_problems(model, summary)
+    interface = _interface(summary)
+    yield from _signature_problems(model, summary, interface)
     for graph in model.subgraphs:
         yield from _table_problems(model, graph)
     yield from _buffer_problems(model, path.read_bytes())
 
 
-def _signature_problems(model: Any, summary: FileSummary) -> Iterator[str]:
+def _interface(summary: FileSummary) -> Interface:
+    """The interface that the names of a file's signatures announce, or the first."""
+    return next((one for one in INTERFACES if one.signature in summary.signatures), INTERFACES[0])
+
+
+def _signature_problems(model: Any, summary: FileSummary, interface: Interface) -> Iterator[str]:
     """What differs from the form that the names of the signatures announce."""
-    others = (length for name, length in summary.lengths.items() if name != SIGNATURE)
+    others = (length for name, length in summary.lengths.items() if name != interface.signature)
     fixed = sorted(filter(None, others), reverse=True)
     lengths: list[int | None] = [*fixed] or [None]  # of each graph
-    expected = {SIGNATURE: lengths[0]} | {signature_of(length): length for length in fixed}
-    if summary.signatures != dict.fromkeys(expected, (INPUTS, OUTPUTS)):
+    expected = {interface.signature: lengths[0]} | {
+        signature_of(length): length for length in fixed
+    }
+    if summary.signatures != dict.fromkeys(expected, (INPUTS, interface.names)):
         yield (
             f"signatures are {summary.signatures}, not {', '.join(map(repr, expected))}: "
-            f"{INPUTS} -> {OUTPUTS}"
+            f"{INPUTS} -> {interface.names}"
         )
     elif fixed and summary.lengths != expected:
         yield f"signatures take the lengths {summary.lengths}, not {expected}"
     if len(model.subgraphs) != len(lengths):
         yield f"{len(model.subgraphs)} graphs: some runtimes run only the first"
     for graph, length in zip(model.subgraphs, lengths, strict=False):
-        yield from _interface_problems(graph, length)
+        yield from _interface_problems(graph, interface, length)
         for operator, shape in reshapes(model, graph):
             result = graph.tensors[operator.outputs[0]]
             where = f"reshape to {shape.tolist()} at {result.name.decode()}"
@@ -73,12 +81,12 @@ def _signature_problems(model: Any, summary: FileSummary) -> Iterator[str]:
                 yield f"{where} should say {list(dims(result.shape))}: the length is fixed"
 
 
-def _interface_problems(graph: Any, length: int | None) -> Iterator[str]:
+def _interface_problems(graph: Any, interface: Interface, length: int | None) -> Iterator[str]:
     """Inputs and outputs of a graph that are not those of this package; None takes any length."""
-    resizing = (1, -1) if length is None else ()
+    classes = {output.name for output in interface.outputs if output.axis == "class"}
     for indices, names, dtype in (
         (graph.inputs, INPUTS, "int32"),
-        (graph.outputs, OUTPUTS, "float32"),
+        (graph.outputs, interface.names, "float32"),
     ):
         tensors = [summary_of(graph.tensors[index]) for index in indices]
         if (found := tuple(tensor.name for tensor in tensors)) != names:
@@ -86,6 +94,11 @@ def _interface_problems(graph: Any, length: int | None) -> Iterator[str]:
         for tensor in tensors:
             if tensor.dtype != dtype:
                 yield f"{tensor.name} is {tensor.dtype}, not {dtype}"
+            if tensor.name in classes:
+                if len(tensor.shape) != 2 or -1 in tensor.shape_signature:
+                    yield f"{tensor.name} has shape {tensor.shape}, not (1, number of classes)"
+                continue
+            resizing = (1, -1) if length is None else ()
             if length is not None and tensor.shape != (1, length):
                 yield f"{tensor.name} has shape {tensor.shape}, not {(1, length)}"
             if tensor.shape_signature != resizing:

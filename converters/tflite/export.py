@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A question answering model to one .tflite file, for every length or a few, in any precision.
+"""A model with a head to one .tflite file, for every length or a few, in any precision.
 
     export_tflite(model, "student-int8.tflite")
     export_tflite(model, "student-fp16.tflite", precision="fp16", static_lengths=(64, 128, 384))
@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from converters import INPUTS, SIGNATURE, ConversionError
-from converters.graphs.mobile import MobileQuestionAnswering
+from converters import ConversionError
+from converters.graphs.mobile import MobileGraph
+from converters.interface import INPUTS
 from converters.precisions import check_precision
 from converters.quiet import quiet
 from converters.tflite import file as tflite_file
@@ -32,10 +33,10 @@ def export_tflite(
     length: int = 384,
     static_lengths: Iterable[int] | None = None,
 ) -> Path:
-    """Convert a Hugging Face question answering model to one .tflite file.
+    """Convert a Hugging Face model to one .tflite file.
 
     Args:
-        model: a DistilBertForQuestionAnswering or BertForQuestionAnswering; it is not changed.
+        model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the file to write; its folder is made.
         precision: a key of `converters.tflite.quantize.PRECISIONS`.
         length: the sequence length that a runtime starts with; it can resize to any other.
@@ -87,7 +88,7 @@ def export_many(
 
 def _float_graph(model: nn.Module, length: int, static_lengths: list[int] | None) -> bytes:
     """Trace, convert, make resizable and name the float graph, if it can take the lengths."""
-    graph = MobileQuestionAnswering(model)
+    graph = MobileGraph(model)
     lengths = [length] if static_lengths is None else static_lengths
     if not lengths or lengths[0] < 1 or lengths[-1] > graph.max_length:
         raise ConversionError(
@@ -96,7 +97,7 @@ def _float_graph(model: nn.Module, length: int, static_lengths: list[int] | None
         )
     traced_length = _unmistakable_length(graph)
     tflite = tflite_file.parse(_convert(graph, traced_length), "the converter's output")
-    tflite_signatures.name_interface(tflite)
+    tflite_signatures.name_interface(tflite, graph.interface)
     tflite_signatures.make_resizable(tflite, traced_length, lengths[-1])
     return tflite_file.serialize(tflite)
 
@@ -114,7 +115,7 @@ def _write(
     return tflite_file.write(tflite, path)
 
 
-def _unmistakable_length(graph: MobileQuestionAnswering) -> int:
+def _unmistakable_length(graph: MobileGraph) -> int:
     """The longest length of which no dimension of the model is a multiple.
 
     A student of dimension 384 traced at 384 tokens would leave constants in which the sequence
@@ -130,11 +131,13 @@ def _unmistakable_length(graph: MobileQuestionAnswering) -> int:
     )
 
 
-def _convert(graph: MobileQuestionAnswering, length: int) -> bytes:
+def _convert(graph: MobileGraph, length: int) -> bytes:
     """The graph at a fixed length as float .tflite, as the converter makes it."""
     example = {name: torch.ones(1, length, dtype=torch.int32) for name in INPUTS}
     with quiet():
         import litert_torch  # late: it takes seconds, and it is what makes the noise
 
-        converted = litert_torch.signature(SIGNATURE, graph, sample_kwargs=example).convert()
+        converted = litert_torch.signature(
+            graph.interface.signature, graph, sample_kwargs=example
+        ).convert()
         return bytes(converted.model_content())

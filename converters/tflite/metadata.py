@@ -20,7 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from converters import INPUTS, OUTPUTS, ConversionError, whole_file
+from converters import ConversionError, whole_file
+from converters.interface import INPUTS, Interface, expected_tensors, interface_of
 from converters.tflite import file as tflite_file
 from converters.tflite.file import WORD_TABLE
 from converters.tflite.versions import lowest_runtime, raise_versions
@@ -69,14 +70,6 @@ _TABLES: dict[str, dict[str, Any]] = {
 }
 _UNIONS = {"FeatureProperties": 1, "BertTokenizerOptions": 4}
 _VOCABULARY_TYPE = 5
-
-_TENSORS = {
-    "ids": "Token ids of [CLS] question [SEP] passage [SEP] and padding.",
-    "mask": "1 for a token, 0 for padding.",
-    "segment_ids": "0 for the question and padding, 1 for the passage.",
-    "start_logits": "How well the answer starts at each token.",
-    "end_logits": "How well the answer ends at each token.",
-}
 
 # The Task Library looks these up by name and reads out of range if they are missing.
 _SPECIAL_PIECES = ("[CLS]", "[SEP]", "[UNK]")
@@ -142,11 +135,12 @@ def add_metadata(path: str | Path, vocabulary: str | Path, about: About) -> Path
     """
     model = tflite_file.read(path)
     packed = _read_vocabulary(Path(vocabulary))
+    interface = _interface(model, path)
     _check_vocabulary(vocabulary, _pieces(packed), model, path)
     raise_versions(model)
     runtime = lowest_runtime(model).tensorflow.encode().ljust(_RUNTIME_BYTES, b"\0")
     _set_entry(model, _RUNTIME_ENTRY, runtime)
-    _set_entry(model, _ENTRY, _serialize(about))
+    _set_entry(model, _ENTRY, _serialize(about, interface))
     archive = io.BytesIO(tflite_file.serialize(model))
     # Behind the model, with offsets from the start of the file, as Android's reader wants them.
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as zipped:
@@ -187,7 +181,7 @@ def read_metadata(path: str | Path) -> Metadata:
     # Damage shows as whatever error the bytes happen to hit, and so does a field that is missing.
     except Exception as error:
         raise ConversionError(
-            f"the metadata of {path} is damaged or not a question answerer's "
+            f"the metadata of {path} is damaged or not of this form "
             f"({type(error).__name__}: {error}); export the file again"
         ) from error
 
@@ -212,18 +206,26 @@ def _pieces(data: bytes) -> tuple[str, ...]:
     return tuple(data.decode("utf-8").replace("\r\n", "\n").removesuffix("\n").split("\n"))
 
 
+def _interface(model: Any, file: str | Path) -> Interface:
+    """What a model of this package gives; a ConversionError for any other."""
+    graph = model.subgraphs[0]
+    inputs, outputs = (
+        tuple(graph.tensors[index].name.decode() for index in indices)
+        for indices in (graph.inputs, graph.outputs)
+    )
+    interface = interface_of(outputs)
+    if inputs != INPUTS or interface is None or outputs != interface.names:
+        raise ConversionError(
+            f"{file} maps the tensors {', '.join(inputs)} to {', '.join(outputs)}: expected "
+            f"{expected_tensors()}; export it with converters.tflite.export"
+        )
+    return interface
+
+
 def _check_vocabulary(
     path: str | Path, pieces: tuple[str, ...], model: Any, file: str | Path
 ) -> None:
     tables = {tensor.name: tensor for tensor in model.subgraphs[0].tensors}
-    graph = model.subgraphs[0]
-    for indices, names in ((graph.inputs, INPUTS), (graph.outputs, OUTPUTS)):
-        found = tuple(graph.tensors[index].name.decode() for index in indices)
-        if found != names:
-            raise ConversionError(
-                f"{file} has tensors {', '.join(found)} where {', '.join(names)} belong: export "
-                "it with converters.tflite.export"
-            )
     if (table := tables.get(WORD_TABLE.encode())) is None:
         raise ConversionError(
             f"{file} has no {WORD_TABLE}: export it with converters.tflite.export"
@@ -249,7 +251,7 @@ def _set_entry(model: Any, name: bytes, content: bytes) -> None:
     model.metadata = [old for old in model.metadata or [] if old.name != name] + [entry]
 
 
-def _serialize(about: About) -> bytes:
+def _serialize(about: About, interface: Interface) -> bytes:
     """The metadata flatbuffer."""
     vocabulary = {
         "name": VOCABULARY_FILE,
@@ -257,10 +259,12 @@ def _serialize(about: About) -> bytes:
         "type": _VOCABULARY_TYPE,
     }
     graph = {
-        "name": "answer",
-        "description": "Scores every token as the start and as the end of the answer.",
-        "input_tensor_metadata": [_tensor(name) for name in INPUTS],
-        "output_tensor_metadata": [_tensor(name) for name in OUTPUTS],
+        "name": interface.signature,
+        "description": interface.summary,
+        "input_tensor_metadata": [_tensor(name, interface.inputs[name]) for name in INPUTS],
+        "output_tensor_metadata": [
+            _tensor(output.name, output.meaning, output.axis) for output in interface.outputs
+        ],
         "input_process_units": [{"options": {"vocab_file": [vocabulary]}}],
     }
     builder = flatbuffers.Builder(1024)
@@ -273,11 +277,11 @@ def _serialize(about: About) -> bytes:
     return bytes(builder.Output())
 
 
-def _tensor(name: str) -> dict[str, Any]:
+def _tensor(name: str, meaning: str, axis: str = "token") -> dict[str, Any]:
     return {
         "name": name,
-        "description": _TENSORS[name],
-        "dimension_names": ["batch", "token"],
+        "description": meaning,
+        "dimension_names": ["batch", axis],
         "content": {"content_properties": {}},
     }
 

@@ -17,21 +17,22 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, signature_of
+from converters import ConversionError
+from converters.interface import INPUTS, Interface, signature_of
 from converters.tflite import file as tflite_file
 
 
-def name_interface(model: Any) -> None:
+def name_interface(model: Any, interface: Interface) -> None:
     """Give the only signature, its tensors and the embedding tables the names of this package.
 
     Inputs must already carry their names in the signature; outputs are named in the order of
     their present names, which for a traced tuple (output_0, output_1) is the order of the tuple.
     """
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    signature.signatureKey = SIGNATURE.encode()
+    signature.signatureKey = interface.signature.encode()
     signature.inputs.sort(key=lambda entry: INPUTS.index(entry.name.decode()))
     signature.outputs.sort(key=lambda entry: entry.name)
-    for names, entries in ((INPUTS, signature.inputs), (OUTPUTS, signature.outputs)):
+    for names, entries in ((INPUTS, signature.inputs), (interface.names, signature.outputs)):
         for name, entry in zip(names, entries, strict=True):
             entry.name = graph.tensors[entry.tensorIndex].name = name.encode()
     graph.inputs = [entry.tensorIndex for entry in signature.inputs]
@@ -110,14 +111,14 @@ def fix_lengths(resizable: bytes, lengths: Iterable[int]) -> Any:
 
     Every graph keeps the weights and their scales, which a file stores once (see
     `tflite_file.serialize`). The first graph, which is all that some runtimes run, has the longest
-    length and is also called `SIGNATURE`.
+    length and also keeps the name of the only signature of `resizable`.
 
     Args:
         resizable: bytes of a .tflite file whose only signature resizes, in any precision.
         lengths: each S, at least 1 and at most the number of positions; in any order.
 
     Returns:
-        A `ModelT` with the signatures `SIGNATURE` and `signature_of(length)`.
+        A `ModelT` with the signature of `resizable` and `signature_of(length)` for each length.
     """
     model = tflite_file.parse(resizable, "the resizable model")
     (graph,), (answer,) = model.subgraphs, model.signatureDefs

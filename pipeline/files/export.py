@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from converters import INPUTS, OUTPUTS, SIGNATURE
+from converters.interface import INPUTS, SPANS
 from converters.runtimes.checksums import sha256
 from pipeline import __version__
 from pipeline.artifacts import write_json
@@ -90,9 +90,11 @@ def write_model_json(
             precision: {"path": path.name, **asdict(describe(path)), "for": purposes[precision]}
             for precision, path in files.items()
         },
-        "signature": SIGNATURE,
+        "signature": SPANS.signature,
         "inputs": [{"name": name, "dtype": "int32", "shape": [rows, -1]} for name in INPUTS],
-        "outputs": [{"name": name, "dtype": "float32", "shape": [rows, -1]} for name in OUTPUTS],
+        "outputs": [
+            {"name": name, "dtype": "float32", "shape": [rows, -1]} for name in SPANS.names
+        ],
         "lengths": {
             "default": limits.max_length,
             "min": 1,

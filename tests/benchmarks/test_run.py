@@ -34,7 +34,7 @@ class FakeModel:
     def __init__(self, factor: float) -> None:
         self.factor, self.shapes = factor, []
 
-    def logits(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+    def run(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
         assert ids.dtype == mask.dtype == segment_ids.dtype == np.int32
         self.shapes.append((ids.shape, int(mask.sum())))
         FakeModel.now += round(self.factor * ids.shape[1] * 1e3)

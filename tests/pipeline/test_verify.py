@@ -210,8 +210,8 @@ def test_model_that_attends_to_its_padding_fails(
     model: Any, tokenizer: Any, questions: QuestionSet
 ) -> None:
     class Careless(TorchPredictor):
-        def logits(self, ids: Any, mask: Any, segment_ids: Any) -> Any:
-            return super().logits(ids, np.ones_like(mask), segment_ids)
+        def run(self, ids: Any, mask: Any, segment_ids: Any) -> Any:
+            return super().run(ids, np.ones_like(mask), segment_ids)
 
     answerers = (
         Answerer(Careless(model, "tiny"), tokenizer, LIMITS, pad_to=length)

@@ -16,12 +16,12 @@ import torch
 from export_fixtures import Window, tiny_model
 from numpy.typing import NDArray
 
-from converters import INPUTS, OUTPUTS
 from converters.coreml import package as coreml_package
 from converters.coreml.constants import is_constant, unpack
 from converters.coreml.export import ModelCard, export_coreml
 from converters.coreml.graph import restate
 from converters.coreml.program import CoreMlProgram
+from converters.interface import INPUTS, SPANS
 
 LENGTHS = (16, 48)
 VOCABULARY = "[PAD]\n[UNK]\nnaïve\n東\n"
@@ -92,7 +92,7 @@ def evaluate(
 ) -> NDArray[np.float32]:
     """Start and end logits of a package, float32 (2, S)."""
     found = program.run(dict(zip(INPUTS, inputs, strict=True)), function)
-    return np.concatenate([found[name] for name in OUTPUTS])
+    return np.concatenate([found[name] for name in SPANS.names])
 
 
 def damaged(source: Path, folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:

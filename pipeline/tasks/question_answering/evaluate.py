@@ -21,9 +21,9 @@ from pipeline.tasks.question_answering.squad import QuestionSet
 class Logits(Protocol):
     """Anything that maps int32 [1, S] ids, mask and segment ids to two float32 [S] arrays."""
 
-    def logits(
+    def run(
         self, ids: np.ndarray, mask: np.ndarray, segment_ids: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, ...]:
         """Start and end logits."""
         ...
 
@@ -140,7 +140,7 @@ class Answerer:
         ids = np.pad(window.ids, (0, extra), constant_values=self.pad_id)[None]  # [S] -> [1, S]
         mask = np.pad(np.ones(length, np.int32), (0, extra))[None]
         segment_ids = np.pad(window.segment_ids, (0, extra))[None]
-        start, end = self.model.logits(ids, mask, segment_ids)
+        start, end = self.model.run(ids, mask, segment_ids)
         return start[:length], end[:length]
 
     def logits(self, windows: Sequence[Window]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -19,7 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 from export_fixtures import VOCABULARY, exported, window
 from repository import ROOT
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.compat import environments as compat_environments
 from converters.compat import matrix as compat
 from converters.compat.cases import (
@@ -32,6 +32,7 @@ from converters.compat.cases import (
 from converters.compat.environments import RUNTIMES, Runtime, command, install, missing
 from converters.compat.matrix import Row, examine, table
 from converters.compat.process import Worker, WorkerError
+from converters.interface import INPUTS, SPANS
 from converters.tflite import file as tflite_file
 from converters.tflite.metadata import About, add_metadata
 
@@ -193,7 +194,7 @@ def golden(folder: Path, context: str = GOLDEN_CONTEXT, **answers: Any) -> Path:
         "windows": [{"ids": ids, "first": 4, "offsets": offsets}],
         "window_count": 1,
         "answers": {
-            name: dict(zip(OUTPUTS, logits, strict=True)) for name, logits in answers.items()
+            name: dict(zip(SPANS.names, logits, strict=True)) for name, logits in answers.items()
         },
     }
     path = folder / "golden.json"
@@ -354,7 +355,7 @@ def test_the_real_worker_gives_litert_s_logits(tmp_path: Path) -> None:
             inputs = dict(zip(INPUTS, window(length), strict=True))
             logits, ms = worker.logits({n: a[0].tolist() for n, a in inputs.items()}, 2)
             expected = runner(**inputs)
-            np.testing.assert_array_equal(logits, [expected[name][0] for name in OUTPUTS])
+            np.testing.assert_array_equal(logits, [expected[name][0] for name in SPANS.names])
             assert ms > 0
         with pytest.raises(WorkerError, match=r"^refuses: "):
             worker.ask(**{name: [10**6] for name in INPUTS})  # no such token

@@ -26,12 +26,13 @@ from export_fixtures import POSITIONS, hugging_face_logits, window
 from torch import nn
 from torch.nn import functional
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.coreml import graph as coreml_graph
 from converters.coreml import package as coreml_package
 from converters.coreml.constants import compare_constants, unpack
 from converters.coreml.graph import weights
 from converters.coreml.program import CoreMlProgram
+from converters.interface import INPUTS, SPANS
 from converters.quiet import quiet
 from converters.runtimes.coreml import CoreMlPredictor
 from converters.runtimes.open import open_predictor
@@ -322,11 +323,11 @@ def test_predictor_of_a_flexible_package_takes_the_exact_length() -> None:
     reference = TorchPredictor(model("distilbert"), "student")
     for length, padding in ((1, 0), (31, 6), (POSITIONS, 0)):
         inputs = window(length, padding)
-        for mine, theirs in zip(predictor.logits(*inputs), reference.logits(*inputs), strict=True):
+        for mine, theirs in zip(predictor.run(*inputs), reference.run(*inputs), strict=True):
             assert mine.shape == (length,) and mine.dtype == np.float32
             assert np.abs(mine - theirs)[: length - padding].max() < 1e-5  # see test_to_coreml
     with pytest.raises(ConversionError, match=r"513 tokens .* 1 to 512"):
-        predictor.logits(*window(POSITIONS + 1))
+        predictor.run(*window(POSITIONS + 1))
 
 
 def test_predictor_of_several_functions_pads_to_the_shortest_that_fits(
@@ -343,7 +344,7 @@ def test_predictor_of_several_functions_pads_to_the_shortest_that_fits(
     monkeypatch.setattr(predictor, "_run", noted)
     for length in (1, 16, 17, 48):
         inputs = window(length)
-        found = np.stack(predictor.logits(*inputs))
+        found = np.stack(predictor.run(*inputs))
         assert np.abs(found - hugging_face_logits(model("distilbert"), inputs)).max() < 1e-5
     assert ran == [
         ("length_16", (1, 16), 1),
@@ -352,7 +353,7 @@ def test_predictor_of_several_functions_pads_to_the_shortest_that_fits(
         ("length_48", (1, 48), 48),
     ]
     with pytest.raises(ConversionError, match="49 tokens"):
-        predictor.logits(*window(49))
+        predictor.run(*window(49))
 
 
 @pytest.mark.parametrize("form", ["flexible", "functions"])
@@ -370,25 +371,25 @@ def test_on_macos_core_ml_itself_predicts(form: str, monkeypatch: pytest.MonkeyP
         def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
             if inputs["ids"][0, 0] == 99:
                 raise RuntimeError("Unable to\nload model")
-            return {name: inputs["ids"].astype(np.float32) for name in OUTPUTS}
+            return {name: inputs["ids"].astype(np.float32) for name in SPANS.names}
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(ct.models, "MLModel", FakeModel)
     predictor = CoreMlPredictor(path)
     for length in (12, 13):
         ids, mask, segment_ids = window(length)
-        start, _ = predictor.logits(ids, mask, segment_ids)
+        start, _ = predictor.run(ids, mask, segment_ids)
         assert (start == ids[0]).all()
     assert loaded == [None if form == "flexible" else "length_16"]  # opened once
     with pytest.raises(ConversionError, match="Unable to load model"):
-        predictor.logits(ids * 0 + 99, mask, segment_ids)
+        predictor.run(ids * 0 + 99, mask, segment_ids)
 
 
 def test_logits_belong_to_the_caller() -> None:
     predictor = CoreMlPredictor(package("distilbert", "fp32", "functions"))
-    first, _ = predictor.logits(*window(10, seed=1))
+    first, _ = predictor.run(*window(10, seed=1))
     before = first.copy()
-    predictor.logits(*window(10, seed=2))
+    predictor.run(*window(10, seed=2))
     assert (first == before).all() and first.flags.owndata
 
 

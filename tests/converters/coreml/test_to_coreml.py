@@ -24,7 +24,7 @@ from coreml_fixtures import (
 )
 from export_fixtures import POSITIONS, Window, hugging_face_logits, tiny_model, window
 
-from converters import INPUTS, OUTPUTS, ConversionError
+from converters import ConversionError
 from converters.coreml import package as coreml_package
 from converters.coreml.constants import computed
 from converters.coreml.export import (
@@ -36,6 +36,7 @@ from converters.coreml.export import (
     export_many,
 )
 from converters.coreml.program import CoreMlProgram
+from converters.interface import INPUTS, SPANS
 
 # Largest error on logits of about 0.7: sums in another order; 11 bits in every intermediate result
 # of two layers (measured: 1e-6 and 4e-3).
@@ -161,10 +162,10 @@ def test_fewer_bits_are_smaller_and_functions_share_weights() -> None:
 
 def test_interface() -> None:
     flexible = coreml_package.read(package("distilbert", "fp16"))
-    assert coreml_package.functions(flexible) == {"main": (INPUTS, OUTPUTS, 1, POSITIONS, 384)}
+    assert coreml_package.functions(flexible) == {"main": (INPUTS, SPANS.names, 1, POSITIONS, 384)}
     several = coreml_package.read(package("bert", "fp16", "functions", "ane"))
     assert coreml_package.functions(several) == {
-        f"length_{length}": (INPUTS, OUTPUTS, length, length, length) for length in LENGTHS
+        f"length_{length}": (INPUTS, SPANS.names, length, length, length) for length in LENGTHS
     }
     assert several.description.defaultFunctionName == f"length_{LENGTHS[-1]}"
     for description in (flexible.description, *several.description.functions):
@@ -183,7 +184,7 @@ def test_card_is_read_back(kind: str, precision: str, form: str, layout: str) ->
     description = coreml_package.read(path).description
     about = description.metadata
     assert (about.author, about.license, about.versionString) == ("an author", "a licence", "7")
-    assert about.shortDescription == CARD.summary
+    assert about.shortDescription == SPANS.summary  # the card has none
     found = coreml_package.metadata(path)
     assert found["vocabulary"] == VOCABULARY
     assert found["lower_case"] == "true" and found["limits"] == '{"stride": 128}'

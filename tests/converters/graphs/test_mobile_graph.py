@@ -11,14 +11,15 @@ import torch
 from export_fixtures import KINDS, POSITIONS, hugging_face_logits, tiny_model, window
 from torch import nn
 
-from converters import MASK_BIAS, ConversionError
-from converters.graphs.mobile import ACTIVATIONS, MobileQuestionAnswering
+from converters import ConversionError
+from converters.graphs.mobile import ACTIVATIONS, MobileGraph
+from converters.interface import MASK_BIAS
 
 # float32 sums in another order; measured 2e-6 on logits of about 1.
 TOLERANCE = 1e-5
 
 
-def graph_logits(graph: MobileQuestionAnswering, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+def graph_logits(graph: MobileGraph, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
     with torch.no_grad():
         start, end = graph(*(torch.from_numpy(array) for array in inputs))
     assert start.shape == end.shape == inputs[0].shape
@@ -31,7 +32,7 @@ def graph_logits(graph: MobileQuestionAnswering, inputs: tuple[np.ndarray, ...])
 )
 def test_matches_transformers(kind: str, length: int, padding: int) -> None:
     model, inputs = tiny_model(kind), window(length, padding)
-    ours = graph_logits(MobileQuestionAnswering(model), inputs)
+    ours = graph_logits(MobileGraph(model), inputs)
     theirs = hugging_face_logits(model, inputs)
     real = inputs[1][0] == 1
     assert np.abs(ours - theirs)[:, real].max() < TOLERANCE
@@ -40,7 +41,7 @@ def test_matches_transformers(kind: str, length: int, padding: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_nothing_and_never_wins(kind: str) -> None:
-    graph = MobileQuestionAnswering(tiny_model(kind))
+    graph = MobileGraph(tiny_model(kind))
     ids, mask, segment_ids = window(60, 23)
     padded = graph_logits(graph, (ids, mask, segment_ids))
     natural = graph_logits(graph, (ids[:, :37], mask[:, :37], segment_ids[:, :37]))
@@ -52,7 +53,7 @@ def test_padding_changes_nothing_and_never_wins(kind: str) -> None:
 def test_segments_matter_to_bert_only() -> None:
     ids, mask, segment_ids = window(40)
     for kind, expected in (("bert", True), ("distilbert", False)):
-        graph = MobileQuestionAnswering(tiny_model(kind))
+        graph = MobileGraph(tiny_model(kind))
         first, second = (graph_logits(graph, (ids, mask, s)) for s in (segment_ids, 0 * mask))
         assert (np.abs(first - second).max() > 1e-3) == expected
 
@@ -62,14 +63,14 @@ def test_segments_matter_to_bert_only() -> None:
 def test_every_activation(kind: str, name: str) -> None:
     model = tiny_model(kind, **{"hidden_act" if kind == "bert" else "activation": name})
     inputs = window(30)
-    ours = graph_logits(MobileQuestionAnswering(model), inputs)
+    ours = graph_logits(MobileGraph(model), inputs)
     assert np.abs(ours - hugging_face_logits(model, inputs)).max() < TOLERANCE
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision_is_finite_and_near(kind: str) -> None:
     model, inputs = tiny_model(kind), window(384, 100)
-    ours = graph_logits(MobileQuestionAnswering(model).half(), inputs)
+    ours = graph_logits(MobileGraph(model).half(), inputs)
     assert np.isfinite(ours).all()
     # fp16 keeps 11 bits; measured 3e-3 on logits of about 1.
     assert np.abs(ours - hugging_face_logits(model, inputs))[:, :284].max() < 2e-2
@@ -80,14 +81,14 @@ def test_normalization_of_a_constant_row_is_finite_in_half_precision() -> None:
     with torch.no_grad():
         for table in ("word_embeddings", "position_embeddings"):
             model.distilbert.embeddings.get_submodule(table).weight.fill_(0.5)
-    assert np.isfinite(graph_logits(MobileQuestionAnswering(model).half(), window(9))).all()
+    assert np.isfinite(graph_logits(MobileGraph(model).half(), window(9))).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_leaves_the_given_model_alone(kind: str) -> None:
     model = tiny_model(kind).train()
     before = copy.deepcopy(model.state_dict())
-    graph = MobileQuestionAnswering(model)
+    graph = MobileGraph(model)
     assert model.training and all(weight.requires_grad for weight in model.parameters())
     assert not graph.training and graph.max_length == POSITIONS
     for name, weight in model.state_dict().items():
@@ -96,10 +97,10 @@ def test_leaves_the_given_model_alone(kind: str) -> None:
 
 def test_refuses_what_it_cannot_restate() -> None:
     with pytest.raises(ConversionError, match=r"quick_gelu.*gelu, gelu_new"):
-        MobileQuestionAnswering(tiny_model("bert", hidden_act="quick_gelu"))
+        MobileGraph(tiny_model("bert", hidden_act="quick_gelu"))
     with pytest.raises(ConversionError, match=r"3 outputs.*num_labels=2"):
-        MobileQuestionAnswering(tiny_model("bert", num_labels=3))
-    with pytest.raises(ConversionError, match=r"Linear.*DistilBertForQuestionAnswering"):
-        MobileQuestionAnswering(nn.Linear(2, 2))
+        MobileGraph(tiny_model("bert", num_labels=3))
+    with pytest.raises(ConversionError, match=r"Linear.*ForQuestionAnswering"):
+        MobileGraph(nn.Linear(2, 2))
     with pytest.raises(ConversionError, match="DistilBertModel"):
-        MobileQuestionAnswering(tiny_model("distilbert").distilbert)
+        MobileGraph(tiny_model("distilbert").distilbert)

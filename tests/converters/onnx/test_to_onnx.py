@@ -25,7 +25,8 @@ from export_fixtures import (
 )
 from repository import ROOT
 
-from converters import INPUTS, MASK_BIAS, OUTPUTS, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, MASK_BIAS, SPANS
 from converters.onnx import file as onnx_file
 from converters.onnx.check import check_portable
 from converters.onnx.export import export_many, export_onnx
@@ -42,7 +43,7 @@ def runner(path: Path) -> Callable[[Window], np.ndarray]:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(inputs: Window) -> np.ndarray:
-        return np.concatenate(session.run(OUTPUTS, dict(zip(INPUTS, inputs, strict=True))))
+        return np.concatenate(session.run(SPANS.names, dict(zip(INPUTS, inputs, strict=True))))
 
     return run
 
@@ -162,7 +163,7 @@ def test_one_file_with_our_interface(kind: str, precision: str) -> None:
     found = onnx_file.describe(path)
     for tensors, names, dtype in (
         (found.inputs, INPUTS, "int32"),
-        (found.outputs, OUTPUTS, "float32"),
+        (found.outputs, SPANS.names, "float32"),
     ):
         assert tensors == tuple(
             onnx_file.TensorSummary(name, dtype, ("batch", "length")) for name in names

@@ -30,8 +30,9 @@ from hypothesis import strategies as st
 from benchmarks import run, subjects
 from benchmarks.measure.session import pairs
 from benchmarks.page.console import show
-from converters import MASK_BIAS, ConversionError
+from converters import ConversionError
 from converters.extras import install_hint
+from converters.interface import MASK_BIAS
 from converters.quiet import quiet
 from converters.runtimes import peers
 from converters.runtimes.open import open_predictor
@@ -103,7 +104,7 @@ def error(predictor: Any, kind: str, inputs: Window) -> float:
     """Largest difference of a logit that is no padding's from the model's own."""
     expected = hugging_face_logits(tiny(kind), inputs)
     places = inputs[1][0] == 1
-    return float(np.abs(np.stack(predictor.logits(*inputs)) - expected)[:, places].max())
+    return float(np.abs(np.stack(predictor.run(*inputs)) - expected)[:, places].max())
 
 
 # Logits are about 0.7: float runtimes sum in another order, int8 rounds weights and activations
@@ -120,7 +121,7 @@ def test_onnx_files_answer_as_the_model_at_any_length(kind: str, onnx_peers: Fol
         assert error(predictor, kind, window(1)) < limit
         assert error(predictor, kind, window(POSITIONS)) < limit
         assert error(predictor, kind, window(48, padding=20)) < limit
-        start, end = predictor.logits(*window(48, padding=20))
+        start, end = predictor.run(*window(48, padding=20))
         assert start.shape == end.shape == (48,)
         assert max(start[-20:].max(), end[-20:].max()) < MASK_BIAS / 2
     assert (onnx_peers(kind) / peers.FILES[1]).stat().st_size < 0.7 * (
@@ -136,12 +137,12 @@ def test_a_program_answers_as_the_model_at_any_length(program: Path) -> None:
     assert not predictor._fixed
     for inputs in (window(2), window(POSITIONS), window(48, padding=20)):
         assert error(predictor, "bert", inputs) < LIMITS["int8"]
-    assert predictor.logits(*window(48, padding=20))[0][-20:].max() < MASK_BIAS / 2
+    assert predictor.run(*window(48, padding=20))[0][-20:].max() < MASK_BIAS / 2
     with pytest.raises(ConversionError, match="513 tokens do not fit"):
-        predictor.logits(*window(POSITIONS + 1))
+        predictor.run(*window(POSITIONS + 1))
     ids, mask, segment_ids = window(4)
     with pytest.raises(ConversionError, match="cannot run 4 tokens"):
-        predictor.logits(ids + VOCABULARY, mask, segment_ids)
+        predictor.run(ids + VOCABULARY, mask, segment_ids)
     assert error(predictor, "bert", window(4)) < LIMITS["int8"]  # and it lives on
 
 
@@ -173,10 +174,10 @@ def test_a_program_of_one_length_runs_padded_to_it(
     predictor = open_predictor(path)
     assert predictor.max_length == 4
     ids, ones = np.array([[7, 8, 9]], np.int32), np.ones((1, 3), np.int32)
-    start, end = predictor.logits(ids, ones, ones)
+    start, end = predictor.run(ids, ones, ones)
     assert (start.tolist(), end.tolist()) == ([7.25, 8.25, 9.25], [1.5, 1.5, 1.5])
     with pytest.raises(ConversionError, match="5 tokens do not fit"):
-        predictor.logits(*window(5))
+        predictor.run(*window(5))
 
 
 @needs_executorch
@@ -297,7 +298,7 @@ def test_damaged_onnx_files_open_or_are_refused(
     path = onnx_peers("bert") / "damaged.onnx"
     path.write_bytes(whole[: round(share * len(whole))] + behind)
     try:
-        open_predictor(path).logits(*window(8))
+        open_predictor(path).run(*window(8))
     except ConversionError as refused:
         assert "\n" not in str(refused)
 
@@ -420,7 +421,7 @@ def test_base_size_models_are_two_models_in_each_form(
             assert weight.unique().numel() > 1
         like = open_predictor(tmp_path / "base" / name.partition("-")[0])
         inputs = window(20)
-        found = np.stack(like.logits(*inputs))
+        found = np.stack(like.run(*inputs))
         assert np.abs(found - hugging_face_logits(model, inputs)).max() < LIMITS["fp32"]
     assert said and subjects.base_size(tmp_path, sizes, said.append) == files
     assert len(converted) == 3

@@ -55,7 +55,7 @@ def test_predictors_agree_with_transformers(kind: str) -> None:
         inputs = window(length, padding)
         expected = hugging_face_logits(model, inputs)[:, : length - padding]
         for predictor in predictors:
-            start, end = predictor.logits(*inputs)
+            start, end = predictor.run(*inputs)
             assert start.shape == end.shape == (length,)
             assert start.dtype == end.dtype == np.float32
             found = np.stack([start, end])
@@ -77,46 +77,46 @@ def test_every_onnx_precision_opens_with_its_longest_length(precision: str) -> N
 def test_onnx_runs_batches() -> None:
     predictor = OnnxPredictor(exported_onnx("bert")["fp32"])
     inputs = batch(5, 60)
-    start, end = predictor.batch_logits(*inputs)
+    start, end = predictor.run_batch(*inputs)
     assert start.shape == end.shape == (5, 60)
     for row in range(5):
         arrays = (array[row : row + 1] for array in inputs)
-        alone = predictor.logits(*arrays)
+        alone = predictor.run(*arrays)
         assert np.abs(np.stack([start[row], end[row]]) - np.stack(alone)).max() < 1e-5
     for rows in ((0, 60), (5, 0), (5, 513)):
         empty = np.zeros(rows, np.int32)
         with pytest.raises(ConversionError, match=r"\(B, S\)|1 to 512"):
-            predictor.batch_logits(empty, empty, empty)
+            predictor.run_batch(empty, empty, empty)
     with pytest.raises(ConversionError, match=r"\(1, S\)"):
-        predictor.logits(*inputs)
+        predictor.run(*inputs)
 
 
 @pytest.mark.parametrize("files", [exported, exported_onnx])
 def test_results_belong_to_the_caller(files: Files) -> None:
     predictor = open_predictor(files("distilbert")["int8"])
-    first, _ = predictor.logits(*window(30, seed=1))
+    first, _ = predictor.run(*window(30, seed=1))
     before = first.copy()
-    predictor.logits(*window(30, seed=2))
+    predictor.run(*window(30, seed=2))
     assert (first == before).all()
 
 
 def test_refuses_shapes_and_lengths_and_goes_on() -> None:
     ids, mask, segment_ids = window(30)
-    expected = TorchPredictor(tiny_model("bert"), "").logits(ids, mask, segment_ids)
+    expected = TorchPredictor(tiny_model("bert"), "").run(ids, mask, segment_ids)
     for predictor in (
         TfLitePredictor(exported("bert")["fp32"]),
         OnnxPredictor(exported_onnx("bert")["fp32"]),
         TorchPredictor(tiny_model("bert"), "teacher"),
     ):
         with pytest.raises(ConversionError, match=r"513 tokens .* 1 to 512"):
-            predictor.logits(*window(POSITIONS + 1))
+            predictor.run(*window(POSITIONS + 1))
         with pytest.raises(ConversionError, match="0 tokens"):
-            predictor.logits(*window(0))
+            predictor.run(*window(0))
         with pytest.raises(ConversionError, match=r"\(1, 30\).*\(1, 29\)"):
-            predictor.logits(ids, mask[:, :29], segment_ids)
+            predictor.run(ids, mask[:, :29], segment_ids)
         with pytest.raises(ConversionError, match=r"\(1, S\)"):
-            predictor.logits(ids[0], mask[0], segment_ids[0])
-        assert np.abs(predictor.logits(ids, mask, segment_ids)[0] - expected[0]).max() < 1e-5
+            predictor.run(ids[0], mask[0], segment_ids[0])
+        assert np.abs(predictor.run(ids, mask, segment_ids)[0] - expected[0]).max() < 1e-5
 
 
 @pytest.mark.parametrize("files", [exported, exported_onnx])
@@ -128,10 +128,10 @@ def test_an_id_outside_the_vocabulary_is_an_error_not_an_answer(
     capfd.readouterr()
     for wrong in (ids + VOCABULARY, ids - VOCABULARY):
         with pytest.raises(ConversionError, match="vocabulary") as caught:
-            predictor.logits(wrong, mask, segment_ids)
+            predictor.run(wrong, mask, segment_ids)
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
-    assert np.isfinite(predictor.logits(ids, mask, segment_ids)[0]).all()
+    assert np.isfinite(predictor.run(ids, mask, segment_ids)[0]).all()
 
 
 def test_opens_a_hugging_face_folder(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_opens_a_hugging_face_folder(tmp_path: Path) -> None:
     assert predictor.name == "teacher"
     inputs = window(12)
     expected = hugging_face_logits(model, inputs)
-    assert np.abs(np.stack(predictor.logits(*inputs)) - expected).max() < 1e-6
+    assert np.abs(np.stack(predictor.run(*inputs)) - expected).max() < 1e-6
     (tmp_path / "teacher" / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(ConversionError, match=r"model\.safetensors is damaged"):
         open_predictor(tmp_path / "teacher")
@@ -288,11 +288,11 @@ def test_the_weight_cache_changes_no_answer(kind: str, tmp_path: Path) -> None:
         cached = CachedTfLitePredictor(path, cache, environment)
         for length in (16, 384, 30):
             inputs = window(length, padding=3)
-            found = np.stack(cached.logits(*inputs))
-            assert np.abs(found - np.stack(expected.logits(*inputs))).max() < 1e-5
+            found = np.stack(cached.run(*inputs))
+            assert np.abs(found - np.stack(expected.run(*inputs))).max() < 1e-5
         assert cache.stat().st_size > 20_000
     with pytest.raises(ConversionError, match=r"513 tokens .* 1 to 512"):
-        cached.logits(*window(513))
+        cached.run(*window(513))
 
 
 def test_probe_with_a_weight_cache(tmp_path: Path) -> None:

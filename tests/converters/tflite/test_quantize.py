@@ -128,7 +128,7 @@ def test_one_scale_a_weight_costs_nothing_where_channels_differ(tmp_path: Path) 
     files = export_many(model, tmp_path, ("fp32", "int8", "int8-per-tensor"))
     ids, ones = np.arange(1, 25, dtype=np.int32)[None], np.ones((1, 24), np.int32)
     logits = {
-        name: np.stack(open_predictor(path).logits(ids, ones, 0 * ones))
+        name: np.stack(open_predictor(path).run(ids, ones, 0 * ones))
         for name, path in files.items()
     }
     errors = {name: np.abs(each - logits["fp32"]).mean() for name, each in logits.items()}

@@ -16,12 +16,15 @@ from export_fixtures import KINDS, POSITIONS, VOCABULARY, exported, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, SPANS
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
 from converters.tflite.check import check_portable
 from converters.tflite.quantize import PRECISIONS
+
+SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
 
 def tensor_named(model: Any, name: str) -> Any:
@@ -295,5 +298,5 @@ def test_rewritten_files_run(tmp_path: Path) -> None:
     source = exported("bert")["int8"]
     path = move_weights_behind(tflite_file.read(source), tmp_path / "outside.tflite")
     tflite_file.write(tflite_file.read(path), path)
-    found, expected = (open_predictor(each).logits(*window(50)) for each in (path, source))
+    found, expected = (open_predictor(each).run(*window(50)) for each in (path, source))
     assert all((a == b).all() for a, b in zip(found, expected, strict=True))

@@ -14,12 +14,15 @@ import pytest
 from ai_edge_litert.compiled_model import CompiledModel
 from export_fixtures import VOCABULARY, exported, window
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, SPANS
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.check import check_portable
 from converters.tflite.metadata import About, add_metadata, read_metadata
 from converters.tflite.quantize import PRECISIONS
+
+SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
 ABOUT = About(
     name="Antworter",
@@ -131,7 +134,7 @@ def test_same_bits_any_length_and_still_portable(
     assert (before.inputs, before.outputs) == (after.inputs, after.outputs)
     ours, theirs = open_predictor(path), open_predictor(exported("distilbert")[precision])
     for length in (384, 33, 512, 1):
-        np.testing.assert_array_equal(ours.logits(*window(length)), theirs.logits(*window(length)))
+        np.testing.assert_array_equal(ours.run(*window(length)), theirs.run(*window(length)))
     found = read_metadata(path)
     assert found.about == ABOUT and found.vocabulary == PIECES
     assert tuple(name for name, _ in found.inputs) == INPUTS
@@ -154,7 +157,7 @@ def test_compiled_model_takes_a_file_with_a_zip_behind_it(tmp_path: Path, vocabu
         results = {name: model.create_output_buffer_by_name(SIGNATURE, name) for name in OUTPUTS}
         model.run_by_name(SIGNATURE, buffers, results)
         found = [results[name].read(length, np.float32) for name in OUTPUTS]
-        np.testing.assert_array_equal(found, expected.logits(*arrays.values()))
+        np.testing.assert_array_equal(found, expected.run(*arrays.values()))
 
 
 def test_twice_is_once_and_new_words_replace_old(tmp_path: Path, vocabulary: Path) -> None:
@@ -212,7 +215,10 @@ def test_foreign_tensors_are_told(tmp_path: Path, vocabulary: Path) -> None:
     model = tflite_file.read(path)
     model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].name = b"args_0"
     tflite_file.write(model, path)
-    with pytest.raises(ConversionError, match="args_0, mask, segment_ids where ids, mask"):
+    with pytest.raises(
+        ConversionError,
+        match="args_0, mask, segment_ids to start_logits, end_logits: expected ids, mask",
+    ):
         add_metadata(path, vocabulary, ABOUT)
 
 

@@ -26,7 +26,8 @@ from export_fixtures import (
 )
 from numpy.typing import NDArray
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError, signature_of
+from converters import ConversionError
+from converters.interface import INPUTS, SPANS, signature_of
 from converters.runtimes.open import open_predictor
 from converters.runtimes.probe import main, probe
 from converters.runtimes.tflite import TfLitePredictor
@@ -71,7 +72,7 @@ def run_signature(path: Path, name: str, inputs: Window) -> NDArray[np.float32]:
     found = Interpreter(model_path=str(path)).get_signature_runner(name)(
         **dict(zip(INPUTS, inputs, strict=True))
     )
-    return np.concatenate([found[key] for key in OUTPUTS])
+    return np.concatenate([found[key] for key in SPANS.names])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,7 +86,7 @@ def test_every_signature_agrees_with_the_resizable_file(kind: str, precision: st
         inputs = padded(window(length - 5, seed=length), length)
         found = run_signature(fixed(kind, precision), signature_of(length), inputs)
         assert found.shape == (2, length)
-        assert np.abs(found - np.stack(resizable.logits(*inputs))).max() <= tolerance
+        assert np.abs(found - np.stack(resizable.run(*inputs))).max() <= tolerance
         assert found[:, -5:].max() < -5e3, "padding must never win"
 
 
@@ -102,7 +103,7 @@ def test_the_longest_is_what_simple_runtimes_run() -> None:
     """The first graph, the default of every interface, and the name that resizable files have."""
     path = fixed("bert", "int8")
     inputs = window(LENGTHS[-1])
-    expected = np.stack(open_predictor(exported("bert")["int8"]).logits(*inputs))
+    expected = np.stack(open_predictor(exported("bert")["int8"]).run(*inputs))
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     for tensor in interpreter.get_input_details():
@@ -110,23 +111,23 @@ def test_the_longest_is_what_simple_runtimes_run() -> None:
         interpreter.set_tensor(tensor["index"], inputs[INPUTS.index(tensor["name"])])
     interpreter.invoke()
     outputs = {tensor["name"]: tensor["index"] for tensor in interpreter.get_output_details()}
-    first = np.concatenate([interpreter.get_tensor(outputs[name]) for name in OUTPUTS])
-    for found in (first, run_signature(path, SIGNATURE, inputs)):
+    first = np.concatenate([interpreter.get_tensor(outputs[name]) for name in SPANS.names])
+    for found in (first, run_signature(path, SPANS.signature, inputs)):
         assert np.abs(found - expected).max() <= 0.05  # as above
 
 
-@pytest.mark.parametrize("name", [SIGNATURE, *NAMES])
+@pytest.mark.parametrize("name", [SPANS.signature, *NAMES])
 def test_compiled_model_runs_every_signature(name: str) -> None:
     path = fixed("distilbert", "fp32")
-    length = LENGTHS[-1] if name == SIGNATURE else LENGTHS[NAMES.index(name)]
+    length = LENGTHS[-1] if name == SPANS.signature else LENGTHS[NAMES.index(name)]
     inputs = window(length)
     model = CompiledModel.from_file(str(path))
     feed = {key: model.create_input_buffer_by_name(name, key) for key in INPUTS}
     for key, array in zip(INPUTS, inputs, strict=True):
         feed[key].write(array)
-    results = {key: model.create_output_buffer_by_name(name, key) for key in OUTPUTS}
+    results = {key: model.create_output_buffer_by_name(name, key) for key in SPANS.names}
     model.run_by_name(name, feed, results)
-    found = np.stack([results[key].read(length, np.float32) for key in OUTPUTS])
+    found = np.stack([results[key].read(length, np.float32) for key in SPANS.names])
     expected = hugging_face_logits(tiny_model("distilbert"), inputs)
     assert np.abs(found - expected).max() < 1e-5
 
@@ -138,8 +139,8 @@ def test_shapes_are_fixed_and_the_file_is_portable(kind: str, precision: str) ->
     assert check_portable(path) == []
     found = tflite_file.describe(path)
     longest_first = dict(zip(NAMES[::-1], LENGTHS[::-1], strict=True))
-    assert found.lengths == {SIGNATURE: LENGTHS[-1]} | longest_first
-    assert found.signatures == dict.fromkeys(found.lengths, (INPUTS, OUTPUTS))
+    assert found.lengths == {SPANS.signature: LENGTHS[-1]} | longest_first
+    assert found.signatures == dict.fromkeys(found.lengths, (INPUTS, SPANS.names))
     assert {tensor.shape for tensor in (*found.inputs, *found.outputs)} == {(1, LENGTHS[-1])}
 
     model = tflite_file.read(path)
@@ -237,11 +238,11 @@ def test_predictor_runs_the_shortest_that_fits(precision: str) -> None:
     several._by_length = [(length, spied(run)) for length, run in several._by_length]
     for length, chosen in ((1, 16), (16, 16), (17, 64), (128, 128), (60, 64), (3, 16)):
         inputs = window(length, padding=length // 4, seed=length)
-        start, end = several.logits(*inputs)
+        start, end = several.run(*inputs)
         assert start.shape == end.shape == (length,) and start.dtype == end.dtype == np.float32
         for name, array in zip(INPUTS, padded(inputs, chosen), strict=True):
             np.testing.assert_array_equal(ran[-1][name], array)
-        expected = np.stack(resizable.logits(*padded(inputs, chosen)))[:, :length]
+        expected = np.stack(resizable.run(*padded(inputs, chosen)))[:, :length]
         tolerance = 1e-6 if precision.startswith("fp") else 0.05  # as above
         assert np.abs(np.stack([start, end]) - expected).max() <= tolerance
 
@@ -249,14 +250,14 @@ def test_predictor_runs_the_shortest_that_fits(precision: str) -> None:
 def test_predictor_refuses_and_goes_on() -> None:
     predictor = open_predictor(fixed("distilbert", "int8"))
     with pytest.raises(ConversionError, match=r"129 tokens .*fixed-int8.tflite: pass 1 to 128"):
-        predictor.logits(*window(129))
+        predictor.run(*window(129))
     ids, mask, segment_ids = window(30)
     for wrong in (ids + VOCABULARY, ids - VOCABULARY):
         with pytest.raises(ConversionError, match="vocabulary"):
-            predictor.logits(wrong, mask, segment_ids)
-    before, _ = predictor.logits(ids, mask, segment_ids)
+            predictor.run(wrong, mask, segment_ids)
+    before, _ = predictor.run(ids, mask, segment_ids)
     kept = before.copy()
-    predictor.logits(*window(30, seed=1))
+    predictor.run(*window(30, seed=1))
     assert (before == kept).all(), "results belong to the caller"
 
 
@@ -275,11 +276,11 @@ def test_probe_of_a_file_shorter_than_its_default(
 def test_one_length_and_the_largest(tmp_path: Path) -> None:
     path = fixed_copy((POSITIONS,), tmp_path / "one.tflite")
     assert check_portable(path) == []
-    lengths = {SIGNATURE: POSITIONS, signature_of(POSITIONS): POSITIONS}
+    lengths = {SPANS.signature: POSITIONS, signature_of(POSITIONS): POSITIONS}
     assert tflite_file.describe(path).lengths == lengths
     inputs = window(POSITIONS)
     ours, theirs = (
-        np.stack(open_predictor(file).logits(*inputs))
+        np.stack(open_predictor(file).run(*inputs))
         for file in (path, exported("distilbert")["int8"])
     )
     assert np.abs(ours - theirs).max() <= 0.05  # as above
@@ -296,7 +297,7 @@ def test_metadata_can_be_added(tmp_path: Path) -> None:
     assert list(read_metadata(path).vocabulary) == pieces
     assert path.stat().st_size < size + vocabulary.stat().st_size + 4096
     ours, theirs = (
-        open_predictor(file).logits(*window(20)) for file in (path, fixed("distilbert", "int8"))
+        open_predictor(file).run(*window(20)) for file in (path, fixed("distilbert", "int8"))
     )
     np.testing.assert_array_equal(ours, theirs)
 

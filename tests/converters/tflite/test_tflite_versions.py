@@ -91,8 +91,7 @@ def test_raised_versions_change_no_result(precision: str, version: int, tmp_path
     for length in (384, 19):
         inputs = window(length)
         ours, theirs = (
-            open_predictor(each).logits(*inputs)
-            for each in (path, exported("distilbert")[precision])
+            open_predictor(each).run(*inputs) for each in (path, exported("distilbert")[precision])
         )
         np.testing.assert_array_equal(ours, theirs)
 

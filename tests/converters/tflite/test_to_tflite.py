@@ -21,10 +21,13 @@ from export_fixtures import (
     window,
 )
 
-from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters import ConversionError
+from converters.interface import INPUTS, SPANS
 from converters.tflite import export as to_tflite
 from converters.tflite.export import export_many, export_tflite
 from converters.tflite.quantize import PRECISIONS
+
+SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
 # Largest error on logits of about 0.7, twice to three times what was measured (1e-6, 1.3e-3, 0.06,
 # 0.06, 0.6). At dimension 32 a sum averages out little of the rounding: real models do better.

@@ -264,7 +264,7 @@ def test_cases_are_drawn_evenly(
     tmp_path: Path, tokenizer: Any, there: int, count: int, expected: int
 ) -> None:
     class Flat:
-        def logits(self, ids: Any, mask: Any, segment_ids: Any) -> Any:
+        def run(self, ids: Any, mask: Any, segment_ids: Any) -> Any:
             return np.zeros(ids.shape[1], np.float32), np.zeros(ids.shape[1], np.float32)
 
     questions = [Question(str(i), "", f"old city {i}", "who?", (), ()) for i in range(there)]

@@ -102,7 +102,7 @@ class Pointer:
         self.target, self.height, self.cls = target, height, cls
         self.seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def logits(
+    def run(
         self, ids: np.ndarray, mask: np.ndarray, segment_ids: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self.seen.append((ids, mask, segment_ids))
