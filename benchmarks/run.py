@@ -32,7 +32,7 @@ from benchmarks.arguments import amount, count, hidden
 from benchmarks.measure import latency, machine, memory, size
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark, File
-from benchmarks.measure.session import ColdStart, session, short
+from benchmarks.measure.session import ColdStart, pairs, session, short
 from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.subjects import base_size, built, rivals
@@ -51,9 +51,6 @@ ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
 
 # What SQuAD models are trained with, and what exporters pad to.
 PAD_TO = 384
-
-# Cold starts are noisy: their median.
-PROBES = 3
 
 # The shortest input a memory probe runs; the longest is the file's own.
 SHORTEST = 16
@@ -92,7 +89,7 @@ class Plan:
     questions: str | None = None
     least_queries: int = latency.VALID_QUERIES
     least_seconds: float = latency.VALID_SECONDS
-    probes: int = PROBES
+    probes: int = memory.PROBES
     seed: int = 0
     weight_cache: bool = False
     peers: Collection[str] = ()
@@ -128,11 +125,11 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             cold_start=lambda path, threads: _cold_start(
                 plan, (pad_to, SHORTEST, longest[path]), path, threads
             ),
+            compared=pairs(list(plan.files), plan.peers),
             least_queries=plan.least_queries,
             least_seconds=plan.least_seconds,
             seed=plan.seed,
             tell=tell,
-            peers=plan.peers,
         )
         for threads in plan.threads
     ]
@@ -287,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             questions=questions,
             least_queries=QUICK_QUERIES if given.quick else given.queries,
             least_seconds=0.0 if given.quick else given.seconds,
-            probes=1 if given.quick else PROBES,
+            probes=1 if given.quick else memory.PROBES,
             seed=given.seed,
             weight_cache=given.weight_cache,
             peers=[name for name, path in by_name.items() if path in others],
