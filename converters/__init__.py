@@ -9,6 +9,8 @@ file also takes B rows at once, (B, S).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 SIGNATURE = "answer"
 INPUTS = ("ids", "mask", "segment_ids")
 OUTPUTS = ("start_logits", "end_logits")
@@ -27,5 +29,16 @@ def signature_of(length: int) -> str:
     return f"length_{length}"
 
 
-class ConversionError(Exception):
-    """A model or a file cannot be converted, opened or used; one line for the user."""
+class ExpectedError(Exception):
+    """An end of a command that it foresees: the base class of every error that is no fault of ours.
+
+    The message is one line for the user. `converters.terminal.command` prints it after `label`,
+    without a traceback, and ends the command with `exit_code`.
+    """
+
+    exit_code: ClassVar[int] = 2
+    label: ClassVar[str] = "error"
+
+
+class ConversionError(ExpectedError):
+    """A model or a file cannot be converted, opened or used."""

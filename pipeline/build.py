@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters import ConversionError, terminal
+from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import (
     __version__,
@@ -335,7 +335,7 @@ def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
     return {a.name: a for a in artifacts if a is not None}
 
 
-@terminal.command
+@terminal.command(also={FloatingPointError: 1})  # a training that diverged
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
     from rich.console import Console
@@ -343,10 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Lines about their own insides that libraries print when they are imported.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console, complaints = (
-        Console(soft_wrap=True, highlight=False, emoji=False),
-        Console(stderr=True, soft_wrap=True, emoji=False),
-    )
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     out = Path("build")
     try:
         config = settings.parse(arguments, str(__doc__).splitlines()[0])
@@ -359,26 +356,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with locked(out):
                 build(config, command, console)
         return 0
-    except (UserError, ConversionError) as error:
-        complaints.print(f"error: {error}", markup=False)
-        return 2
-    except GateFailure as error:
-        complaints.print(f"gate failed: {error}", markup=False)
-        return 1
     except OSError as error:
-        complaints.print(f"error: {explain(error, out)}", markup=False)
-        return 2
-    except FloatingPointError as error:
-        complaints.print(f"error: {error}", markup=False)
-        return 1
-    except Exception:
+        raise UserError(explain(error, out)) from error
+    except (ExpectedError, FloatingPointError):
+        raise
+    except Exception as error:
         if not disk_full(out):  # libraries report a full disk in words of their own
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        complaints.print(f"error: {explain(full, out)}", markup=False)
-        return 2
+        raise UserError(explain(full, out)) from error
     except KeyboardInterrupt:
-        complaints.print("stopped; the same command goes on from here")
+        print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from benchmarks.measure.files import write_text
 from benchmarks.page import markdown
 from benchmarks.page.layout import (
     DASH,
@@ -27,6 +26,7 @@ from benchmarks.page.layout import (
     megabytes,
     number,
 )
+from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import MANIFEST
 from pipeline.files.targets import license_of
@@ -93,11 +93,11 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
             for name in _files(report):
                 _link(out / name, aside / name)
             attributes = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in LARGE]
-            write_text(aside / ".gitattributes", "\n".join(attributes) + "\n")
-            write_text(aside / "README.md", text)
+            whole_file.write(aside / ".gitattributes", "\n".join(attributes) + "\n")
+            whole_file.write(aside / "README.md", text)
             write_reports(dict(report), aside)
     made.claim(out, CARD)
-    write_text(card, text)
+    whole_file.write(card, text)
     return folder if folder.is_dir() else None
 
 

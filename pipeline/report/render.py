@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from benchmarks.measure.files import json_text, write_text
+from benchmarks.measure.files import json_text
 from benchmarks.page.layout import (
     FAILED,
     PASSED,
@@ -29,7 +29,7 @@ from benchmarks.page.layout import (
     render,
     three_digits,
 )
-from converters import terminal
+from converters import terminal, whole_file
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
 from pipeline.report.schema import Report, validate
@@ -55,7 +55,7 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     texts = (json_text(valid), _markdown(valid), _html(valid))
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(REPORTS, texts, strict=True):
-        write_text(folder / name, text)
+        whole_file.write(folder / name, text)
 
 
 def print_table(report: dict[str, Any], console: Console) -> None:
