@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from converters import ConversionError
 from converters.extras import install_hint
+from converters.precisions import PRECISIONS
 from converters.runtimes.checksums import sha256
 from pipeline.config import Build, FilePrecision, Target
 
@@ -71,13 +72,7 @@ def precision_of(path: Path) -> FilePrecision:
 
 def advice(target: Target) -> Mapping[str, str]:
     """What each precision of a target is for."""
-    if target == "tflite":
-        from converters.tflite.quantize import PRECISIONS
-    elif target == "coreml":
-        from converters.coreml.export import PRECISIONS
-    else:
-        from converters.onnx.precision import PRECISIONS
-    return PRECISIONS
+    return PRECISIONS[target]
 
 
 def require(target: Target) -> None:

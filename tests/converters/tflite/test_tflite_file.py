@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import INPUTS, OUTPUTS, SIGNATURE, ConversionError
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
 from converters.tflite.check import check_portable
-from converters.tflite.quantize import PRECISIONS
 
 
 def tensor_named(model: Any, name: str) -> Any:
@@ -39,7 +39,7 @@ def reshapes(model: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_ours_are_portable(kind: str, precision: str) -> None:
     assert check_portable(exported(kind)[precision]) == []
 

@@ -14,8 +14,8 @@ import pytest
 from conftest import POSITIONS, MakeTeacher
 from transformers import AutoTokenizer
 
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
-from converters.tflite.quantize import PRECISIONS
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.files import export
@@ -61,7 +61,7 @@ def test_model_json_describes_the_files(tiny_export: Path, document: dict[str, A
             "sha256": digest(path),
             "min_runtime": describe(path).min_runtime,
             "faults": describe(path).faults,
-            "for": PRECISIONS[path.stem.removeprefix("student-")],
+            "for": TFLITE[path.stem.removeprefix("student-")],
         }
     assert document["signature"] == "answer"
     assert [entry["name"] for entry in document["inputs"]] == ["ids", "mask", "segment_ids"]

@@ -10,18 +10,20 @@ from typing import Any, get_args
 import pytest
 
 from converters import ConversionError
-from pipeline.config import OFFERED, Export, FilePrecision, Target
+from converters.precisions import PRECISIONS
+from pipeline.config import Export, FilePrecision, Target
 from pipeline.files import targets
 
 
 @pytest.mark.parametrize("target", get_args(Target))
-def test_every_precision_offered_is_one_that_the_converter_has(target: Target) -> None:
-    assert set(OFFERED[target]) == set(targets.advice(target))
-    assert set(OFFERED[target]) <= set(get_args(FilePrecision))
+def test_settings_name_the_targets_and_precisions_of_the_table(target: Target) -> None:
+    assert set(PRECISIONS) == set(get_args(Target))
+    assert set(PRECISIONS[target]) <= set(get_args(FilePrecision))
+    assert set(get_args(FilePrecision)) == {name for each in PRECISIONS.values() for name in each}
 
 
 def test_paths_say_target_and_precision() -> None:
-    for target, precisions in OFFERED.items():
+    for target, precisions in PRECISIONS.items():
         for precision in precisions:
             path = targets.path_of(Path("build"), target, precision)
             assert (targets.target_of(path), targets.precision_of(path)) == (target, precision)
@@ -33,7 +35,7 @@ def test_paths_say_target_and_precision() -> None:
         (("tflite",), ("int8",), {"tflite": ("int8",)}),
         (("onnx", "tflite"), ("int4", "int8"), {"tflite": ("int4", "int8"), "onnx": ("int8",)}),
         (("all",), ("palette6",), {"tflite": (), "coreml": ("palette6",), "onnx": ()}),
-        (("coreml", "all"), ("all",), OFFERED),
+        (("coreml", "all"), ("all",), {target: tuple(each) for target, each in PRECISIONS.items()}),
     ],
 )
 def test_each_target_makes_what_it_has(target: Any, precision: Any, files: Any) -> None:
