@@ -74,14 +74,14 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
     from converters.runtimes.open import open_predictor
-    from pipeline.files.targets import SUFFIXES
+    from pipeline.files.targets import BY_SUFFIX
     from pipeline.models.teacher import TOKENIZER
 
     if threads < 1:
         raise UserError(f"--threads {threads}: at least 1")
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
-    if file.exists() and file.suffix in SUFFIXES.values():
+    if file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
     model = open_predictor(file, threads)
     if (file / "config.json").is_file():

@@ -38,7 +38,8 @@ from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.errors import GateFailure, UserError
-from pipeline.files import android_assets, targets
+from pipeline.files import android_assets
+from pipeline.files.targets import FORMATS
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.models.teacher import find_teacher, teacher_key
@@ -86,7 +87,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     source = find_teacher(config.teacher.model)
     for target in config.export.files:
-        targets.require(target)
+        FORMATS[target].require()
     layers = choose_layers(source.layers, config.student.layers)
     for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
         if length > source.positions:
@@ -197,7 +198,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         for target, precisions in config.export.files.items()
     ]
     files = [
-        targets.path_of(folder.folder, target, precision)
+        FORMATS[target].path(folder.folder, precision)
         for folder, (target, precisions) in zip(exported, config.export.files.items(), strict=True)
         for precision in precisions
     ]

@@ -34,14 +34,16 @@ def export(
     from transformers import DistilBertForQuestionAnswering
 
     from converters.runtimes.open import open_predictor
-    from pipeline.files import export, targets
+    from pipeline.files import export
+    from pipeline.files.targets import FORMATS
     from pipeline.models import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
     model = load_model(DistilBertForQuestionAnswering, student).eval()
     vocabulary = export.write_vocabulary(folder, tokenizer)
-    files = targets.make(target, model, folder, build, vocabulary)
+    kind = FORMATS[target]
+    files = kind.make(model, folder, build, vocabulary)
     export.write_model_json(
         vocabulary,
         files,
@@ -49,7 +51,7 @@ def export(
         limits(build),
         max_positions=model.config.max_position_embeddings,
         may_abstain=may_abstain,
-        static_lengths=build.export.static_lengths if target != "onnx" else (),
+        static_lengths=build.export.static_lengths if kind.has_static_lengths else (),
     )
     cases = export.write_golden(
         folder,
@@ -67,14 +69,14 @@ def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     """The teacher in the formats that are timed, so that the report compares like with like."""
     from transformers import BertForQuestionAnswering
 
-    from pipeline.files import targets
+    from pipeline.files.targets import FORMATS
 
     prepare(build)
     model = load_model(BertForQuestionAnswering, teacher).eval()
     return {
-        target: targets.make_baseline(target, model, folder, build).stat().st_size
+        target: FORMATS[target].make_baseline(model, folder, build).stat().st_size
         for target in build.export.files
-        if targets.can_be_timed(target)
+        if FORMATS[target].runs_here
     }
 
 
@@ -90,7 +92,7 @@ def verify(
     """Scores teacher, student and every file; holds each file against the student."""
     from converters.runtimes.open import open_predictor
     from pipeline.artifacts import write_json
-    from pipeline.files import targets
+    from pipeline.files.targets import format_of, precision_of
     from pipeline.models import teacher as teachers
     from pipeline.tasks.question_answering.evaluate import Answerer
     from pipeline.verify import compare, run
@@ -111,17 +113,17 @@ def verify(
     entries = []
     for path in files:
         model = open_predictor(path, build.benchmark.threads)
-        precision, facts = targets.precision_of(path), targets.describe(path)
+        kind, precision = format_of(path), precision_of(path)
         natural = ask(model, path.name)
         padded = ask(model, f"{path.name}, padded", pad_to=build.data.max_length)
         entries.append(
             {
                 "name": path.name,
                 "path": f"{path.parent.name}/{path.name}",
-                "target": targets.target_of(path),
+                "target": kind.name,
                 "precision": precision,
-                "purpose": targets.advice(targets.target_of(path))[precision],
-                **asdict(facts),
+                "purpose": kind.precisions[precision],
+                **asdict(kind.describe(path)),
                 **natural.scores.facts(),
                 "gate": compare(natural, padded, reference, build.gates[precision]),
             }
@@ -148,15 +150,15 @@ def benchmark(
     from converters.runtimes.open import open_predictor
     from converters.start import module_command
     from pipeline.artifacts import write_json
-    from pipeline.files import targets
+    from pipeline.files.targets import format_of
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
     subjects: dict[str, Path] = {}
     compared: list[Pair] = []
     for path in files:
-        if targets.can_be_timed(targets.target_of(path)):
-            teacher = baseline / f"teacher-fp32{path.suffix}"
+        if format_of(path).runs_here:
+            teacher = format_of(path).baseline(baseline)
             subjects |= {teacher.name: teacher, path.name: path}
             compared += [(path.name, teacher.name, mine, theirs) for mine, theirs in WAYS]
     asked = _Questions(build, student, evaluation, settings.queries)

@@ -29,7 +29,7 @@ from benchmarks.page.layout import (
 from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import MANIFEST
-from pipeline.files.targets import license_of
+from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.report.headline import headline
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 HUB, CARD = "hub", "MODEL_CARD.md"
 COMPANIONS = ("vocab.txt", "model.json", "golden.json")  # beside the files of each target
-TAGS = {"tflite": ("tflite", "litert"), "coreml": ("coreml",), "onnx": ("onnx",)}
 # What git must not hold itself; the last two are the parts of a Core ML package.
 LARGE = ("*.safetensors", "*.tflite", "*.onnx", "*.mlmodel", "*.bin")
 
@@ -173,7 +172,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         for metric, label in (("exact_match", "Exact match"), ("f1", "F1"))
         if entry[metric] is not None
     ]
-    tags = [tag for file in report["files"] for tag in TAGS.get(file["target"], ())]
+    tags = [tag for file in report["files"] for tag in FORMATS[file["target"]].tags]
     return ModelCardData(
         language="en" if asked in ENGLISH else None,
         license=license_of(config["teacher"]["model"], config["export"]["license"]).lower() or None,

@@ -235,7 +235,7 @@ def test_refuses_what_it_cannot_export(tmp_path: Path) -> None:
     small = tiny_model("distilbert", max_position_embeddings=20)
     path = tmp_path / "a.mlpackage"
     for message, options in (
-        (r"precision 'int3': choose from fp32, fp16", {"precision": "int3"}),
+        (r"precision 'int3': choose from int8, fp32", {"precision": "int3"}),
         (r"form 'square': choose from flexible", {"form": "square"}),
         (r"layout 'gpu': choose from plain", {"layout": "gpu"}),
         (r"length 21 .* 1 to 20", {"length": 21}),
