@@ -57,7 +57,7 @@ STOPPED = 130  # as shells have it: 128 and the number of the signal
 HOW = "see python -m benchmarks.android --help for where to get it"
 
 
-@terminal.command
+@terminal.command(also={ValueError: 2, OSError: 2})
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; see the module for its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -73,9 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = ["python", "-m", "benchmarks.android", *hidden(arguments, ("--serial",))]
         document = assemble(plan, found, shlex.join(command), created)
         page_file = page.write(document, given.out)
-    except (ValueError, OSError, ConversionError, adb.PhoneError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
         return STOPPED

@@ -253,7 +253,7 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.2f}"
 
 
-@terminal.command
+@terminal.command(also={ValueError: 2})
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; see the module for its exit code."""
     parser = argparse.ArgumentParser(
@@ -269,12 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not 0 <= given.threshold < float("inf"):
         parser.error(f"--threshold {given.threshold}: 0 or more is needed")
-    try:
-        old, new = read(given.old), read(given.new)
-        changes = compare(old, new, given.threshold)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    old, new = read(given.old), read(given.new)
+    changes = compare(old, new, given.threshold)
     for line in cautions(old, new):
         print(f"caution: {line}")
     print(show(changes))

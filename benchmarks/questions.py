@@ -32,6 +32,8 @@ class TimedQuestions:
         UserError: no such questions or tokenizer, or windows that are too long.
     """
 
+    one = "question"
+
     def __init__(self, file: str, beside: Path, *, count: int, longest: int, seed: int) -> None:
         self._like = open_answerer(beside)
         if self._like.limits.max_length > longest:

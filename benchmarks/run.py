@@ -32,16 +32,15 @@ from benchmarks.arguments import amount, count, hidden
 from benchmarks.measure import latency, machine, memory, size
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark, File
-from benchmarks.measure.session import ColdStart, session, short
+from benchmarks.measure.session import ColdStart, pairs, session, short
 from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.subjects import base_size, built, rivals
-from converters import ConversionError, terminal
+from converters import terminal
 from converters.runtimes import checksums
 from converters.runtimes.open import open_predictor
 from converters.runtimes.weights import stored, vocabulary_size
 from converters.start import module_command
-from pipeline.errors import UserError
 
 # Enough to see that everything works; far from enough for a figure.
 QUICK_QUERIES = 8
@@ -51,9 +50,6 @@ ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
 
 # What SQuAD models are trained with, and what exporters pad to.
 PAD_TO = 384
-
-# Cold starts are noisy: their median.
-PROBES = 3
 
 # The shortest input a memory probe runs; the longest is the file's own.
 SHORTEST = 16
@@ -92,7 +88,7 @@ class Plan:
     questions: str | None = None
     least_queries: int = latency.VALID_QUERIES
     least_seconds: float = latency.VALID_SECONDS
-    probes: int = PROBES
+    probes: int = memory.PROBES
     seed: int = 0
     weight_cache: bool = False
     peers: Collection[str] = ()
@@ -128,11 +124,11 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             cold_start=lambda path, threads: _cold_start(
                 plan, (pad_to, SHORTEST, longest[path]), path, threads
             ),
+            compared=pairs(list(plan.files), plan.peers),
             least_queries=plan.least_queries,
             least_seconds=plan.least_seconds,
             seed=plan.seed,
             tell=tell,
-            peers=plan.peers,
         )
         for threads in plan.threads
     ]
@@ -180,12 +176,7 @@ def _asked(plan: Plan, longest: int) -> Asked:
                 "--questions needs a tokenizer: name a file with its model.json beside it, or a "
                 "Hugging Face folder"
             )
-        try:
-            return TimedQuestions(
-                plan.questions, beside, count=count, longest=longest, seed=plan.seed
-            )
-        except UserError as error:
-            raise ValueError(str(error)) from error
+        return TimedQuestions(plan.questions, beside, count=count, longest=longest, seed=plan.seed)
     if isinstance(plan.lengths, str):
         source, tokens = plan.lengths, squad_lengths(count, longest, plan.seed)
     elif max(plan.lengths) > longest:
@@ -259,48 +250,41 @@ def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path
     return {name: path for name, path in files.items() if names is None or name in names}
 
 
-@terminal.command
+@terminal.command(also={ValueError: 2, ChildProcessError: 1, TimeoutError: 1})
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        given = _parser().parse_args(arguments)
-        root, questions = given.build, None
-        files: list[Path] = []
-        if given.build:
-            files, questions = built(given.build)
-        elif given.base_size:
-            files = base_size(given.base_size, say=_say)
-            root = files[0].parent
-        files += given.file
-        others = rivals(root, files, _say) if given.peers else []
-        files = [path for path in files if path not in others] + others
-        lengths = _lengths(given.lengths)
-        if given.questions is not None or lengths is not None:
-            questions = given.questions
-        by_name = _only(named(files), given.only)
-        plan = Plan(
-            files=by_name,
-            threads=tuple(dict.fromkeys(given.threads)),
-            pad_to=given.pad_to,
-            lengths=lengths or "squad",
-            questions=questions,
-            least_queries=QUICK_QUERIES if given.quick else given.queries,
-            least_seconds=0.0 if given.quick else given.seconds,
-            probes=1 if given.quick else PROBES,
-            seed=given.seed,
-            weight_cache=given.weight_cache,
-            peers=[name for name, path in by_name.items() if path in others],
-        )
-        out = given.out or (given.build or Path()) / "benchmark.json"
-        found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
-        page_file = page.write(found, out)
-    except (ValueError, ConversionError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (ChildProcessError, TimeoutError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    given = _parser().parse_args(arguments)
+    root, questions = given.build, None
+    files: list[Path] = []
+    if given.build:
+        files, questions = built(given.build)
+    elif given.base_size:
+        files = base_size(given.base_size, say=_say)
+        root = files[0].parent
+    files += given.file
+    others = rivals(root, files, _say) if given.peers else []
+    files = [path for path in files if path not in others] + others
+    lengths = _lengths(given.lengths)
+    if given.questions is not None or lengths is not None:
+        questions = given.questions
+    by_name = _only(named(files), given.only)
+    plan = Plan(
+        files=by_name,
+        threads=tuple(dict.fromkeys(given.threads)),
+        pad_to=given.pad_to,
+        lengths=lengths or "squad",
+        questions=questions,
+        least_queries=QUICK_QUERIES if given.quick else given.queries,
+        least_seconds=0.0 if given.quick else given.seconds,
+        probes=1 if given.quick else memory.PROBES,
+        seed=given.seed,
+        weight_cache=given.weight_cache,
+        peers=[name for name, path in by_name.items() if path in others],
+    )
+    out = given.out or (given.build or Path()) / "benchmark.json"
+    found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
+    page_file = page.write(found, out)
     print(show(found))
     print(f"\nsamples and machine: {out}\npage: {page_file}")
     return 0

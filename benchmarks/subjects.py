@@ -8,7 +8,6 @@ student. What has to be made is made once, in a process of its own, and kept.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +19,7 @@ from benchmarks.measure import machine
 from converters.extras import install_hint
 from pipeline.artifacts import Store, fingerprints
 from pipeline.errors import UserError
+from pipeline.files.targets import format_of
 
 # What makes the files of `base_size`.
 _PACKAGES = ("torch", "transformers", "litert-torch", "ai-edge-quantizer")
@@ -39,13 +39,13 @@ def built(folder: Path) -> tuple[list[Path], str]:
         report = json.loads((folder / "report.json").read_text("utf-8"))
         questions = str(report["config"]["data"]["eval_file"])
         files = [folder / file["path"] for file in report["files"]]
+        timed = [path for path in files if format_of(path).runs_here]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"--build {folder}: no report.json of a build there; build it, or name files"
         ) from error
-    timed = [path for path in files if path.suffix != ".mlpackage" or sys.platform == "darwin"]
-    suffixes = dict.fromkeys(path.suffix for path in timed)
-    teachers = (folder / "stages" / "baseline" / f"teacher-fp32{suffix}" for suffix in suffixes)
+    formats = dict.fromkeys(format_of(path) for path in timed)
+    teachers = (each.baseline(folder / "stages" / "baseline") for each in formats)
     return [*(path for path in teachers if path.exists()), *timed], questions
 
 

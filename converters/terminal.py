@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every command needs of its terminal, or of what it is piped to, whatever that is.
+"""What every command shares: its terminal, and how it ends when something is wrong.
 
 A terminal that cannot show a character gets its escape; a reader that goes away, as `head` does,
 misses the rest, and the work goes on; a stream that is closed is one that nobody reads.
@@ -14,13 +14,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast, overload
 
 from rich.errors import MarkupError
 
-from converters import extras
+from converters import ExpectedError, extras
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
@@ -37,36 +37,65 @@ class _Pipe(io.FileIO):
             return memoryview(data).nbytes
 
 
-def command(main: Main) -> Main:
-    """Decorates a command's `main`, which then says what it says to any terminal and pipe.
+@overload
+def command(main: Main) -> Main: ...
 
-    It ends with code 2 and one line where an argument is no text, a package of an extra is missing,
-    or what it printed could not be written.
+
+@overload
+def command(*, also: Mapping[type[Exception], int]) -> Callable[[Main], Main]: ...
+
+
+def command(
+    main: Main | None = None, *, also: Mapping[type[Exception], int] | None = None
+) -> Main | Callable[[Main], Main]:
+    """Decorates a command's `main`, which then prints to any terminal and pipe.
+
+    This is the one place that turns errors into exit codes. An `ExpectedError` is printed in one
+    line, and its code returned. The command ends with code 2 and one line where an argument is no
+    text, a package of an extra is missing, or what it printed could not be written.
+
+    Args:
+        main: takes the arguments, without the program's name, and returns the exit code.
+        also: errors of Python that the command expects, with their exit codes: those of
+            `benchmarks.measure`, which imports no class of ours.
     """
+    if main is None:
+        return lambda main: _guarded(main, also or {})
+    return _guarded(main, also or {})
 
+
+def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> Any:
         given = list(sys.argv[1:] if arguments is None else arguments)
         with _streams():
             for argument in given:
                 if not argument.isascii() and not _is_text(argument):
-                    _end(
+                    raise _ended(
                         f"the argument {argument!a} is no text in {sys.getfilesystemencoding()}"
                         ": pass UTF-8, in a locale such as LC_ALL=C.UTF-8"
                     )
             try:
                 result = main(given)
-            except MarkupError:  # of the library that says which argument is wrong
+            except MarkupError as error:  # of the library that says which argument is wrong
                 odd = next((argument for argument in given if "[" in argument), "")
-                _end(f"the arguments are not understood; see {shlex.quote(odd)}, and --help")
+                raise _ended(
+                    f"the arguments are not understood; see {shlex.quote(odd)}, and --help"
+                ) from error
             except ImportError as error:
                 if (message := extras.explain(error)) is None:
                     raise
-                _end(message)
+                raise _ended(message) from error
+            except ExpectedError as error:
+                _print_error(error, error.label)
+                result = error.exit_code
+            except tuple(also) as error:
+                _print_error(error)
+                result = next(code for kind, code in also.items() if isinstance(error, kind))
             try:
                 sys.stdout.flush()
             except OSError as error:
-                _end(f"cannot write what was to be printed: {error.strerror}")
+                raise _ended(f"cannot write what was to be printed: {error.strerror}") from error
             return result
 
     return cast(Main, guarded)
@@ -93,10 +122,19 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-def _end(message: str) -> NoReturn:
-    """Ends the command as the user's mistake."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
+def _print_error(message: object, label: str = "error") -> None:
+    """One line on standard error; control characters and line breaks are escaped."""
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in str(message).strip()
+    )
+    print(f"{label}: {shown}", file=sys.stderr)
+
+
+def _ended(message: str) -> SystemExit:
+    """The end of a command that could not begin, or could not print."""
+    _print_error(message)
+    return SystemExit(2)
 
 
 @contextlib.contextmanager

@@ -9,20 +9,40 @@ from pathlib import Path
 from converters import ConversionError
 
 
-def write(data: bytes, path: str | Path) -> Path:
-    """Write `data` to `path`, whose folder is made, and return the path.
+def write(path: Path, content: bytes | str) -> Path:
+    """Write a file, and never into one that has a second name; text is written as UTF-8.
+
+    A temporary file beside it takes its place once it is complete, so that a process that is killed
+    or a full disk leaves the older file.
+
+    Returns:
+        The path.
 
     Raises:
-        ConversionError: the file system refuses; an older file at `path` is then still there.
+        OSError: the file system refuses; an older file at `path` is then still there.
     """
-    path = Path(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
         temporary.replace(path)
-    except OSError as error:
-        raise ConversionError(f"cannot write {path}: {error.strerror}; free or fix it") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def export(path: str | Path, content: bytes | str) -> Path:
+    """Write a file that a user asked for by its path; its folder is made.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConversionError: the file system refuses; see `write`.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write(path, content)
+    except OSError as error:
+        raise ConversionError(f"cannot write {path}: {error.strerror}; free or fix it") from error

@@ -35,6 +35,8 @@ from typing import Any
 from results import marks, store
 from results.builds import VARIANTS
 
+from converters import terminal
+
 ROOT = store.DOCS.parent
 OUT = Path("build") / "results"
 LIGHTHOUSE = (
@@ -252,21 +254,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminal.command(also={ValueError: 2, OSError: 2, subprocess.CalledProcessError: 1})
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 recorded, 2 the user's mistake, 1 what it ran failed; then nothing is kept."""
     options, rest = parse(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if options.command == "all":
-            return everything(options.force, options.only)
-        if options.command != "write":
-            options.work(options, rest)
-        write()
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except subprocess.CalledProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if options.command == "all":
+        return everything(options.force, options.only)
+    if options.command != "write":
+        options.work(options, rest)
+    write()
     return 0
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure.files import write_text
+from converters import whole_file
 from converters.runtimes.checksums import sha256
 from pipeline import made, ranks
 from pipeline.errors import UserError
@@ -291,7 +291,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON whole or not at all."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    whole_file.write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import ConversionError, terminal
+from converters import terminal
 from converters.runtimes import checksums
 from pipeline import __version__
 from pipeline.errors import UserError
@@ -74,19 +74,16 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         UserError: if the file, its model.json or its vocabulary is missing or damaged.
     """
     from converters.runtimes.open import open_predictor
-    from pipeline.files.targets import SUFFIXES
+    from pipeline.files.targets import BY_SUFFIX
     from pipeline.models.teacher import TOKENIZER
 
     if threads < 1:
         raise UserError(f"--threads {threads}: at least 1")
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
-    try:
-        if file.exists() and file.suffix in SUFFIXES.values():
-            checksums.verify(file, listed=True)
-        model = open_predictor(file, threads)
-    except ConversionError as error:
-        raise UserError(str(error)) from error
+    if file.exists() and file.suffix in BY_SUFFIX:
+        checksums.verify(file, listed=True)
+    model = open_predictor(file, threads)
     if (file / "config.json").is_file():
         from pipeline.models.teacher import load_tokenizer
 
@@ -219,14 +216,10 @@ def _lines(answer: Answer) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit code 2 for the user's mistake."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        if version_asked(arguments):
-            print(f"pipeline {__version__}")
-            return 0
-        tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
-    except (UserError, ConversionError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if version_asked(arguments):
+        print(f"pipeline {__version__}")
+        return 0
+    tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
     return 0
 
 

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters import ConversionError, terminal
+from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import (
     __version__,
@@ -38,7 +38,8 @@ from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.errors import GateFailure, UserError
-from pipeline.files import android_assets, targets
+from pipeline.files import android_assets
+from pipeline.files.targets import FORMATS
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.models.teacher import find_teacher, teacher_key
@@ -86,7 +87,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     source = find_teacher(config.teacher.model)
     for target in config.export.files:
-        targets.require(target)
+        FORMATS[target].require()
     layers = choose_layers(source.layers, config.student.layers)
     for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
         if length > source.positions:
@@ -197,7 +198,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         for target, precisions in config.export.files.items()
     ]
     files = [
-        targets.path_of(folder.folder, target, precision)
+        FORMATS[target].path(folder.folder, precision)
         for folder, (target, precisions) in zip(exported, config.export.files.items(), strict=True)
         for precision in precisions
     ]
@@ -335,7 +336,7 @@ def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
     return {a.name: a for a in artifacts if a is not None}
 
 
-@terminal.command
+@terminal.command(also={FloatingPointError: 1})  # a training that diverged
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
     from rich.console import Console
@@ -343,10 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Lines about their own insides that libraries print when they are imported.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console, complaints = (
-        Console(soft_wrap=True, highlight=False, emoji=False),
-        Console(stderr=True, soft_wrap=True, emoji=False),
-    )
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     out = Path("build")
     try:
         config = settings.parse(arguments, str(__doc__).splitlines()[0])
@@ -359,26 +357,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with locked(out):
                 build(config, command, console)
         return 0
-    except (UserError, ConversionError) as error:
-        complaints.print(f"error: {error}", markup=False)
-        return 2
-    except GateFailure as error:
-        complaints.print(f"gate failed: {error}", markup=False)
-        return 1
     except OSError as error:
-        complaints.print(f"error: {explain(error, out)}", markup=False)
-        return 2
-    except FloatingPointError as error:
-        complaints.print(f"error: {error}", markup=False)
-        return 1
-    except Exception:
+        raise UserError(explain(error, out)) from error
+    except (ExpectedError, FloatingPointError):
+        raise
+    except Exception as error:
         if not disk_full(out):  # libraries report a full disk in words of their own
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        complaints.print(f"error: {explain(full, out)}", markup=False)
-        return 2
+        raise UserError(explain(full, out)) from error
     except KeyboardInterrupt:
-        complaints.print("stopped; the same command goes on from here")
+        print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
 
 

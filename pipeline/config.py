@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import ConfigDict, Field
 from tyro.conf import OmitArgPrefixes, Suppress
+
+from converters.precisions import PRECISIONS
 
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -20,15 +22,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
+# The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
 FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "palette6", "int4"]
-
-# What each target can store weights in; the converters' own tables, which need their libraries.
-OFFERED: dict[Target, tuple[FilePrecision, ...]] = {
-    "tflite": ("int8", "int8-per-tensor", "fp32", "fp16", "int4"),
-    "coreml": ("int8", "fp32", "fp16", "palette6", "int4"),
-    "onnx": ("int8", "fp32", "fp16"),
-}
 
 
 class Strict:
@@ -267,13 +263,14 @@ class Export(Strict):
     def files(self) -> dict[Target, tuple[FilePrecision, ...]]:
         """The precisions to make of each target, in the order asked for."""
         every = "all" in self.precision
-        return {
-            target: offered
+        asked = {
+            target: tuple(offered)
             if every
             else tuple(p for p in dict.fromkeys(self.precision) if p in offered)
-            for target, offered in OFFERED.items()
+            for target, offered in PRECISIONS.items()
             if target in self.target or "all" in self.target
         }
+        return cast(dict[Target, tuple[FilePrecision, ...]], asked)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 
-class UserError(Exception):
-    """A mistake the user can mend: one line that says what came, what is allowed, what to do.
-
-    The command prints it without a traceback and exits with code 2.
-    """
+from converters import ExpectedError
 
 
-class GateFailure(Exception):  # noqa: N818 - a verdict on the model, no error of the program
-    """An exported file does not give the student's answers; the command exits with code 1."""
+class UserError(ExpectedError):
+    """A mistake the user can mend: one line that says what came, what is allowed, what to do."""
+
+
+class GateFailure(ExpectedError):  # noqa: N818 - a verdict on the model, no error of the program
+    """An exported file does not give the student's answers."""
+
+    exit_code: ClassVar[int] = 1
+    label: ClassVar[str] = "gate failed"

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import tyro
 
-from converters import ConversionError, terminal, whole_file
+from converters import terminal, whole_file
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
 from pipeline.files.export import golden_document
@@ -84,7 +84,7 @@ def _write(
     document = golden_document(asked, {file.name: open_answerer(file)})
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     path = out or file.parent.parent / NAME
-    whole_file.write(gzip.compress(text.encode(), mtime=0), path)
+    whole_file.export(path, gzip.compress(text.encode(), mtime=0))
     lengths = [len(context.split()) for _, context in asked]
     windows = sum(case["window_count"] for case in document["cases"])
     print(
@@ -96,12 +96,7 @@ def _write(
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit code 2 for the user's mistake."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        tyro.cli(_write, prog="python -m pipeline.golden_answers", args=arguments)
-    except (UserError, ConversionError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    tyro.cli(_write, prog="python -m pipeline.golden_answers", args=arguments)
     return 0
 
 

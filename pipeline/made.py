@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.measure.files import write_text
+from converters import whole_file
 from converters.runtimes.checksums import sha256
 from pipeline.errors import UserError
 
@@ -68,7 +68,7 @@ def write(root: Path, entries: Entries) -> None:
     """Replaces the list, in a folder that is made if need be."""
     root.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, "made": dict(sorted(entries.items()))}
-    write_text(root / MADE, json.dumps(document, indent=1) + "\n")
+    whole_file.write(root / MADE, json.dumps(document, indent=1) + "\n")
 
 
 def foreign(folder: Path) -> Path | None:

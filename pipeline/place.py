@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from converters.precisions import PRECISIONS
 from pipeline.artifacts import INNER, SCRATCH, refuse_foreign
-from pipeline.config import OFFERED, Build
+from pipeline.config import Build
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.settings import STAGES
 from pipeline.tasks.question_answering.squad import EMBEDDED
 
-APART = ("teacher", "student", *OFFERED)  # the stages whose folders users take away
+APART = ("teacher", "student", *PRECISIONS)  # the stages whose folders users take away
 
 
 def check(build: Build) -> None:
@@ -40,7 +41,7 @@ def check(build: Build) -> None:
                 f"{flag} {source} lies in the build folder {out}, whose content is replaced: move "
                 "it, or choose another folder with --out"
             )
-    made_of = {name for name in STAGES if name not in OFFERED or name in build.export.files}
+    made_of = {name for name in STAGES if name not in PRECISIONS or name in build.export.files}
     folders = {name: out / name if name in APART else out / INNER / name for name in made_of}
     files = [out / name for name in (*REPORTS, CARD)]
     files += [path for path in (out / INNER, out / SCRATCH) if not path.is_dir()]

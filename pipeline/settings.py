@@ -19,8 +19,9 @@ import pydantic
 import tyro
 import yaml
 
+from converters.precisions import PRECISIONS
 from pipeline import __version__, usage
-from pipeline.config import OFFERED, Build, loss_weights
+from pipeline.config import Build, loss_weights
 from pipeline.errors import UserError
 
 PROGRAM = "python -m pipeline.build"
@@ -33,9 +34,7 @@ STAGES = (
     "distilled",
     "teacher-outputs",
     "student",
-    "tflite",
-    "coreml",
-    "onnx",
+    *PRECISIONS,
     "baseline",
     "verify",
     "benchmark",
@@ -176,17 +175,18 @@ def _file_problems(build: Build) -> Iterator[str]:
         yield "--target and --precision need at least one value each"
         return
     made = {precision for precisions in asked.files.values() for precision in precisions}
+    offered = dict.fromkeys(name for target in asked.files for name in PRECISIONS[target])
     for precision in dict.fromkeys(asked.precision):
         if precision not in made | {"all"}:
             yield (
                 f"--precision {precision}: not for {', '.join(asked.files)}; take another target, "
-                f"or one of {', '.join(dict.fromkeys(p for t in asked.files for p in OFFERED[t]))}"
+                f"or one of {', '.join(offered)}"
             )
     for target, precisions in asked.files.items():
         if not precisions:
             yield (
                 f"--target {target} has none of the precisions {', '.join(asked.precision)}: add "
-                f"one of {', '.join(OFFERED[target])}"
+                f"one of {', '.join(PRECISIONS[target])}"
             )
     if asked.static_lengths and max(asked.static_lengths) < build.data.max_length:
         yield (

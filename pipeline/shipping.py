@@ -6,7 +6,7 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,6 @@ from pipeline.session import limits, prepare, progress
 from pipeline.tasks.question_answering.squad import QuestionSet
 
 Facts = Mapping[str, Any]
-METHOD = (
-    "single stream: one question at a time, all its windows one after another, subjects "
-    "interleaved question by question in an order shuffled by seed, all in one process; load, "
-    "first run and memory in a process of its own, the median of three"
-)
 
 
 def export(
@@ -39,14 +34,16 @@ def export(
     from transformers import DistilBertForQuestionAnswering
 
     from converters.runtimes.open import open_predictor
-    from pipeline.files import export, targets
+    from pipeline.files import export
+    from pipeline.files.targets import FORMATS
     from pipeline.models import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
     model = load_model(DistilBertForQuestionAnswering, student).eval()
     vocabulary = export.write_vocabulary(folder, tokenizer)
-    files = targets.make(target, model, folder, build, vocabulary)
+    kind = FORMATS[target]
+    files = kind.make(model, folder, build, vocabulary)
     export.write_model_json(
         vocabulary,
         files,
@@ -54,7 +51,7 @@ def export(
         limits(build),
         max_positions=model.config.max_position_embeddings,
         may_abstain=may_abstain,
-        static_lengths=build.export.static_lengths if target != "onnx" else (),
+        static_lengths=build.export.static_lengths if kind.has_static_lengths else (),
     )
     cases = export.write_golden(
         folder,
@@ -72,14 +69,14 @@ def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     """The teacher in the formats that are timed, so that the report compares like with like."""
     from transformers import BertForQuestionAnswering
 
-    from pipeline.files import targets
+    from pipeline.files.targets import FORMATS
 
     prepare(build)
     model = load_model(BertForQuestionAnswering, teacher).eval()
     return {
-        target: targets.make_baseline(target, model, folder, build).stat().st_size
+        target: FORMATS[target].make_baseline(model, folder, build).stat().st_size
         for target in build.export.files
-        if targets.can_be_timed(target)
+        if FORMATS[target].runs_here
     }
 
 
@@ -95,7 +92,7 @@ def verify(
     """Scores teacher, student and every file; holds each file against the student."""
     from converters.runtimes.open import open_predictor
     from pipeline.artifacts import write_json
-    from pipeline.files import targets
+    from pipeline.files.targets import format_of, precision_of
     from pipeline.models import teacher as teachers
     from pipeline.tasks.question_answering.evaluate import Answerer
     from pipeline.verify import compare, run
@@ -116,17 +113,17 @@ def verify(
     entries = []
     for path in files:
         model = open_predictor(path, build.benchmark.threads)
-        precision, facts = targets.precision_of(path), targets.describe(path)
+        kind, precision = format_of(path), precision_of(path)
         natural = ask(model, path.name)
         padded = ask(model, f"{path.name}, padded", pad_to=build.data.max_length)
         entries.append(
             {
                 "name": path.name,
                 "path": f"{path.parent.name}/{path.name}",
-                "target": targets.target_of(path),
+                "target": kind.name,
                 "precision": precision,
-                "purpose": targets.advice(targets.target_of(path))[precision],
-                **asdict(facts),
+                "purpose": kind.precisions[precision],
+                **asdict(kind.describe(path)),
                 **natural.scores.facts(),
                 "gate": compare(natural, padded, reference, build.gates[precision]),
             }
@@ -148,72 +145,83 @@ def benchmark(
     evaluation: QuestionSet,
 ) -> Facts:
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
-    from benchmarks.measure import latency, memory
-    from benchmarks.measure.schema import Lengths
-    from benchmarks.measure.session import KINDS, WAYS, marked, ratios, rounded, subject
+    from benchmarks.measure import memory
+    from benchmarks.measure.session import WAYS, ColdStart, Pair, session
     from converters.runtimes.open import open_predictor
     from converters.start import module_command
     from pipeline.artifacts import write_json
-    from pipeline.files import targets
-    from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering.evaluate import Answerer
-    from pipeline.tasks.question_answering.features import Windower
+    from pipeline.files.targets import format_of
 
     settings = build.benchmark
     # Each file against the teacher in the same runtime.
-    compared: list[tuple[str, str]] = []
     subjects: dict[str, Path] = {}
+    compared: list[Pair] = []
     for path in files:
-        if targets.can_be_timed(targets.target_of(path)):
-            against = baseline / f"teacher-fp32{path.suffix}"
-            compared.append((path.name, against.name))
-            subjects |= {against.name: against, path.name: path}
-    tokenizer = teachers.load_tokenizer(student)
-    step = max(1, len(evaluation.questions) // settings.queries)
-    questions = evaluation.questions[::step][: settings.queries]
-    windower = Windower(tokenizer, limits(build))
-    queries = [windower.windows(q.text, q.context) for q in questions]
-    runners: dict[str, Answerer] = {}
-    for name, path in subjects.items():
-        for kind, pad_to in (("natural", None), ("padded", build.data.max_length)):
-            model = open_predictor(path, settings.threads)
-            runners[f"{name} {kind}"] = Answerer(model, tokenizer, limits(build), pad_to=pad_to)
-    with Progress("timing", unit="query", shown=build.hardware.progress) as bar:
-        samples = latency.measure(
-            {name: runner.logits for name, runner in runners.items()},
-            queries,
-            rounds=settings.rounds,
-            seed=build.seed,
-            progress=bar,
-        )
-    seconds = sum(map(sum, samples.values())) / 1e3
-    stream = latency.Stream(samples, settings.rounds, settings.rounds * len(queries), seconds)
-    times: dict[str, dict[Lengths, list[float]]] = {
-        name: {kind: list(samples[f"{name} {kind}"]) for kind in KINDS} for name in subjects
-    }
-    found = {}
-    for name, path in subjects.items():
+        if format_of(path).runs_here:
+            teacher = format_of(path).baseline(baseline)
+            subjects |= {teacher.name: teacher, path.name: path}
+            compared += [(path.name, teacher.name, mine, theirs) for mine, theirs in WAYS]
+    asked = _Questions(build, student, evaluation, settings.queries)
+
+    def cold_start(path: Path, threads: int) -> ColdStart:
         command = [*module_command("converters.runtimes.probe"), str(path)]
-        command += ["--threads", str(settings.threads), "--length", str(build.data.max_length)]
-        start = memory.probe_median(command, runs=3)
-        found[name] = subject(path, times[name], start, rounds=settings.rounds)
-    pairs = [(path, against, mine, theirs) for path, against in compared for mine, theirs in WAYS]
-    write_json(
-        folder / "latency.json",
-        {
-            "method": marked(METHOD, stream.too_short),
-            "threads": settings.threads,
-            "queries": len(queries),
-            "rounds": settings.rounds,
-            "padded_length": build.data.max_length,
-            "mean_tokens": sum(len(w.ids) for windows in queries for w in windows) / len(queries),
-            "busy": latency.busy(samples, rounds=settings.rounds),
-            "subjects": found,
-            "ratios": ratios(times, pairs, rounds=settings.rounds, seed=build.seed),
-            "samples_ms": rounded(times),
-        },
-    )
-    return {"queries": len(queries)}
+        command += ["--threads", str(threads), "--length", str(build.data.max_length)]
+        return memory.probe_median(command, memory.PROBES), None
+
+    with Progress("timing", unit="query", shown=build.hardware.progress) as bar:
+        run = session(
+            subjects,
+            asked,
+            threads=settings.threads,
+            pad_to=build.data.max_length,
+            open_file=open_predictor,
+            cold_start=cold_start,
+            compared=compared,
+            least_rounds=settings.rounds,
+            least_queries=1,
+            least_seconds=0.0,
+            seed=build.seed,
+            progress=lambda done, _: bar(done, settings.rounds * len(asked.queries)),
+        )
+    write_json(folder / "latency.json", run["latency"])
+    return {"queries": len(asked.queries)}
+
+
+class _Questions:
+    """Evaluation questions, evenly spread, cut into windows: an `Asked` of `benchmarks.measure`.
+
+    A query is the windows of one question, and its time is that of the model on all of them.
+    """
+
+    one = "question with all its windows"
+    available: int | None = None
+
+    def __init__(self, build: Build, student: Path, evaluation: QuestionSet, count: int) -> None:
+        from pipeline.models.teacher import load_tokenizer
+        from pipeline.tasks.question_answering.features import Windower
+
+        self.source = evaluation.name
+        self.sha256: str | None = evaluation.sha256
+        self._limits, self._tokenizer = limits(build), load_tokenizer(student)
+        step = max(1, len(evaluation.questions) // count)
+        questions = evaluation.questions[::step][:count]
+        cut = Windower(self._tokenizer, self._limits).windows
+        self.queries: Sequence[Any] = [cut(q.text, q.context) for q in questions]
+        self.tokens = [sum(len(window.ids) for window in query) for query in self.queries]
+
+    def subject(self, name: str, model: Any, pad_to: int | None) -> Callable[[Any], object]:
+        """See `Asked.subject`."""
+        from pipeline.tasks.question_answering.evaluate import Answerer
+
+        return Answerer(model, self._tokenizer, self._limits, pad_to=pad_to).logits
+
+    def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
+        """See `Asked.phases`: a query is inference alone."""
+        return None
+
+    def scores(self, name: str) -> tuple[float, float] | None:
+        """See `Asked.scores`: the gates score the files."""
+        return None
 
 
 def _torch_predictor(build: Build, folder: Path) -> Any:

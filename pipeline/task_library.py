@@ -131,12 +131,7 @@ def _cause(question: Question, gap: float, mine: np.ndarray, other: np.ndarray) 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 enough answers are equal, 1 they are not, 2 the user's mistake."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return int(tyro.cli(_report, prog="python -m pipeline.task_library", args=arguments))
-    except (UserError, ConversionError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return int(tyro.cli(_report, prog="python -m pipeline.task_library", args=arguments))
 
 
 def _report(

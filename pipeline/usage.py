@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from converters.precisions import PRECISIONS
+
 # Short form -> the flag that it stands for.
 SHORT = {
     "--teacher": "--teacher.model",
@@ -22,7 +24,7 @@ STAGES_OF = {
     "mlm_head": ("mlm-teacher",),
     "distil": ("distilled",),
     "finetune": ("teacher-outputs", "student"),
-    "export": ("tflite", "coreml", "onnx"),
+    "export": tuple(PRECISIONS),
     "gates": ("verify",),
 }
 

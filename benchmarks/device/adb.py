@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters import ExpectedError
 from converters.extras import install_hint
 
 # Everything that is pushed; a run that was cut off leaves at most this, and the next removes it.
@@ -41,7 +42,7 @@ ADVICE = {
 }
 
 
-class PhoneError(Exception):
+class PhoneError(ExpectedError):
     """There is no phone to use, or it refuses."""
 
 

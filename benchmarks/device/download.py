@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import os
 import re
-import sys
-import tempfile
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+CACHE = "distilbert-mobile"
 SCHEMES = ("https",)
 SILENT_SECONDS = 60
 
@@ -21,24 +16,11 @@ SILENT_SECONDS = 60
 MOST_BYTES = 500_000_000
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection to a scheme that is not allowed."""
-
-    def redirect_request(self, *given: Any, **named: Any) -> urllib.request.Request | None:
-        """The request that follows `given`, whose target is checked as the first one was."""
-        request = super().redirect_request(*given, **named)
-        if request is not None:
-            _check_scheme(request.full_url)
-        return request
-
-
 def cache_folder() -> Path:
     """Where this user's programs keep what can be had again."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "distilbert-mobile"
+    import pooch
+
+    return Path(pooch.os_cache(CACHE))
 
 
 def fetch(url: str, sha256: str, folder: Path) -> Path:
@@ -56,36 +38,51 @@ def fetch(url: str, sha256: str, folder: Path) -> Path:
     wanted = sha256.lower()
     if not re.fullmatch(r"[0-9a-f]{64}", wanted):
         raise ValueError(f"the sha256 {sha256!r} is none: 64 hexadecimal digits are needed")
-    kept = folder / wanted
-    if kept.is_file() and hashlib.sha256(kept.read_bytes()).hexdigest() == wanted:
-        return kept
-    opener = urllib.request.build_opener(_Redirects)
-    digest, size = hashlib.sha256(), 0
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # its lines of progress are not the command's
+    downloader = pooch.HTTPDownloader(
+        timeout=SILENT_SECONDS,
+        headers={"Accept-Encoding": "identity"},  # so that the stated length is the file's
+        hooks={"response": _check_response},
+    )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            try:
-                with opener.open(url, timeout=SILENT_SECONDS) as response:
-                    while chunk := response.read(1 << 20):
-                        size += len(chunk)
-                        if size > MOST_BYTES:
-                            raise ValueError(f"{url} is larger than {MOST_BYTES:,} bytes")
-                        digest.update(chunk)
-                        file.write(chunk)
-                file.close()
-                if digest.hexdigest() != wanted:
-                    raise ValueError(
-                        f"{url} has the sha256 {digest.hexdigest()}, and {wanted} was expected: "
-                        "it is another file; do not run it before you know why"
-                    )
-                Path(file.name).replace(kept)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
-    except (OSError, http.client.HTTPException) as error:  # urllib's own are OSErrors
+        kept = pooch.retrieve(
+            url, known_hash=f"sha256:{wanted}", fname=wanted, path=folder, downloader=downloader
+        )
+    except OSError as error:  # those of requests are OSErrors
         raise ValueError(f"cannot download {url} to {folder}: {error}") from error
-    return kept
+    except _RefusedError:
+        raise
+    except ValueError as error:
+        raise ValueError(
+            f"{url} is another file than the one of this checksum; do not run it before you know "
+            f"why: {error}"
+        ) from error
+    return Path(kept)
+
+
+class _RefusedError(ValueError):
+    """A file that is not downloaded, whatever its content is."""
+
+
+def _check_response(response: Any, *_: object, **__: object) -> None:
+    """Follow no redirection to a scheme that is not allowed, and take nothing that is too large.
+
+    Called for each response before its content is read or its redirection is followed.
+    """
+    if response.is_redirect:
+        _check_scheme(urllib.parse.urljoin(response.url, response.headers["Location"]))
+    elif response.ok:
+        length = response.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise _RefusedError(f"{response.url} does not say how large it is")
+        if int(length) > MOST_BYTES:
+            raise _RefusedError(f"{response.url} is larger than {MOST_BYTES:,} bytes")
 
 
 def _check_scheme(url: str) -> None:
     if urllib.parse.urlsplit(url).scheme not in SCHEMES:
-        raise ValueError(f"{url} is not {' or '.join(SCHEMES)}: what it gives could be anybody's")
+        raise _RefusedError(
+            f"{url} is not {' or '.join(SCHEMES)}: what it gives could be anybody's"
+        )

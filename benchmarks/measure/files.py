@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and writes JSON; writes text files whole or not at all."""
+"""Reads JSON, and gives it as text."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,17 +31,3 @@ def json_text(document: Any) -> str:
     # A list of numbers on one line: thousands of samples would bury everything else. Strings
     # cannot match, their line breaks are escaped.
     return re.sub(r"\[\n[\d\s.,eE+-]+\]", lambda m: re.sub(r"\s+", " ", m[0]), text) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and never into one that has a second name.
-
-    Raises:
-        OSError: the file system refuses; an older file at `path` is then still there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

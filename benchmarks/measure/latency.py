@@ -96,6 +96,7 @@ def stream(
     queries: Sequence[Q],
     *,
     seed: int,
+    least_rounds: int = LEAST_ROUNDS,
     least_queries: int = VALID_QUERIES,
     least_seconds: float = VALID_SECONDS,
     warmup: int = 3,
@@ -107,6 +108,7 @@ def stream(
         subjects: as for `measure`.
         queries: of one round.
         seed: of the order in which the subjects take turns; each round has an order of its own.
+        least_rounds: how often all queries are asked, at least.
         least_queries: asked of each subject.
         least_seconds: that the stream lasts, all subjects together.
         warmup: as for `measure`, before the first round.
@@ -114,7 +116,7 @@ def stream(
     """
     samples: dict[str, list[float]] = {name: [] for name in subjects}
     rounds, seconds = 0, 0.0
-    while rounds < LEAST_ROUNDS or rounds * len(queries) < least_queries or seconds < least_seconds:
+    while rounds < least_rounds or rounds * len(queries) < least_queries or seconds < least_seconds:
         before = rounds * len(queries), seconds
 
         def told(done: int, _: int, before: tuple[int, float] = before) -> None:

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+# Cold starts are noisy: a report has the median of so many.
+PROBES = 3
+
 # Enough of a failed process's last words to see its reason, on one line.
 ERROR_CHARACTERS = 300
 

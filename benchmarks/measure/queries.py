@@ -35,12 +35,14 @@ class Asked(Protocol):
     """The queries of a benchmark, and how a model answers them.
 
     Attributes:
+        one: what one query is, in words; it ends "one ... at a time".
         source: "squad", "given", or the name of a question set; `sha256` of its content, and how
             many questions it has, `available`: None without one.
         queries: of one round, whatever `subject` makes of them.
         tokens: of each query.
     """
 
+    one: str
     source: str
     sha256: str | None
     available: int | None
@@ -108,6 +110,7 @@ def given_lengths(count: int, lengths: Sequence[int], seed: int) -> list[int]:
 class RandomWindows:
     """Windows of random ids from 0 to `vocabulary` - 1, one for each of `tokens`: an `Asked`."""
 
+    one = "window of random tokens"
     sha256: str | None = None
     available: int | None = None
 

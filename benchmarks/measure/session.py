@@ -59,28 +59,41 @@ def session(
     pad_to: int,
     open_file: Callable[[Path, int], Model],
     cold_start: Callable[[Path, int], ColdStart],
+    compared: Sequence[Pair] | None = None,
+    least_rounds: int = latency.LEAST_ROUNDS,
     least_queries: int = latency.VALID_QUERIES,
     least_seconds: float = latency.VALID_SECONDS,
     seed: int = 0,
     tell: Callable[[str], None] = lambda _: None,
-    peers: Collection[str] = (),
+    progress: Callable[[int, float], None] | None = None,
 ) -> Run:
     """Ask every file at its queries' own lengths and padded, then start each one cold.
 
+    A build and `benchmarks.run` measure with this function, so that their figures mean the same and
+    carry the same mark where they are not valid.
+
     Args:
-        files: by the name that the report gives them; the first is the reference of ratios.
+        files: by the name that the report gives them.
         asked: the queries.
         threads: of the runtime.
         pad_to: length of padded inputs.
         open_file: opens a file with so many threads; called twice a file, for a graph that is
             resized all the time and one that never is.
         cold_start: starts a file with so many threads in a process of its own.
+        compared: the ratios to compute; those of `pairs` if it is not given.
+        least_rounds: how often all queries are asked, at least.
         least_queries: asked of each file, in each of the two ways.
         least_seconds: that all of them take together.
         seed: of the order.
         tell: called with a line of progress now and then.
-        peers: names of those of `files` that other tools made; see `pairs`.
+        progress: called with (queries done, seconds of the rounds before) instead of `tell`,
+            outside timed calls.
     """
+    if progress is None:
+
+        def progress(done: int, seconds: float) -> None:
+            tell(f"threads {threads}: {done} queries, {seconds:.0f} s")
+
     keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
     stream = latency.stream(
         {
@@ -91,9 +104,10 @@ def session(
         },
         asked.queries,
         seed=seed,
+        least_rounds=least_rounds,
         least_queries=least_queries,
         least_seconds=least_seconds,
-        progress=lambda done, seconds: tell(f"threads {threads}: {done} queries, {seconds:.0f} s"),
+        progress=progress,
     )
     samples: dict[str, dict[Lengths, list[float]]] = {name: {} for name in files}
     around: dict[str, dict[Lengths, Around]] = {}
@@ -106,10 +120,8 @@ def session(
     for name, path in files.items():
         tell(f"threads {threads}: cold starts of {name}")
         starts[name] = cold_start(path, threads)
-    method = METHOD.format(
-        query="question" if around else "window of random tokens",
-        around=AROUND if around else "",
-    )
+    method = METHOD.format(query=asked.one, around=AROUND if around else "")
+    compared = pairs(list(files)) if compared is None else compared
     why = stream.too_short
     flat = {f"{name} {kind}": samples[name][kind] for name, kind in keys.values()}
     return {
@@ -125,11 +137,11 @@ def session(
             "mean_tokens": sum(asked.tokens) / len(asked.tokens),
             "busy": latency.busy(flat, rounds=stream.rounds),
             "subjects": {
-                name: subject(path, samples[name], starts[name][0], rounds=stream.rounds)
+                name: _subject(path, samples[name], starts[name][0], rounds=stream.rounds)
                 for name, path in files.items()
             },
-            "ratios": ratios(samples, pairs(list(files), peers), rounds=stream.rounds, seed=seed),
-            "samples_ms": rounded(samples),
+            "ratios": _ratios(samples, compared, rounds=stream.rounds, seed=seed),
+            "samples_ms": _rounded_all(samples),
         },
         "around": around,
         "memory": {name: _memory(plain) for name, (plain, _) in starts.items()},
@@ -155,7 +167,7 @@ def pairs(names: Sequence[str], peers: Collection[str] = ()) -> list[Pair]:
     return found + [(name, name, NATURAL, PADDED) for name in names]
 
 
-def subject(
+def _subject(
     path: Path, times: Mapping[Lengths, Sequence[float]], start: Probe, *, rounds: int
 ) -> Any:
     """What a report tells of one file: milliseconds at its own lengths and padded, cold start."""
@@ -166,7 +178,7 @@ def subject(
     }
 
 
-def ratios(samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int) -> list[Ratio]:
+def _ratios(samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int) -> list[Ratio]:
     """How many times faster one of each pair is, in mean time with its interval."""
     found: list[Ratio] = []
     for faster, slower, mine, theirs in pairs:
@@ -212,7 +224,7 @@ def short(path: Path) -> str:
     return "/".join(path.absolute().parts[-2:])
 
 
-def rounded(samples: Samples) -> dict[str, dict[Lengths, list[float]]]:
+def _rounded_all(samples: Samples) -> dict[str, dict[Lengths, list[float]]]:
     """Raw samples as a report keeps them."""
     return {
         name: {kind: _rounded(times) for kind, times in each.items()}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 import re
 import shlex
+from collections.abc import Sequence
 
 from benchmarks.page.layout import Table
 
@@ -31,13 +32,26 @@ def escape(value: object) -> Markdown:
 
 
 def table(shown: Table) -> Markdown:
-    """A table, cells escaped."""
-    marks = ["---:" if column.kind == "number" else "---" for column in shown.columns]
-    names, *rows = (
-        [str(escape(cell)) for cell in line]
-        for line in ([column.name for column in shown.columns], *shown.rows)
-    )
-    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in (names, marks, *rows)))
+    """A table, cells escaped; the word "None." in place of one without rows."""
+    if not shown.rows:
+        return Markdown("None.")
+    numbers = [column.kind == "number" for column in shown.columns]
+    return grid([column.name for column in shown.columns], shown.rows, numbers)
+
+
+def grid(
+    header: Sequence[object], rows: Sequence[Sequence[object]], numbers: Sequence[bool] = ()
+) -> Markdown:
+    """A table of a header and rows, cells escaped.
+
+    Args:
+        header: a name for each column.
+        rows: as many cells each.
+        numbers: for each column whether it is aligned right; none is if they are not given.
+    """
+    marks = [Markdown("---:" if number else "---") for number in numbers or [False] * len(header)]
+    lines = ([escape(cell) for cell in line] for line in (header, marks, *rows))
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def shell(word: str) -> Markdown:

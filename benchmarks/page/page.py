@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure.files import json_text, read_json, write_text
+from benchmarks.measure.files import json_text, read_json
 from benchmarks.measure.schema import (
     NATURAL,
     Benchmark,
@@ -53,7 +53,7 @@ from benchmarks.page.tables import (
     thermal,
     times_table,
 )
-from converters import terminal
+from converters import ExpectedError, terminal, whole_file
 
 # Lists of more numbers than this are told by their length where a person reads the document.
 SHOWN_NUMBERS = 16
@@ -80,8 +80,8 @@ def write(document: Benchmark, path: Path) -> Path:
     page = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json_text(document))
-        write_text(page, text)
+        whole_file.write(path, json_text(document))
+        whole_file.write(page, text)
     except OSError as error:
         raise ValueError(f"cannot write {error.filename}: {error.strerror}") from error
     return page
@@ -362,13 +362,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         text = html(read_json(given.document))
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, text)
+        whole_file.write(out, text)
     except ValueError as error:
-        print(f"error: {given.document}: {error}", file=sys.stderr)
-        return 2
+        raise ExpectedError(f"{given.document}: {error}") from error
     except OSError as error:
-        print(f"error: cannot write {out}: {error.strerror}", file=sys.stderr)
-        return 2
+        raise ExpectedError(f"cannot write {out}: {error.strerror}") from error
     print(f"wrote {out}")
     return 0
 

@@ -17,7 +17,6 @@ import argparse
 import datetime
 import functools
 import json
-import os
 import shlex
 import statistics
 import sys
@@ -41,7 +40,8 @@ from benchmarks.measure.schema import NATURAL, PADDED
 from benchmarks.page.text_table import table
 from benchmarks.paper import elmo
 from benchmarks.paper.sentence_pairs import ASSUMED, PAD_TO, Pair, pairs
-from converters import terminal
+from converters import terminal, whole_file
+from pipeline.errors import UserError
 
 KIND: Final = "paper-table-3"
 VERSION: Final = 1
@@ -301,21 +301,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     if given.table != 3:
-        print(
-            f"error: --table {given.table} needs trained models and data: {ELSEWHERE[given.table]}",
-            file=sys.stderr,
+        raise UserError(
+            f"--table {given.table} needs trained models and data: {ELSEWHERE[given.table]}"
         )
-        return 2
     if not given.out.absolute().parent.is_dir():
-        print(f"error: --out {given.out}: no such folder; make it first", file=sys.stderr)
-        return 2
+        raise UserError(f"--out {given.out}: no such folder; make it first")
     warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
     command = shlex.join(["python", "-m", "benchmarks.paper", *_hidden(arguments)])
     count = QUICK_PAIRS if given.quick else given.sentences
     found = measure(Sizes(), count, given.threads, given.seed, command)
-    aside = given.out.with_name(f".{given.out.name}.{os.getpid()}")
-    aside.write_text(json.dumps(found, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-    aside.replace(given.out)
+    whole_file.write(given.out, json.dumps(found, allow_nan=False, indent=1) + "\n")
     print(show(found))
     print(f"\nsamples and machine: {given.out}")
     return 0

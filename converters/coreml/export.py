@@ -25,16 +25,9 @@ from converters.coreml import package as coreml_package
 from converters.coreml.graph import restate
 from converters.graphs.mobile import MobileGraph
 from converters.interface import INPUTS, MASK_BIAS, Interface
+from converters.precisions import COREML
 from converters.quiet import quiet
 
-# What can be asked for, and what each is for. Computation is fp16 in all but fp32.
-PRECISIONS = {
-    "fp32": "the reference; the Neural Engine cannot run it",
-    "fp16": "what Core ML computes in: the default",
-    "int8": "half of fp16: one scale an output channel",
-    "palette6": "a table of 64 values a weight, found by k-means",
-    "int4": "the smallest: one scale for 32 inputs; needs iOS 18",
-}
 FORMS = {
     "flexible": "one function for every length; iOS 17 (iOS 18 with int4)",
     "functions": "one function for each of a few lengths, weights shared, which the Neural Engine "
@@ -88,7 +81,7 @@ def export_coreml(
     Args:
         model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the package to write, ending in .mlpackage; its folder is made.
-        precision: a key of `PRECISIONS`.
+        precision: a key of `converters.precisions.COREML`.
         form: a key of `FORMS`.
         layout: a key of `coreml_graph.LAYOUTS`.
         length: the default of the flexible form.
@@ -148,7 +141,7 @@ class _Source:
         card: ModelCard,
     ) -> None:
         for kind, chosen, known in (
-            *(("precision", precision, PRECISIONS) for precision in precisions),
+            *(("precision", precision, COREML) for precision in precisions),
             ("form", form, FORMS),
         ):
             if chosen not in known:
@@ -226,7 +219,7 @@ def _trace(graph: MobileGraph) -> Any:
 
 
 def _compress(package: Any, precision: str) -> Any:
-    """Store the weights of a float package in fewer bits; see `PRECISIONS`."""
+    """Store the weights of a float package in fewer bits; see `converters.precisions.COREML`."""
     from coremltools.optimize import coreml as optimize
 
     if precision == "palette6":

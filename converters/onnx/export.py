@@ -17,8 +17,8 @@ from torch import nn
 from converters.graphs.batch import BatchGraph
 from converters.interface import INPUTS
 from converters.onnx import file as onnx_file
-from converters.onnx.precision import PRECISIONS, to_precision
-from converters.precisions import check_precision
+from converters.onnx.precision import to_precision
+from converters.precisions import ONNX, check_precision
 from converters.quiet import quiet
 
 OPSET = 18
@@ -36,7 +36,7 @@ def export_onnx(model: nn.Module, path: str | Path, *, precision: str = "int8") 
     Args:
         model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the file to write; its folder is made.
-        precision: a key of `converters.onnx.precision.PRECISIONS`.
+        precision: a key of `converters.precisions.ONNX`.
 
     Returns:
         The path of the file.
@@ -45,7 +45,7 @@ def export_onnx(model: nn.Module, path: str | Path, *, precision: str = "int8") 
         ConversionError: the model or the precision is not supported, or the file would be larger
             than the 2 GB that one ONNX file can hold.
     """
-    check_precision(precision, PRECISIONS)
+    check_precision(precision, ONNX)
     return _write(*_float_model(model), precision, Path(path))
 
 
@@ -61,7 +61,7 @@ def export_many(
     """
     precisions = list(dict.fromkeys(precisions))
     for precision in precisions:
-        check_precision(precision, PRECISIONS)
+        check_precision(precision, ONNX)
     float_model, max_length = _float_model(model)
     return {
         precision: _write(

@@ -187,7 +187,7 @@ def write(model: ModelProto, path: str | Path) -> Path:
             "choose a smaller precision"
         )
     onnx.checker.check_model(model, full_check=True)
-    return whole_file.write(model.SerializeToString(deterministic=True), path)
+    return whole_file.export(path, model.SerializeToString(deterministic=True))
 
 
 def strip_notes(model: ModelProto) -> None:

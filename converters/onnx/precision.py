@@ -19,13 +19,6 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from converters import ConversionError
 from converters.interface import INPUTS
 
-# What can be asked for, and what each is for.
-PRECISIONS = {
-    "fp32": "the reference",
-    "fp16": "half the size, for GPUs and NPUs; a CPU computes in float32 all the same",
-    "int8": "the default on a CPU: one scale an output channel; exact in a default session",
-}
-
 # What fp16 leaves in float32: both sum over many values. Their half forms are also what runtimes
 # before 1.16 refuse at opset 18 (they expand them with attributes of an older opset).
 _FLOAT_OPERATORS = ("LayerNormalization", "Softmax")
@@ -60,11 +53,11 @@ def to_precision(model: ModelProto, precision: str) -> ModelProto:
 
     Args:
         model: linear layers as Gemm, tables read by Gather or Slice, as exported by `to_onnx`.
-        precision: a key of `PRECISIONS`. In fp16 everything but sums over a row is computed in
-            half precision. In int8, layers multiply integers: their inputs are quantized while
-            running with one scale a token (dynamic range, no calibration data), their weights
-            with one scale an output channel; tables have one scale a column. The products are
-            exact in a default session of any x86: see `overflowing_layers`.
+        precision: a key of `converters.precisions.ONNX`. In fp16 everything but sums over a row is
+            computed in half precision. In int8, layers multiply integers: their inputs are
+            quantized while running with one scale a token (dynamic range, no calibration data),
+            their weights with one scale an output channel; tables have one scale a column. The
+            products are exact in a default session of any x86: see `overflowing_layers`.
 
     Raises:
         ConversionError: a weight that fp16 cannot hold.

@@ -18,11 +18,11 @@ from torch import nn
 from converters import ConversionError
 from converters.graphs.mobile import MobileGraph
 from converters.interface import INPUTS
-from converters.precisions import check_precision
+from converters.precisions import TFLITE, check_precision
 from converters.quiet import quiet
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
-from converters.tflite.quantize import PRECISIONS, quantize
+from converters.tflite.quantize import quantize
 
 
 def export_tflite(
@@ -38,7 +38,7 @@ def export_tflite(
     Args:
         model: a DistilBERT or BERT with a head of `converters.interface`; it is not changed.
         path: the file to write; its folder is made.
-        precision: a key of `converters.tflite.quantize.PRECISIONS`.
+        precision: a key of `converters.precisions.TFLITE`.
         length: the sequence length that a runtime starts with; it can resize to any other.
         static_lengths: makes a file of fixed shapes instead, which GPU and NPU delegates want: a
             signature `length_64` and so on for each, on shared weights; `length` plays no part.
@@ -52,7 +52,7 @@ def export_tflite(
     Raises:
         ConversionError: the model, the precision or the length is not supported.
     """
-    check_precision(precision, PRECISIONS)
+    check_precision(precision, TFLITE)
     lengths = None if static_lengths is None else sorted(set(static_lengths))
     return _write(_float_graph(model, length, lengths), precision, Path(path), lengths)
 
@@ -75,7 +75,7 @@ def export_many(
     """
     precisions = list(dict.fromkeys(precisions))
     for precision in precisions:
-        check_precision(precision, PRECISIONS)
+        check_precision(precision, TFLITE)
     lengths = None if static_lengths is None else sorted(set(static_lengths))
     float_graph = _float_graph(model, length, lengths)
     return {

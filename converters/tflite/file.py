@@ -175,7 +175,7 @@ def serialize(model: Any) -> bytes:
 
 def write(model: Any, path: str | Path) -> Path:
     """Write a `ModelT` to `path`, whole or not at all, and return the path."""
-    return whole_file.write(serialize(model), path)
+    return whole_file.export(path, serialize(model))
 
 
 def _share_equal_buffers(model: Any) -> None:

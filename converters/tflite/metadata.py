@@ -146,7 +146,7 @@ def add_metadata(path: str | Path, vocabulary: str | Path, about: About) -> Path
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as zipped:
         # A fixed date: same model, same bytes.
         zipped.writestr(zipfile.ZipInfo(VOCABULARY_FILE, (1980, 1, 1, 0, 0, 0)), packed)
-    return whole_file.write(archive.getvalue(), path)
+    return whole_file.export(path, archive.getvalue())
 
 
 def read_metadata(path: str | Path) -> Metadata:

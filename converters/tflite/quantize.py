@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from converters import ConversionError
-from converters.precisions import check_precision
+from converters.precisions import TFLITE, check_precision
 from converters.tflite.channels import scale_outputs
 
 
@@ -32,22 +32,13 @@ _INTEGER_LAYERS = {
 # error. With one scale, 4 bits are too few.
 _TABLES = _Layers(8, "TENSORWISE")
 
-# What can be asked for, and what each is for.
-PRECISIONS = {
-    "fp32": "the reference",
-    "fp16": "half the size, for GPUs; a CPU expands the weights to float32",
-    "int8": "the default on a CPU: one scale an output channel",
-    "int8-per-tensor": "for runtimes of 2024 and older, whose ARM code misreads channel scales",
-    "int4": "the smallest layers; needs a LiteRT runtime",
-}
-
 
 def quantize(float_model: bytes, precision: str) -> bytes:
     """Quantize the weights of a float .tflite.
 
     Args:
         float_model: bytes of a float32 .tflite file.
-        precision: a key of `PRECISIONS`; "fp32" returns the model as it is.
+        precision: a key of `converters.precisions.TFLITE`; "fp32" returns the model as it is.
 
     Returns:
         Bytes of the quantized file; its weights may lie behind the flatbuffer.
@@ -55,7 +46,7 @@ def quantize(float_model: bytes, precision: str) -> bytes:
     Raises:
         ConversionError: an unknown precision, or int4 with dimensions that its blocks do not fit.
     """
-    check_precision(precision, PRECISIONS)
+    check_precision(precision, TFLITE)
     if precision == "fp32":
         return float_model
     from ai_edge_quantizer import qtyping, quantizer  # late: fp32 does not need these seconds

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.page.markdown import Markdown
 from results import builds, measured
 from results.tables import Results, table
 
@@ -48,7 +49,8 @@ def block(name: str, results: Results) -> str:
         return BLOCKS[name](results)
     value = _fact(name, results)
     if isinstance(value, list):
-        return "\n".join(table(value[0], value[1:])) + "\n"
+        header, *rows = ([Markdown(cell) for cell in row] for row in value)  # as it was recorded
+        return "\n".join(table(header, rows)) + "\n"
     return f"```\n{value}\n```\n"
 
 

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from converters import whole_file
 from pipeline import __version__
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -43,9 +44,7 @@ def load() -> dict[str, Any]:
 
 def save(results: Mapping[str, Any]) -> None:
     """Writes the whole file, or leaves the old one."""
-    aside = FIGURES.with_suffix(".json.new")
-    aside.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    aside.replace(FIGURES)
+    whole_file.write(FIGURES, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
 
 
 def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[str, Any]) -> None:

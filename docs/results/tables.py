@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.page import markdown
+
 Results = Mapping[str, Any]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table, line by line."""
-    lines = ["|".join(f" {cell} " if cell else " " for cell in cells) for cells in (header, *rows)]
-    return [f"|{line}|" for line in (lines[0], "|".join(["---"] * len(header)), *lines[1:])]
+    return markdown.grid(header, rows).splitlines()
 
 
 def ratios(rows: Sequence[Results], digits: int) -> list[str]:

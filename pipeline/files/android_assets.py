@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure.files import write_text
 from benchmarks.measure.latency import VALID_QUERIES
+from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import fingerprints, write_json
 from pipeline.errors import UserError
@@ -134,4 +134,4 @@ def questions_document(evaluation: QuestionSet) -> dict[str, Any]:
 
 def _write_compact(path: Path, document: Any) -> None:
     """Without line breaks: a phone reads it at every start."""
-    write_text(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+    whole_file.write(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")

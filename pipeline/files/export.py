@@ -16,7 +16,7 @@ from converters.runtimes.checksums import sha256
 from pipeline import __version__
 from pipeline.artifacts import write_json
 from pipeline.errors import UserError
-from pipeline.files.targets import advice, describe, target_of
+from pipeline.files.targets import format_of
 from pipeline.tasks.question_answering.evaluate import Answerer, Logits
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question
@@ -79,15 +79,19 @@ def write_model_json(
         may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
         static_lengths: the only lengths that the files take; none for any length.
     """
-    target = target_of(next(iter(files.values())))
-    purposes, rows = advice(target), -1 if target == "onnx" else 1
+    kind = format_of(next(iter(files.values())))
+    rows = -1 if kind.takes_rows else 1
     document = {
         "schema_version": MODEL_SCHEMA,
         "made_by": f"pipeline {__version__}",
         "task": "extractive question answering",
         "default": next(iter(files.values())).name,
         "files": {
-            precision: {"path": path.name, **asdict(describe(path)), "for": purposes[precision]}
+            precision: {
+                "path": path.name,
+                **asdict(kind.describe(path)),
+                "for": kind.precisions[precision],
+            }
             for precision, path in files.items()
         },
         "signature": SPANS.signature,

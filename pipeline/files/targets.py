@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The formats a student is shipped in: how each is made and checked, and what its files say.
+"""The formats a student is shipped in: one object for each says all that a build asks about it.
 
-The rest of the build treats them alike: a file is a path, a target is the name of its folder.
+The rest of the build treats formats alike: a file is a path, a target is the name of its folder. No
+library of a format is imported before a file is made or read.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from converters import ConversionError
-from converters.extras import install_hint
+from converters.extras import EXTRAS, install_hint
+from converters.precisions import PRECISIONS
 from converters.runtimes.checksums import sha256
 from pipeline.config import Build, FilePrecision, Target
 
 STEM = "student"
-SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
+BASELINE_STEM = "teacher"
 
 # What files say of what nobody told.
 NOT_STATED = "not stated"
@@ -29,12 +33,8 @@ _APACHE = (
     *(f"google-bert/bert-{s}-{c}" for s in ("base", "large") for c in ("uncased", "cased")),
 )
 
-# What must be installed for each, and the extra that brings it.
-_LIBRARIES: dict[Target, tuple[str, ...]] = {
-    "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert", "flatbuffers"),
-    "coreml": ("coremltools",),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-}
+# A file, and what is wrong with its content.
+Checked = tuple[Path, list[str]]
 
 
 @dataclass(frozen=True)
@@ -54,77 +54,169 @@ class FileFacts:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def path_of(folder: Path, target: Target, precision: str) -> Path:
-    """Where a target's folder keeps the file of a precision."""
-    return folder / f"{STEM}-{precision}{SUFFIXES[target]}"
+class Format(ABC):
+    """A format of files, which is a target of the build.
 
-
-def target_of(path: Path) -> Target:
-    """The reverse of `path_of`."""
-    return next(target for target, suffix in SUFFIXES.items() if suffix == path.suffix)
-
-
-def precision_of(path: Path) -> FilePrecision:
-    """The precision of a file that `path_of` names."""
-    return cast(FilePrecision, path.stem.removeprefix(f"{STEM}-"))
-
-
-def advice(target: Target) -> Mapping[str, str]:
-    """What each precision of a target is for."""
-    if target == "tflite":
-        from converters.tflite.quantize import PRECISIONS
-    elif target == "coreml":
-        from converters.coreml.export import PRECISIONS
-    else:
-        from converters.onnx.precision import PRECISIONS
-    return PRECISIONS
-
-
-def require(target: Target) -> None:
-    """Refuse a target whose libraries are missing, before hours of training.
-
-    Raises:
-        ConversionError: names the extra to install.
+    Attributes:
+        name: of the target, of its folder, and of the extra that brings its libraries.
+        suffix: of its files.
+        tags: of the Hugging Face Hub, for the model card.
+        takes_rows: whether its files take several inputs at once, (B, S), or one, (1, S).
+        has_static_lengths: whether files can be made for a few lengths alone.
     """
-    import importlib.util
 
-    missing = [name for name in _LIBRARIES[target] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConversionError(
-            f"--target {target} needs {', '.join(missing)}: {install_hint(target)}"
+    name: ClassVar[Target]
+    suffix: ClassVar[str]
+    tags: ClassVar[tuple[str, ...]]
+    takes_rows: ClassVar[bool] = False
+    has_static_lengths: ClassVar[bool] = True
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The modules that making and checking its files needs."""
+        return tuple(module for module, extra in EXTRAS.items() if extra == self.name)
+
+    @property
+    def precisions(self) -> Mapping[str, str]:
+        """What weights can be stored in, and what each is for."""
+        return PRECISIONS[self.name]
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the format's own runtime is on this machine, so that files can be timed."""
+        return True
+
+    def path(self, folder: Path, precision: str) -> Path:
+        """Where a folder keeps the student's file of a precision."""
+        return folder / f"{STEM}-{precision}{self.suffix}"
+
+    def baseline(self, folder: Path) -> Path:
+        """Where a folder keeps the teacher, which the student's files are timed against."""
+        return folder / f"{BASELINE_STEM}-fp32{self.suffix}"
+
+    def require(self) -> None:
+        """Refuse the target if its libraries are missing, before hours of training.
+
+        Raises:
+            ConversionError: names the extra to install.
+        """
+        missing = [name for name in self.libraries if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ConversionError(
+                f"--target {self.name} needs {', '.join(missing)}: {install_hint(self.name)}"
+            )
+
+    def make(self, model: Any, folder: Path, build: Build, vocabulary: Path) -> dict[str, Path]:
+        """Write a student's files and check them by their content.
+
+        Args:
+            model: the student.
+            folder: to write into.
+            build: for precisions, lengths and what the files say about themselves.
+            vocabulary: a word piece a line, packed into files whose users look for it there.
+
+        Returns:
+            Precision -> file.
+
+        Raises:
+            ConversionError: the model cannot be converted, or a file is not what it must be.
+        """
+        files = {}
+        for precision, (path, problems) in self._export(model, folder, build, vocabulary).items():
+            if problems:
+                raise ConversionError(f"the converter made {path.name} wrong: {problems[0]}")
+            files[precision] = path
+        return files
+
+    def make_baseline(self, teacher: Any, folder: Path, build: Build) -> Path:
+        """Write the teacher in float32, see `baseline`, and return the file."""
+        path = self.baseline(folder)
+        self._export_baseline(teacher, path, build.data.max_length)
+        return path
+
+    @abstractmethod
+    def describe(self, path: Path) -> FileFacts:
+        """What a file's content says."""
+
+    @abstractmethod
+    def _export(
+        self, model: Any, folder: Path, build: Build, vocabulary: Path
+    ) -> Mapping[str, Checked]:
+        """Write the file of each precision, and look for faults of the converter in it."""
+
+    @abstractmethod
+    def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
+        """Write the teacher in float32; `length` is the longest input in tokens."""
+
+
+class TfLite(Format):
+    """LiteRT's .tflite."""
+
+    name = "tflite"
+    suffix = ".tflite"
+    tags = ("tflite", "litert")
+
+    def describe(self, path: Path) -> FileFacts:
+        """See `Format.describe`."""
+        from converters.tflite import file as tflite_file
+        from converters.tflite import versions as tflite_versions
+
+        model = tflite_file.read(path)
+        needed = tflite_versions.lowest_runtime(model)
+        return FileFacts(
+            path.stat().st_size,
+            sha256(path),
+            {"LiteRT": needed.litert, "TensorFlow Lite": needed.tensorflow},
+            {fault.runtime: fault.fault for fault in tflite_versions.known_faults(model)},
         )
 
+    def _export(
+        self, model: Any, folder: Path, build: Build, vocabulary: Path
+    ) -> Mapping[str, Checked]:
+        from converters.tflite.check import check_portable
+        from converters.tflite.export import export_many
+        from converters.tflite.metadata import About, add_metadata
 
-def make(
-    target: Target, model: Any, folder: Path, build: Build, vocabulary: Path
-) -> dict[str, Path]:
-    """Write a student's files of one target and check them by their content.
+        asked = build.export
+        files = export_many(
+            model,
+            folder,
+            asked.files[self.name],
+            stem=STEM,
+            length=build.data.max_length,
+            static_lengths=asked.static_lengths or None,
+        )
+        about = About(
+            "Question answering student",
+            _summary(build),
+            asked.model_version,
+            asked.author or NOT_STATED,
+            license_of(build.teacher.model, asked.license) or NOT_STATED,
+        )
+        for path in files.values():
+            add_metadata(path, vocabulary, about)
+        return {precision: (path, check_portable(path)) for precision, path in files.items()}
 
-    Args:
-        target: which.
-        model: the student.
-        folder: to write into.
-        build: for precisions, lengths and what the files say about themselves.
-        vocabulary: a word piece a line, packed into files whose users look for it there.
+    def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
+        from converters.tflite.export import export_tflite
 
-    Returns:
-        Precision -> file.
-
-    Raises:
-        ConversionError: the model cannot be converted, or a file is not what it must be.
-    """
-    makers = {"tflite": _tflite, "coreml": _coreml, "onnx": _onnx}
-    files = {}
-    for precision, (path, problems) in makers[target](model, folder, build, vocabulary).items():
-        if problems:
-            raise ConversionError(f"the converter made {path.name} wrong: {problems[0]}")
-        files[precision] = path
-    return files
+        export_tflite(teacher, path, precision="fp32", length=length)
 
 
-def describe(path: Path) -> FileFacts:
-    """What a file's content says; see `FileFacts`."""
-    if path.suffix == ".mlpackage":
+class CoreMl(Format):
+    """Core ML's .mlpackage, a folder; Apple's systems alone can run it."""
+
+    name = "coreml"
+    suffix = ".mlpackage"
+    tags = ("coreml",)
+
+    @property
+    def runs_here(self) -> bool:
+        """See `Format.runs_here`."""
+        return sys.platform == "darwin"
+
+    def describe(self, path: Path) -> FileFacts:
+        """See `Format.describe`."""
         from converters.coreml import package as coreml_package
 
         spec = coreml_package.read(path)
@@ -133,44 +225,88 @@ def describe(path: Path) -> FileFacts:
         version = spec.specificationVersion - 8
         releases = {"iOS": f"{17 + version}", "macOS": f"{14 + version}"}
         return FileFacts(coreml_package.size(path), seal, releases)
-    size, digest = path.stat().st_size, sha256(path)
-    if path.suffix == ".onnx":
+
+    def _export(
+        self, model: Any, folder: Path, build: Build, vocabulary: Path
+    ) -> Mapping[str, Checked]:
+        from converters.coreml import graph as coreml_graph
+        from converters.coreml.constants import compare_constants
+        from converters.coreml.export import ModelCard, export_many
+
+        asked = build.export
+        card = ModelCard(
+            asked.author or NOT_STATED,
+            license_of(build.teacher.model, asked.license) or NOT_STATED,
+            asked.model_version,
+            _summary(build),
+            vocabulary.read_text(encoding="utf-8"),
+        )
+        files = export_many(
+            model,
+            folder,
+            asked.files[self.name],
+            stem=STEM,
+            layout=asked.coreml_layout,
+            form="functions" if asked.static_lengths else "flexible",
+            length=build.data.max_length,
+            lengths=asked.static_lengths,
+            card=card,
+        )
+        weights = coreml_graph.weights(model, asked.coreml_layout)
+        return {
+            precision: (path, compare_constants(path, weights)) for precision, path in files.items()
+        }
+
+    def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
+        from converters.coreml.export import export_coreml
+
+        export_coreml(teacher, path, precision="fp32", length=length)
+
+
+class Onnx(Format):
+    """ONNX Runtime's .onnx."""
+
+    name = "onnx"
+    suffix = ".onnx"
+    tags = ("onnx",)
+    takes_rows = True
+    has_static_lengths = False
+
+    def describe(self, path: Path) -> FileFacts:
+        """See `Format.describe`."""
         from converters.onnx import file as onnx_file
 
         oldest = onnx_file.lowest_runtime(onnx_file.read(path))
-        return FileFacts(size, digest, {"ONNX Runtime": oldest} if oldest else {})
-    from converters.tflite import file as tflite_file
-    from converters.tflite import versions as tflite_versions
+        runtimes = {"ONNX Runtime": oldest} if oldest else {}
+        return FileFacts(path.stat().st_size, sha256(path), runtimes)
 
-    model = tflite_file.read(path)
-    needed = tflite_versions.lowest_runtime(model)
-    return FileFacts(
-        size,
-        digest,
-        {"LiteRT": needed.litert, "TensorFlow Lite": needed.tensorflow},
-        {fault.runtime: fault.fault for fault in tflite_versions.known_faults(model)},
-    )
+    def _export(
+        self, model: Any, folder: Path, build: Build, vocabulary: Path
+    ) -> Mapping[str, Checked]:
+        from converters.onnx.check import check_portable
+        from converters.onnx.export import export_many
 
+        files = export_many(model, folder, build.export.files[self.name], stem=STEM)
+        return {precision: (path, check_portable(path)) for precision, path in files.items()}
 
-def make_baseline(target: Target, teacher: Any, folder: Path, build: Build) -> Path:
-    """Write the teacher's `teacher-fp32`, which the files of a target are timed against."""
-    path = folder / f"teacher-fp32{SUFFIXES[target]}"
-    if target == "onnx":
+    def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
         from converters.onnx.export import export_onnx
 
-        return export_onnx(teacher, path, precision="fp32")
-    if target == "coreml":
-        from converters.coreml.export import export_coreml
-
-        return export_coreml(teacher, path, precision="fp32", length=build.data.max_length)
-    from converters.tflite.export import export_tflite
-
-    return export_tflite(teacher, path, precision="fp32", length=build.data.max_length)
+        export_onnx(teacher, path, precision="fp32")
 
 
-def can_be_timed(target: Target) -> bool:
-    """Whether the format's own runtime is on this machine; Core ML's is on Apple's systems only."""
-    return target != "coreml" or sys.platform == "darwin"
+FORMATS: Mapping[Target, Format] = {each.name: each for each in (TfLite(), CoreMl(), Onnx())}
+BY_SUFFIX: Mapping[str, Format] = {each.suffix: each for each in FORMATS.values()}
+
+
+def format_of(path: Path) -> Format:
+    """The format of a student's or teacher's file, by its suffix."""
+    return BY_SUFFIX[path.suffix]
+
+
+def precision_of(path: Path) -> FilePrecision:
+    """The precision of a file that `Format.path` names."""
+    return cast(FilePrecision, path.stem.removeprefix(f"{STEM}-"))
 
 
 def license_of(teacher: str, stated: str) -> str:
@@ -183,73 +319,3 @@ def _summary(build: Build) -> str:
         "Extractive question answering: finds the answer to a question in a passage. A student of "
         f"{Path(build.teacher.model).name}, trained on {Path(build.data.train_file).name}."
     )
-
-
-def _tflite(
-    model: Any, folder: Path, build: Build, vocabulary: Path
-) -> Mapping[str, tuple[Path, list[str]]]:
-    from converters.tflite.check import check_portable
-    from converters.tflite.export import export_many
-    from converters.tflite.metadata import About, add_metadata
-
-    asked = build.export
-    files = export_many(
-        model,
-        folder,
-        asked.files["tflite"],
-        stem=STEM,
-        length=build.data.max_length,
-        static_lengths=asked.static_lengths or None,
-    )
-    about = About(
-        "Question answering student",
-        _summary(build),
-        asked.model_version,
-        asked.author or NOT_STATED,
-        license_of(build.teacher.model, asked.license) or NOT_STATED,
-    )
-    for path in files.values():
-        add_metadata(path, vocabulary, about)
-    return {precision: (path, check_portable(path)) for precision, path in files.items()}
-
-
-def _coreml(
-    model: Any, folder: Path, build: Build, vocabulary: Path
-) -> Mapping[str, tuple[Path, list[str]]]:
-    from converters.coreml import graph as coreml_graph
-    from converters.coreml.constants import compare_constants
-    from converters.coreml.export import ModelCard, export_many
-
-    asked = build.export
-    card = ModelCard(
-        asked.author or NOT_STATED,
-        license_of(build.teacher.model, asked.license) or NOT_STATED,
-        asked.model_version,
-        _summary(build),
-        vocabulary.read_text(encoding="utf-8"),
-    )
-    files = export_many(
-        model,
-        folder,
-        asked.files["coreml"],
-        stem=STEM,
-        layout=asked.coreml_layout,
-        form="functions" if asked.static_lengths else "flexible",
-        length=build.data.max_length,
-        lengths=asked.static_lengths,
-        card=card,
-    )
-    weights = coreml_graph.weights(model, asked.coreml_layout)
-    return {
-        precision: (path, compare_constants(path, weights)) for precision, path in files.items()
-    }
-
-
-def _onnx(
-    model: Any, folder: Path, build: Build, vocabulary: Path
-) -> Mapping[str, tuple[Path, list[str]]]:
-    from converters.onnx.check import check_portable
-    from converters.onnx.export import export_many
-
-    files = export_many(model, folder, build.export.files["onnx"], stem=STEM)
-    return {precision: (path, check_portable(path)) for precision, path in files.items()}

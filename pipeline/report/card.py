@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from benchmarks.measure.files import write_text
 from benchmarks.page import markdown
 from benchmarks.page.layout import (
     DASH,
@@ -27,9 +26,10 @@ from benchmarks.page.layout import (
     megabytes,
     number,
 )
+from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import MANIFEST
-from pipeline.files.targets import license_of
+from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.report.headline import headline
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 HUB, CARD = "hub", "MODEL_CARD.md"
 COMPANIONS = ("vocab.txt", "model.json", "golden.json")  # beside the files of each target
-TAGS = {"tflite": ("tflite", "litert"), "coreml": ("coreml",), "onnx": ("onnx",)}
 # What git must not hold itself; the last two are the parts of a Core ML package.
 LARGE = ("*.safetensors", "*.tflite", "*.onnx", "*.mlmodel", "*.bin")
 
@@ -93,11 +92,11 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
             for name in _files(report):
                 _link(out / name, aside / name)
             attributes = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in LARGE]
-            write_text(aside / ".gitattributes", "\n".join(attributes) + "\n")
-            write_text(aside / "README.md", text)
+            whole_file.write(aside / ".gitattributes", "\n".join(attributes) + "\n")
+            whole_file.write(aside / "README.md", text)
             write_reports(dict(report), aside)
     made.claim(out, CARD)
-    write_text(card, text)
+    whole_file.write(card, text)
     return folder if folder.is_dir() else None
 
 
@@ -173,7 +172,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         for metric, label in (("exact_match", "Exact match"), ("f1", "F1"))
         if entry[metric] is not None
     ]
-    tags = [tag for file in report["files"] for tag in TAGS.get(file["target"], ())]
+    tags = [tag for file in report["files"] for tag in FORMATS[file["target"]].tags]
     return ModelCardData(
         language="en" if asked in ENGLISH else None,
         license=license_of(config["teacher"]["model"], config["export"]["license"]).lower() or None,

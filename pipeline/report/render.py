@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import argparse
-import html
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,18 @@ from rich.console import Console
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from benchmarks.measure.files import json_text, write_text
+from benchmarks.measure.files import json_text
+from benchmarks.page import markdown
 from benchmarks.page.layout import (
     FAILED,
     PASSED,
     Fact,
     Page,
     Section,
-    Table,
     render,
     three_digits,
 )
-from converters import terminal
+from converters import terminal, whole_file
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
 from pipeline.report.schema import Report, validate
@@ -55,7 +53,7 @@ def write_reports(report: dict[str, Any], folder: Path) -> None:
     texts = (json_text(valid), _markdown(valid), _html(valid))
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in zip(REPORTS, texts, strict=True):
-        write_text(folder / name, text)
+        whole_file.write(folder / name, text)
 
 
 def print_table(report: dict[str, Any], console: Console) -> None:
@@ -85,13 +83,13 @@ def print_table(report: dict[str, Any], console: Console) -> None:
 
 
 def _markdown(report: Report) -> str:
-    blocks = [f"# {_title(report)}", _escape(_subtitle(report)) + "."]
+    blocks = [f"# {_title(report)}", markdown.escape(_subtitle(report)) + "."]
     blocks.append("\n".join(_markdown_fact(fact) for fact in headline(report)))
     for section in sections(report):
-        blocks += [f"## {section.title}", *map(_escape, section.paragraphs)]
+        blocks += [f"## {section.title}", *map(markdown.escape, section.paragraphs)]
         for table in section.tables:
             blocks += [f"### {table.title}"] if table.title else []
-            blocks.append(_markdown_table(table))
+            blocks.append(markdown.table(table))
     # Indented rather than fenced: no command can end it.
     command = report["command"].replace("\n", "\n    ")
     blocks += ["## Reproduce", f"Seed {report['seed']}, with the data and versions above:"]
@@ -99,24 +97,7 @@ def _markdown(report: Report) -> str:
 
 
 def _markdown_fact(fact: Fact) -> str:
-    return f"- **{fact.figure} {fact.label}.** {_escape(fact.sentence)}"
-
-
-def _markdown_table(table: Table) -> str:
-    if not table.rows:
-        return "None."
-    marks = ["---:" if column.kind == "number" else "---" for column in table.columns]
-    lines = [[_escape(column.name) for column in table.columns], marks]
-    lines += [[_escape(cell) for cell in row] for row in table.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Text that Markdown shows as it is; underscores within a word need no backslash."""
-    marked = re.sub(
-        r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", html.escape(text, quote=False)
-    )
-    return " ".join(marked.split())
+    return f"- **{fact.figure} {fact.label}.** {markdown.escape(fact.sentence)}"
 
 
 def _html(report: Report) -> str:

@@ -26,8 +26,8 @@ from tokenizers import normalizers
 
 from benchmarks.device.app_protocol import ACTIVITY, Start
 from pipeline.files.export import describe_tokenizer
-from pipeline.tasks.question_answering.evaluate import Answerer
-from pipeline.tasks.question_answering.features import Limits, Window
+from pipeline.tasks.question_answering.evaluate import decode
+from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import Question, load_questions
 
 from . import tiny
@@ -208,14 +208,15 @@ def answer_case(
     long = len(passage) > 3000
     kind = 0 if long else number % len(UNUSUAL_LIMITS)
     limits, may_abstain = UNUSUAL_LIMITS[kind], number % 5 == 0
-    answerer = Answerer(None, tokenizer, limits, may_abstain=may_abstain)  # type: ignore[arg-type]
-    windows = answerer.windower.windows(question, passage)
+    windows = Windower(tokenizer, limits).windows(question, passage)
     style = ("coarse", "fine", "flat")[0 if long else number // 4 % 3]
     logits = [
         (made_up(window, style, generator), made_up(window, style, generator)) for window in windows
     ]
-    arrays = [tuple(np.asarray(row, dtype=np.float32) for row in pair) for pair in logits]
-    start, end, score = answerer.decode(windows, arrays)  # type: ignore[arg-type]
+    arrays = [
+        (np.asarray(starts, np.float32), np.asarray(ends, np.float32)) for starts, ends in logits
+    ]
+    start, end, score = decode(windows, arrays, limits, may_abstain=may_abstain)
     return {
         "question": question,
         "context": passage,

@@ -23,8 +23,8 @@ from converters.tflite import export as to_tflite
 from converters.tflite import file as tflite_file
 from converters.tflite.metadata import About, add_metadata
 from pipeline.artifacts import write_json
-from pipeline.files import targets
 from pipeline.files.export import write_golden, write_model_json, write_vocabulary
+from pipeline.files.targets import format_of
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question
 
@@ -120,7 +120,11 @@ def _describe(
     )
     if misread is not None:
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        facts = {"path": misread.name, **asdict(targets.describe(misread)), "for": "tests"}
+        facts = {
+            "path": misread.name,
+            **asdict(format_of(misread).describe(misread)),
+            "for": "tests",
+        }
         document["files"][MISREAD] = facts
         write_json(folder / "model.json", document)
         files = {**files, MISREAD: misread}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import OFFERED
+from converters.precisions import PRECISIONS
 
 # In a process of its own, whose memory is the conversion's: the model, the libraries, the work.
 CONVERT = """
@@ -71,21 +71,21 @@ def needed(target: str, precision: str) -> float:
 
 @pytest.mark.long
 @pytest.mark.parametrize("lengths", [(), (64, 128, 256, 384)], ids=["any", "four lengths"])
-@pytest.mark.parametrize("target", OFFERED)
+@pytest.mark.parametrize("target", PRECISIONS)
 def test_conversion_is_quick_and_files_are_their_weights(
     target: str, lengths: tuple[int, ...], tmp_path: Path
 ) -> None:
     if target == "onnx" and lengths:
         pytest.skip("an .onnx file takes every length")
     # One precision at a time is what is promised; all of them in one process must hold it too.
-    asked = [target, str(tmp_path), " ".join(OFFERED[target]), *map(str, lengths)]
+    asked = [target, str(tmp_path), " ".join(PRECISIONS[target]), *map(str, lengths)]
     found = json.loads(
         subprocess.run(
             [sys.executable, "-c", CONVERT, *asked], check=True, capture_output=True, text=True
         ).stdout.splitlines()[-1]
     )
     print(target, lengths, found)
-    assert found["seconds"] < 120 * len(OFFERED[target])
+    assert found["seconds"] < 120 * len(PRECISIONS[target])
     assert found["peak"] < 6e9
     ratios = {name: size / needed(target, name) for name, size in found["bytes"].items()}
     print({name: round(ratio, 4) for name, ratio in ratios.items()})

@@ -91,17 +91,17 @@ EXPORT = """
 import os, torch
 from pathlib import Path
 from transformers import DistilBertConfig, DistilBertForQuestionAnswering
-from pipeline.files import targets
+from pipeline.files.targets import FORMATS
 from pipeline.config import Build, Export
-targets.require({target!r})
+FORMATS[{target!r}].require()
 config = DistilBertConfig(
     vocab_size=1000, dim=32, hidden_dim=64, n_layers=1, n_heads=2, max_position_embeddings=384
 )
 folder = Path({folder!r})
 build = Build(export=Export(target=({target!r},), precision=("int8",)))
 model = DistilBertForQuestionAnswering(config).eval()
-(path,) = targets.make({target!r}, model, folder, build, folder / "vocab.txt").values()
-print(targets.describe(path).sha256)
+(path,) = FORMATS[{target!r}].make(model, folder, build, folder / "vocab.txt").values()
+print(FORMATS[{target!r}].describe(path).sha256)
 """
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
+from converters import ConversionError, terminal
 from converters.terminal import word
+from pipeline.errors import GateFailure, UserError
 
 SPOKEN = "é ✓ 🗼"
 # A command as ours are: prints more than a pipe holds, then its result.
@@ -74,6 +76,35 @@ def test_a_closed_stream_gives_its_number_to_no_file(tmp_path: Path) -> None:
     for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
         done = run(f'"$PYTHON" -c "$2" 1 "$1" {closed}', str(tmp_path / "done"), opens)
         assert done.returncode == 0, closed
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("no file a.json: name one"), 2, "error: no file a.json: name one"),
+        (ConversionError("bad\x1b[2J\nname\u202e"), 2, r"error: bad\x1b[2J\nname\u202e"),
+        (GateFailure("F1 is é"), 1, "gate failed: F1 is é"),
+        (TimeoutError("too long"), 1, "error: too long"),
+    ],
+)
+def test_an_expected_error_is_one_line_and_its_code(
+    error: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @terminal.command(also={TimeoutError: 1})
+    def main(arguments: list[str]) -> int:
+        raise error
+
+    assert main([]) == code
+    assert capsys.readouterr() == ("", f"{said}\n")
+
+
+def test_any_other_error_is_a_fault_of_the_program() -> None:
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        main([])
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

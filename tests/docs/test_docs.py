@@ -100,7 +100,7 @@ def test_marks_are_filled_and_the_rest_is_left() -> None:
     assert marks.filled(done, RESULTS) == done
     assert marks.names(done) == ["said", "minutes"]
     grid = marks.filled("<!-- figures: grid -->\n<!-- /figures -->\n", RESULTS)
-    assert grid.splitlines()[1:-1] == ["| a | b |", "|---|---|", "| `x` | |", "| 1 | 2 |"]
+    assert grid.splitlines()[1:-1] == ["| a | b |", "| --- | --- |", "| `x` |  |", "| 1 | 2 |"]
 
 
 @pytest.mark.parametrize(

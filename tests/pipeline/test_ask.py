@@ -23,7 +23,7 @@ from converters.runtimes.checksums import sha256
 from converters.runtimes.open import open_predictor
 from pipeline import __version__, ask
 from pipeline.files import export
-from pipeline.files.targets import FileFacts
+from pipeline.files.targets import FileFacts, TfLite
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer
 from pipeline.tasks.question_answering.features import Limits, Windower
 
@@ -303,7 +303,7 @@ def tokenizer_pairs(
 def rebuilt(original: Any, folder: Path) -> Any:
     files = {"int8": folder / "student-int8.tflite"}
     vocabulary = export.write_vocabulary(folder, original)
-    with patch.object(export, "describe", return_value=FileFacts(1, "ab", {})):
+    with patch.object(TfLite, "describe", return_value=FileFacts(1, "ab", {})):
         export.write_model_json(
             vocabulary, files, original, Limits(), max_positions=512, may_abstain=False
         )

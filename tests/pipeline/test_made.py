@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from report_fixtures import of_preset
 
+from converters import whole_file
 from pipeline import made, place, settings
 from pipeline.artifacts import INNER, Artifact, Store, locked
 from pipeline.config import Build
@@ -130,7 +131,7 @@ def build(
 def write_reports(report: Mapping[str, Any], folder: Path) -> None:
     """Instead of the real ones, which take longer to draw than all else here."""
     for name in REPORTS:
-        card.write_text(folder / name, f"{name} {report['seed']}")
+        whole_file.write(folder / name, f"{name} {report['seed']}")
 
 
 class User:

@@ -15,9 +15,8 @@ from transformers.models.bert import BertConfig, BertForQuestionAnswering
 from transformers.models.distilbert import DistilBertConfig, DistilBertForQuestionAnswering
 
 from converters.onnx import export as to_onnx
-from converters.onnx import precision as onnx_precision
+from converters.precisions import ONNX, TFLITE
 from converters.tflite.export import export_many
-from converters.tflite.quantize import PRECISIONS
 
 VOCABULARY = 120
 POSITIONS = 512
@@ -52,14 +51,14 @@ def tiny_model(kind: str, seed: int = 0, **overrides: Any) -> Any:
 @cache
 def exported(kind: str) -> dict[str, Path]:
     """The tiny model of seed 0 in every precision."""
-    return export_many(tiny_model(kind), Path(_folder.name) / kind, PRECISIONS)
+    return export_many(tiny_model(kind), Path(_folder.name) / kind, TFLITE)
 
 
 @cache
 def exported_onnx(kind: str) -> dict[str, Path]:
     """The same as .onnx files."""
     model, folder = tiny_model(kind), Path(_folder.name) / f"{kind}-onnx"
-    return to_onnx.export_many(model, folder, onnx_precision.PRECISIONS)
+    return to_onnx.export_many(model, folder, ONNX)
 
 
 def window(length: int, padding: int = 0, seed: int = 0) -> Window:

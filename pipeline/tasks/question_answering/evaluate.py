@@ -107,6 +107,34 @@ def _best(logits: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.argsort(-logits, kind="stable")[:count])
 
 
+def decode(
+    windows: Sequence[Window],
+    logits: Sequence[tuple[np.ndarray, np.ndarray]],
+    limits: Limits,
+    *,
+    may_abstain: bool = False,
+) -> tuple[int, int, float]:
+    """First and past-the-last code point of the best answer, and its score.
+
+    Args:
+        windows: of one question and its passage.
+        logits: start and end logits float32 [S] of each window.
+        limits: see :func:`best_span`.
+        may_abstain: answer nothing where [CLS] beats every span.
+    """
+    best = (0, 0, -np.inf)
+    abstain = np.inf
+    for window, (start_logits, end_logits) in zip(windows, logits, strict=True):
+        abstain = min(abstain, float(start_logits[0] + end_logits[0]))
+        span = best_span(start_logits, end_logits, window, limits)
+        if span is not None and span.score > best[2]:
+            offsets = window.offsets[[span.start - window.first, span.end - window.first]]
+            best = (int(offsets[0, 0]), int(offsets[1, 1]), span.score)
+    if best[2] == -np.inf or (may_abstain and abstain >= best[2]):
+        return 0, 0, abstain if np.isfinite(abstain) else 0.0
+    return best
+
+
 class Answerer:
     """A model with everything around it: question and passage in, answer out.
 
@@ -176,18 +204,8 @@ class Answerer:
     def decode(
         self, windows: Sequence[Window], logits: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> tuple[int, int, float]:
-        """First and past-the-last code point of the best answer, and its score."""
-        best = (0, 0, -np.inf)
-        abstain = np.inf
-        for window, (start_logits, end_logits) in zip(windows, logits, strict=True):
-            abstain = min(abstain, float(start_logits[0] + end_logits[0]))
-            span = best_span(start_logits, end_logits, window, self.limits)
-            if span is not None and span.score > best[2]:
-                offsets = window.offsets[[span.start - window.first, span.end - window.first]]
-                best = (int(offsets[0, 0]), int(offsets[1, 1]), span.score)
-        if best[2] == -np.inf or (self.may_abstain and abstain >= best[2]):
-            return 0, 0, abstain if np.isfinite(abstain) else 0.0
-        return best
+        """As the function of the same name, with the limits of this model."""
+        return decode(windows, logits, self.limits, may_abstain=self.may_abstain)
 
 
 @dataclass(frozen=True)

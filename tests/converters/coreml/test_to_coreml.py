@@ -29,7 +29,6 @@ from converters.coreml import package as coreml_package
 from converters.coreml.constants import computed
 from converters.coreml.export import (
     PALETTE,
-    PRECISIONS,
     ModelCard,
     _palette,
     export_coreml,
@@ -37,14 +36,15 @@ from converters.coreml.export import (
 )
 from converters.coreml.program import CoreMlProgram
 from converters.interface import INPUTS, SPANS
+from converters.precisions import COREML
 
 # Largest error on logits of about 0.7: sums in another order; 11 bits in every intermediate result
 # of two layers (measured: 1e-6 and 4e-3).
-TOLERANCES = dict.fromkeys(PRECISIONS, 1e-2) | {"fp32": 1e-5}
+TOLERANCES = dict.fromkeys(COREML, 1e-2) | {"fp32": 1e-5}
 
 # Each precision, each form, each layout and both architectures, not all of their products.
 PACKAGES = [
-    *(("distilbert", precision, "flexible", "plain") for precision in PRECISIONS),
+    *(("distilbert", precision, "flexible", "plain") for precision in COREML),
     ("distilbert", "fp32", "functions", "plain"),
     ("distilbert", "int8", "functions", "ane"),
     ("distilbert", "fp32", "flexible", "ane"),
@@ -139,7 +139,7 @@ def test_layouts_have_their_operations() -> None:
     assert ane["einsum"] == 16 and ane["transpose"] == 3 and ane["reshape"] == 2
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", COREML)
 def test_weights_are_stored_as_asked(precision: str) -> None:
     program = opened("distilbert", precision)._function("main")
     found = {op.op_type for op in program.operations if op.op_type.startswith("constexpr_")}
@@ -151,7 +151,9 @@ def test_weights_are_stored_as_asked(precision: str) -> None:
 
 
 def test_fewer_bits_are_smaller_and_functions_share_weights() -> None:
-    sizes = [coreml_package.size(package("distilbert", precision)) for precision in PRECISIONS]
+    shrinking = ("fp32", "fp16", "int8", "palette6", "int4")
+    sizes = [coreml_package.size(package("distilbert", precision)) for precision in shrinking]
+    assert set(shrinking) == set(COREML)
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
     one, two = (
         (package("distilbert", "fp32", form) / coreml_package.WEIGHTS).stat().st_size
@@ -234,7 +236,7 @@ def test_refuses_what_it_cannot_export(tmp_path: Path) -> None:
     small = tiny_model("distilbert", max_position_embeddings=20)
     path = tmp_path / "a.mlpackage"
     for message, options in (
-        (r"precision 'int3': choose from fp32, fp16", {"precision": "int3"}),
+        (r"precision 'int3': choose from int8, fp32", {"precision": "int3"}),
         (r"form 'square': choose from flexible", {"form": "square"}),
         (r"layout 'gpu': choose from plain", {"layout": "gpu"}),
         (r"length 21 .* 1 to 20", {"length": 21}),

@@ -17,7 +17,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from converters import ConversionError
 from converters.onnx import file as onnx_file
 from converters.onnx.check import check_portable
-from converters.onnx.precision import PRECISIONS
+from converters.precisions import ONNX
 
 
 def weight_named(model: ModelProto, name: str) -> TensorProto:
@@ -25,7 +25,7 @@ def weight_named(model: ModelProto, name: str) -> TensorProto:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ONNX)
 def test_ours_are_portable(kind: str, precision: str) -> None:
     assert check_portable(exported_onnx(kind)[precision]) == []
 

@@ -30,7 +30,7 @@ from converters.interface import INPUTS, MASK_BIAS, SPANS
 from converters.onnx import file as onnx_file
 from converters.onnx.check import check_portable
 from converters.onnx.export import export_many, export_onnx
-from converters.onnx.precision import PRECISIONS
+from converters.precisions import ONNX
 
 # Largest error on logits of about 0.7, twice to three times what was measured (2e-6, 5e-3, 0.06).
 # At dimension 32 a sum averages out little of the rounding: real models do better.
@@ -60,7 +60,7 @@ def test_float_file_agrees_for_every_batch_and_length(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ONNX)
 def test_every_precision_agrees(kind: str, precision: str) -> None:
     run, model = runner(exported_onnx(kind)[precision]), tiny_model(kind)
     for rows, length in ((1, 384), (8, 7), (1, POSITIONS), (1, 1), (3, 40)):
@@ -127,12 +127,12 @@ def test_biases_of_zero_are_no_obstacle(tmp_path: Path) -> None:
                 weight.zero_()
     inputs = window(40)
     expected = hugging_face_logits(model, inputs)
-    for precision, path in export_many(model, tmp_path, PRECISIONS).items():
+    for precision, path in export_many(model, tmp_path, ONNX).items():
         assert np.abs(runner(path)(inputs) - expected).max() < TOLERANCES[precision]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ONNX)
 def test_padding_and_other_rows_change_nothing_and_never_win(kind: str, precision: str) -> None:
     run = runner(exported_onnx(kind)[precision])
     inputs = batch(4, 100)
@@ -157,7 +157,7 @@ def test_segments_matter_to_bert_only() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ONNX)
 def test_one_file_with_our_interface(kind: str, precision: str) -> None:
     path = exported_onnx(kind)[precision]
     found = onnx_file.describe(path)
@@ -178,7 +178,7 @@ def test_one_file_with_our_interface(kind: str, precision: str) -> None:
         "lowest_onnxruntime": "1.14",
     }
     assert all(weight.inside for weight in found.weights)
-    assert len(list(path.parent.iterdir())) == len(PRECISIONS)
+    assert len(list(path.parent.iterdir())) == len(ONNX)
     data = path.read_bytes()  # nothing of the machine that exported it
     for trace in (b"stack_trace", b"pkg.torch", b".py", str(ROOT).encode()):
         assert trace not in data
@@ -187,9 +187,7 @@ def test_one_file_with_our_interface(kind: str, precision: str) -> None:
 def test_files_are_as_small_as_their_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = tiny_model("bert", vocab_size=20_000, hidden_size=128, intermediate_size=512)
-    sizes = {
-        name: path.stat().st_size for name, path in export_many(model, tmp_path, PRECISIONS).items()
-    }
+    sizes = {name: path.stat().st_size for name, path in export_many(model, tmp_path, ONNX).items()}
     tables = [w for name, w in model.named_parameters() if "embeddings." in name and w.ndim == 2]
     layers = [
         w for name, w in model.named_parameters() if "embeddings." not in name and w.ndim == 2
@@ -256,7 +254,7 @@ def test_one_file_of_few_positions_and_no_noise(
 
 def test_refuses_what_it_cannot_export(tmp_path: Path) -> None:
     model = tiny_model("distilbert")
-    with pytest.raises(ConversionError, match=r"'int4'.*fp32, fp16, int8"):
+    with pytest.raises(ConversionError, match=r"'int4'.*int8, fp32, fp16"):
         export_many(model, tmp_path, ["fp32", "int4"])
     with torch.no_grad():
         model.distilbert.transformer.layer[0].ffn.lin1.weight[0, 0] = 1e5

@@ -97,9 +97,7 @@ def test_phones_and_other_runtimes_get_no_changed_file(
     flip(file, file.stat().st_size // 2)
     assert android.main([str(file), "--out", str(tmp_path / "out.json")]) == 2
     assert "is damaged or was changed" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as ended:
-        compat.main([str(file), "--environments", str(tmp_path)])
-    assert ended.value.code == 2
+    assert compat.main([str(file), "--environments", str(tmp_path)]) == 2
     assert "is damaged or was changed" in capsys.readouterr().err
 
 

@@ -15,10 +15,11 @@ from export_fixtures import KINDS, exported, tiny_model
 from numpy.typing import NDArray
 
 from converters import ConversionError
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.export import export_many
-from converters.tflite.quantize import _INTEGER_LAYERS, PRECISIONS, _Layers, quantize
+from converters.tflite.quantize import _INTEGER_LAYERS, _Layers, quantize
 
 # Name in the file (a part of it) -> path of the weight in DistilBERT.
 WEIGHTS = {
@@ -59,7 +60,7 @@ def scales(model: Any, tensor: Any, shape: tuple[int, int]) -> NDArray[np.float3
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_stored_weights_are_the_models(precision: str, name: str) -> None:
     module = tiny_model("distilbert").get_submodule(WEIGHTS[name])
     original = module.weight.detach().numpy()
@@ -110,7 +111,7 @@ def test_fp32_is_the_model_itself_and_loads_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_refuses_what_it_cannot_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConversionError, match=r"'int2'.*fp32, fp16, int8, int8-per-tensor, int4"):
+    with pytest.raises(ConversionError, match=r"'int2'.*int8, int8-per-tensor, fp32, fp16, int4"):
         quantize(b"", "int2")
     # Blocks of 64 do not fit dimension 32, as blocks of 32 do not fit a dimension of 40.
     monkeypatch.setitem(_INTEGER_LAYERS, "int4", _Layers(4, "BLOCKWISE_64"))

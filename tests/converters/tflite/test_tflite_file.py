@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from converters import ConversionError
 from converters.interface import INPUTS, SPANS
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
 from converters.tflite.check import check_portable
-from converters.tflite.quantize import PRECISIONS
 
 SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
@@ -42,7 +42,7 @@ def reshapes(model: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_ours_are_portable(kind: str, precision: str) -> None:
     assert check_portable(exported(kind)[precision]) == []
 

@@ -16,11 +16,11 @@ from export_fixtures import VOCABULARY, exported, window
 
 from converters import ConversionError
 from converters.interface import INPUTS, SPANS
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.check import check_portable
 from converters.tflite.metadata import About, add_metadata, read_metadata
-from converters.tflite.quantize import PRECISIONS
 
 SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
@@ -120,7 +120,7 @@ def test_another_reader_finds_everything(tmp_path: Path, vocabulary: Path) -> No
         assert archive.read(entry) == vocabulary.read_bytes()
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_same_bits_any_length_and_still_portable(
     precision: str, tmp_path: Path, vocabulary: Path
 ) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from converters import ConversionError
 from converters.interface import INPUTS, SPANS, signature_of
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.runtimes.probe import main, probe
 from converters.runtimes.tflite import TfLitePredictor
@@ -43,7 +44,6 @@ from converters.tflite import (
 from converters.tflite.check import check_portable
 from converters.tflite.export import export_many, export_tflite
 from converters.tflite.metadata import About, add_metadata, read_metadata
-from converters.tflite.quantize import PRECISIONS
 
 LENGTHS = (16, 64, 128)
 NAMES = [signature_of(length) for length in LENGTHS]
@@ -76,7 +76,7 @@ def run_signature(path: Path, name: str, inputs: Window) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_every_signature_agrees_with_the_resizable_file(kind: str, precision: str) -> None:
     resizable = open_predictor(exported(kind)[precision])
     # The same kernels on the same shapes: measured equal to the bit. A machine may yet sum in
@@ -133,7 +133,7 @@ def test_compiled_model_runs_every_signature(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_shapes_are_fixed_and_the_file_is_portable(kind: str, precision: str) -> None:
     path = fixed(kind, precision)
     assert check_portable(path) == []
@@ -166,7 +166,7 @@ def stored_weights(path: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_weights_and_scales_are_stored_once(kind: str, precision: str) -> None:
     one, several = exported(kind)[precision], fixed(kind, precision)
     assert stored_weights(several) == stored_weights(one)
@@ -225,7 +225,7 @@ def test_refuses_lengths_before_any_work(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_predictor_runs_the_shortest_that_fits(precision: str) -> None:
     several = TfLitePredictor(fixed("bert", precision))
     resizable = open_predictor(exported("bert")[precision])

@@ -12,10 +12,10 @@ from ai_edge_litert import schema_py_generated as schema
 from export_fixtures import VOCABULARY, exported, window
 
 from converters import ConversionError
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.check import check_portable
-from converters.tflite.quantize import PRECISIONS
 from converters.tflite.versions import (
     BLOCKWISE,
     CHANNELWISE,
@@ -48,7 +48,7 @@ def versions(model: Any) -> dict[str, int]:
     return {tflite_file.code_name(code): code.version for code in model.operatorCodes}
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_each_precision_needs_what_its_types_need(precision: str) -> None:
     lowest = lowest_runtime(read(precision))
     assert (lowest.tensorflow, lowest.litert) == EXPECTED[precision]

@@ -23,9 +23,9 @@ from export_fixtures import (
 
 from converters import ConversionError
 from converters.interface import INPUTS, SPANS
+from converters.precisions import TFLITE
 from converters.tflite import export as to_tflite
 from converters.tflite.export import export_many, export_tflite
-from converters.tflite.quantize import PRECISIONS
 
 SIGNATURE, OUTPUTS = SPANS.signature, SPANS.names
 
@@ -92,7 +92,7 @@ def test_float_file_agrees_at_every_length(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_every_precision_agrees(kind: str, precision: str) -> None:
     run, model = signature_runner(exported(kind)[precision]), tiny_model(kind)
     for length, padding in ((384, 0), (7, 0), (POSITIONS, 100), (1, 0), (40, 13)):
@@ -104,7 +104,7 @@ def test_every_precision_agrees(kind: str, precision: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", TFLITE)
 def test_padding_changes_nothing_and_never_wins(kind: str, precision: str) -> None:
     run = signature_runner(exported(kind)[precision])
     padded_inputs = window(100, 45)
@@ -160,7 +160,7 @@ def test_one_file_with_another_default_length_and_no_noise(
 
 def test_refuses_what_it_cannot_export(tmp_path: Path) -> None:
     model = tiny_model("distilbert", max_position_embeddings=16)
-    with pytest.raises(ConversionError, match=r"'int3'.*fp32, fp16, int8"):
+    with pytest.raises(ConversionError, match=r"'int3'.*int8, int8-per-tensor, fp32, fp16"):
         export_many(model, tmp_path, ["fp32", "int3"])
     for length in (0, 17):
         with pytest.raises(ConversionError, match=f"length {length} .* 1 to 16"):

@@ -14,12 +14,12 @@ import pytest
 from conftest import POSITIONS, MakeTeacher
 from transformers import AutoTokenizer
 
+from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
-from converters.tflite.quantize import PRECISIONS
 from pipeline import __version__
 from pipeline.errors import UserError
 from pipeline.files import export
-from pipeline.files.targets import FileFacts, describe
+from pipeline.files.targets import FileFacts, TfLite, format_of
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question
@@ -59,9 +59,9 @@ def test_model_json_describes_the_files(tiny_export: Path, document: dict[str, A
             "path": path.name,
             "bytes": path.stat().st_size,
             "sha256": digest(path),
-            "min_runtime": describe(path).min_runtime,
-            "faults": describe(path).faults,
-            "for": PRECISIONS[path.stem.removeprefix("student-")],
+            "min_runtime": format_of(path).describe(path).min_runtime,
+            "faults": format_of(path).describe(path).faults,
+            "for": TFLITE[path.stem.removeprefix("student-")],
         }
     assert document["signature"] == "answer"
     assert [entry["name"] for entry in document["inputs"]] == ["ids", "mask", "segment_ids"]
@@ -145,7 +145,7 @@ def test_accents_go_with_the_case_unless_told_otherwise(
 def write(folder: Path, tokenizer: Any) -> None:
     file = folder / "student-int8.tflite"
     vocabulary = export.write_vocabulary(folder, tokenizer)
-    with patch.object(export, "describe", return_value=FileFacts(1, "ab", {})):
+    with patch.object(TfLite, "describe", return_value=FileFacts(1, "ab", {})):
         export.write_model_json(
             vocabulary, {"int8": file}, tokenizer, Limits(), max_positions=64, may_abstain=True
         )

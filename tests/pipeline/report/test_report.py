@@ -161,11 +161,12 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     report["preset"] = "other"
 
-    def half(path: Path, text: str, encoding: str) -> int:
-        path.write_bytes(text.encode(encoding)[:100])
+    def half(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:100])
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="disk full"):
         write_reports(report, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
