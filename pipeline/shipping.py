@@ -97,7 +97,7 @@ def verify(
     from pipeline.artifacts import write_json
     from pipeline.files import targets
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering.evaluate import Answerer
+    from pipeline.tasks.question_answering.evaluate import METRICS, Answerer
     from pipeline.verify import compare, run
 
     prepare(build)
@@ -127,15 +127,16 @@ def verify(
                 "precision": precision,
                 "purpose": targets.advice(targets.target_of(path))[precision],
                 **asdict(facts),
-                **natural.scores.facts(),
+                "scores": natural.scores.facts(),
                 "gate": compare(natural, padded, reference, build.gates[precision]),
             }
         )
     models = [
-        _describe(teacher, "teacher") | taught.scores.facts(),
-        _describe(student, "student") | reference.scores.facts(),
+        _describe(teacher, "teacher") | {"scores": taught.scores.facts()},
+        _describe(student, "student") | {"scores": reference.scores.facts()},
     ]
-    write_json(folder / "verify.json", {"models": models, "files": entries})
+    found = {"metrics": METRICS, "models": models, "files": entries}
+    write_json(folder / "verify.json", found)
     return {"passed": all(entry["gate"]["passed"] for entry in entries)}
 
 
