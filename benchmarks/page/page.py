@@ -29,6 +29,7 @@ from benchmarks.measure.schema import (
     Run,
     read,
 )
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.page import figures as page_plots
 from benchmarks.page.headline import score_fact, size_fact, speed_fact
 from benchmarks.page.layout import (
@@ -301,7 +302,7 @@ def _sections(
 def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section:
     """Everything that a run measured; one of many with the same threads is told by its files."""
     latency, threads = run["latency"], _threads(run)
-    mark = " - NOT VALID" if run["too_short"] else ""
+    marked = f" - {NOT_VALID}" if run["too_short"] else ""
     method = latency["method"].rstrip(".")
     paragraphs = [
         f"{method[:1].upper()}{method[1:]}. Questions: {latency['queries']:,}, "
@@ -317,17 +318,17 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
         "the runtime imported and nothing opened."
     )
     scores = {file["name"]: file["scores"] for file in document["files"]}
-    title = f"Milliseconds per question{mark}"
+    title = f"Milliseconds per question{marked}"
     tables = [times_table(title, latency["subjects"], document["metrics"], scores)]
-    tables += ratio_tables(latency["ratios"], mark)
+    tables += ratio_tables(latency["ratios"], marked)
     if run["memory"]:
         tables.append(memory_table("Cold start and memory", run, document["files"]))
     if run["overhead"]:
-        tables.append(overhead_table(f"Overhead around the model{mark}", run))
+        tables.append(overhead_table(f"Overhead around the model{marked}", run))
     title = f"With {threads}"
     title += f": {', '.join(latency['subjects'])}" if is_one_of_many else ""
     anchor = f"run-{document['runs'].index(run)}"
-    return Section(anchor, title + mark, paragraphs, tables)
+    return Section(anchor, title + marked, paragraphs, tables)
 
 
 def _readable(document: Benchmark) -> str:

@@ -13,6 +13,7 @@ from benchmarks.measure.schema import (
     Benchmark,
     Device,
     File,
+    Latency,
     Lengths,
     Metric,
     Profile,
@@ -22,6 +23,7 @@ from benchmarks.measure.schema import (
     State,
     Subject,
 )
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.measure.size import PARTS
 from benchmarks.page.layout import (
     DASH,
@@ -34,6 +36,11 @@ from benchmarks.page.layout import (
     number,
 )
 from benchmarks.page.scores import score_columns
+
+
+def mark(latency: Latency) -> str:
+    """What follows the title of a table of times that are not valid; empty where they are."""
+    return f" - {NOT_VALID}" if latency["method"].startswith(NOT_VALID) else ""
 
 
 def times_table(

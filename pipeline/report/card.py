@@ -28,6 +28,7 @@ from benchmarks.page.layout import (
     number,
 )
 from benchmarks.page.scores import explained, in_words, score_columns, score_of
+from benchmarks.page.tables import mark
 from pipeline import made
 from pipeline.artifacts import MANIFEST
 from pipeline.files.targets import license_of
@@ -228,14 +229,18 @@ def _latency(report: Mapping[str, Any]) -> Table | None:
         for lengths in ("natural", "padded")
         if subject[lengths]
     ]
+    marked = mark(report["latency"])
     bounds = [interval(times["mean_low"], times["mean_high"]) for _, _, times in timed]
     return Table(
         "",
         [
             Column("Subject", [name for name, _, _ in timed]),
             Column("Lengths", [lengths for _, lengths, _ in timed]),
-            *(number(f"{k}, ms", [value_of(t, k) for _, _, t in timed]) for k in ("mean", "p90")),
-            Column("95% interval of mean", bounds, "number"),
+            *(
+                number(f"{k}, ms{marked}", [value_of(t, k) for _, _, t in timed])
+                for k in ("mean", "p90")
+            ),
+            Column(f"95% interval of mean{marked}", bounds, "number"),
         ],
     )
 

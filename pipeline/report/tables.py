@@ -26,7 +26,7 @@ from benchmarks.page.layout import (
     plain,
 )
 from benchmarks.page.scores import explained, score_columns
-from benchmarks.page.tables import times_table
+from benchmarks.page.tables import mark, times_table
 from pipeline.report.schema import File, Model, Report
 
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -89,6 +89,7 @@ def overview(report: Report) -> Table:
     models, files = report["models"], report["files"]
     timed = [subject_of(report, entry["name"]) for entry in [*models, *files]]
     gates = [file["gate"] for file in files]
+    marked = mark(report["latency"]) if report["latency"] else ""
     return Table(
         "",
         [
@@ -96,8 +97,12 @@ def overview(report: Report) -> Table:
             Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
             number("MB", [megabytes(entry["bytes"]) for entry in [*models, *files]]),
             *score_columns(report["metrics"], [*models, *files]),
-            number("p90 ms, natural", [value_of(_times(one, NATURAL), "p90") for one in timed]),
-            number("p90 ms, padded", [value_of(_times(one, PADDED), "p90") for one in timed]),
+            number(
+                f"p90 ms, natural{marked}", [value_of(_times(one, NATURAL), "p90") for one in timed]
+            ),
+            number(
+                f"p90 ms, padded{marked}", [value_of(_times(one, PADDED), "p90") for one in timed]
+            ),
             Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
         ],
     )
@@ -200,7 +205,7 @@ def _latency_section(report: Report) -> Section:
         paragraphs.append(f"Caution: {latency['busy']}.")
     entries = {name: scored(report, name) for name in latency["subjects"]}
     borrowed = [name for name, entry in entries.items() if entry and entry["name"] != name]
-    metrics = report["metrics"]
+    metrics, marked = report["metrics"], mark(latency)
     if borrowed and metrics:
         label = metrics[0]["label"]
         names = ", ".join(borrowed)
@@ -210,17 +215,17 @@ def _latency_section(report: Report) -> Section:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     scores = {name: entry["scores"] for name, entry in entries.items() if entry}
     tables = [
-        times_table("Milliseconds per question", latency["subjects"], metrics, scores),
-        _ratios_table(latency["ratios"]),
+        times_table(f"Milliseconds per question{marked}", latency["subjects"], metrics, scores),
+        _ratios_table(f"Ratios of mean times{marked}", latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]
     return Section("latency", "Latency", paragraphs, tables)
 
 
-def _ratios_table(ratios: Sequence[Ratio]) -> Table:
+def _ratios_table(title: str, ratios: Sequence[Ratio]) -> Table:
     intervals = [interval(ratio["low"], ratio["high"], 2) for ratio in ratios]
     return Table(
-        "Ratios of mean times",
+        title,
         [
             Column("Faster", [ratio["faster"] for ratio in ratios]),
             Column("Lengths", [ratio["faster_lengths"] for ratio in ratios]),

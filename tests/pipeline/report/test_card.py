@@ -332,6 +332,14 @@ def test_latency_is_the_reports(report: dict[str, Any]) -> None:
         assert float(p90) == pytest.approx(times["p90"], rel=5e-3)
 
 
+def test_times_that_are_not_valid_say_so_in_their_table(report: dict[str, Any]) -> None:
+    report["latency"]["method"] = f"NOT VALID (too few): {report['latency']['method']}"
+    _, (head, *_) = _tables(model_card(report, may_abstain=False))
+    assert head[2:] == [
+        f"{name} - NOT VALID" for name in ("mean, ms", "p90, ms", "95% interval of mean")
+    ]
+
+
 def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
     text = model_card(report, may_abstain=False)
     assert "layers 0, 2, 5 of the teacher's 6, counted from 0" in text

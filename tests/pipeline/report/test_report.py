@@ -281,8 +281,14 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
     report["latency"]["method"] = marked(report["latency"]["method"], "256 queries in 9.0 s")
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        assert text.count("NOT VALID") == 2  # in the headline, and where the method is
+        # in the headline, where the method is, and in the titles of the times and the ratios
+        assert text.count("NOT VALID") == 4
         assert "256 queries in 9.0 s" in text
+    columns = [column.name for column in overview(report).columns]  # type: ignore[arg-type]
+    assert [name for name in columns if "p90" in name] == [
+        "p90 ms, natural - NOT VALID",
+        "p90 ms, padded - NOT VALID",
+    ]
     speed = next(fact for fact in headline(report) if fact.label == "faster")  # type: ignore[arg-type]
     assert "NOT VALID" in speed.sentence
 
