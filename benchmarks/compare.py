@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import latency
+from benchmarks.measure import latency, schema
 from benchmarks.measure.files import read_json
-from benchmarks.measure.schema import KIND, NATURAL, PADDED, Latency, validate
-from benchmarks.measure.typed import mismatches
+from benchmarks.measure.schema import NATURAL, PADDED, Benchmark, Latency, Metric
+from benchmarks.measure.session import NOT_VALID
+from benchmarks.page.scores import titled
 from benchmarks.page.text_table import table
 from converters import terminal
+from pipeline.report import schema as report_schema
+from pipeline.report.schema import Report
 
 THRESHOLD = 5.0
 WORSE, BETTER, SAME, UNCLEAR, NOT_JUDGED = "WORSE", "better", "same", "unclear", "-"
-
-# Figures of which more is better.
-SCORES = ("EM %", "F1 %")
 
 # A mean that `benchmark_model` printed, without the samples.
 PROFILED = "average ms"
@@ -52,13 +52,15 @@ class Measured:
     Attributes:
         times: mean milliseconds of each query over all rounds, in their order.
         figures: single figures.
-        queries: what was asked, to tell whether two documents asked the same.
+        metrics: of the scores; more is better.
+        queries: of a round, to tell whether both documents have the same.
         cpu: of the machine.
         cautions: why not to trust it.
     """
 
     times: dict[Place, list[float]] = field(default_factory=dict)
     figures: dict[Place, float] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
     queries: Any = None
     cpu: str | None = None
     cautions: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Change:
 
 
 def read(path: Path) -> Measured:
-    """Read a benchmark's JSON, or a build's report.json.
+    """Read a benchmark's JSON, or a build's report.json; both may be of an older schema.
 
     Raises:
         ValueError: it is neither, or damaged.
@@ -86,20 +88,19 @@ def read(path: Path) -> Measured:
     document = read_json(path)
     found = Measured()
     try:
-        if isinstance(document, dict) and document.get("kind") == KIND:
-            validate(document)
-            _take_benchmark(document, found)
+        if isinstance(document, dict) and document.get("kind") == schema.KIND:
+            _take_benchmark(schema.read(document), found)
         else:
-            _take_report(document, found)
-    except (KeyError, TypeError, ValueError) as error:
+            _take_report(report_schema.read(document), found)
+    except ValueError as error:
         raise ValueError(
-            f"{path} is no benchmark and no report.json with one ({type(error).__name__}: {error}):"
-            " give what python -m benchmarks.run or python -m pipeline.build wrote"
+            f"{path} is no benchmark and no report.json with latency: {error}: give what "
+            "python -m benchmarks.run or python -m pipeline.build wrote"
         ) from error
     return found
 
 
-def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
+def _take_benchmark(document: Benchmark, found: Measured) -> None:
     queries = document["queries"]
     found.queries = [queries["source"], queries["sha256"], queries["tokens"]]
     found.cpu = document["machine"]["cpu"]
@@ -112,34 +113,36 @@ def _take_benchmark(document: Mapping[str, Any], found: Measured) -> None:
         _take_latency(run["latency"], found)
         for name, one in run["memory"].items():
             _take_start(one, run["threads"], name, found)
-        for name, one in run["weight_cache"].items():
-            if one:
-                _take_start(one, run["threads"], f"{name}, weight cache", found)
+        for name, cached in run["weight_cache"].items():
+            if cached:
+                _take_start(cached, run["threads"], f"{name}, weight cache", found)
     for profile in document["profiles"]:
         if profile["average_ms"] is not None:
             lengths = f"{profile['delegate']} {profile['length']}"
-            place = (PROFILED, int(profile["threads"]), profile["file"], lengths)
+            place = (PROFILED, profile["threads"], profile["file"], lengths)
             found.figures[place] = float(profile["average_ms"])
+    _take_files(document["metrics"], document["files"], found)
     for file in document["files"]:
-        _take_file(file, found)
         for part, size in (file["parts"] or {}).items():
             found.figures[f"bytes, {part}", None, file["name"], ""] = float(size)
 
 
-def _take_report(document: Any, found: Measured) -> None:
-    for wrong in mismatches(document["latency"], Latency, "latency"):
-        raise ValueError(wrong)  # the first says enough: this schema is not the whole report's
-    found.queries = [document["data"]["eval"]["sha256"], document["latency"]["mean_tokens"]]
-    found.cpu = document["machine"]["cpu"]
-    if document["latency"]["busy"]:
-        found.cautions.append(document["latency"]["busy"])
-    _take_latency(document["latency"], found)
-    for file in document["files"]:
-        _take_file(file, found)
+def _take_report(document: Report, found: Measured) -> None:
+    latency = document["latency"]
+    if latency is None:
+        raise ValueError("its latency is null")
+    found.queries = [document["data"]["eval"]["sha256"], latency["mean_tokens"]]
+    found.cpu = document["machine"].get("cpu")
+    if latency["busy"]:
+        found.cautions.append(latency["busy"])
+    if latency["method"].startswith(NOT_VALID):
+        found.cautions.append(latency["method"].partition(":")[0])
+    _take_latency(latency, found)
+    _take_files(document["metrics"], document["files"], found)
 
 
-def _take_latency(measured: Mapping[str, Any], found: Measured) -> None:
-    threads = int(measured["threads"])
+def _take_latency(measured: Latency, found: Measured) -> None:
+    threads = measured["threads"]
     for name, each in measured["samples_ms"].items():
         for lengths in (NATURAL, PADDED):
             where = lengths if lengths == NATURAL else f"padded {measured['padded_length']}"
@@ -164,11 +167,14 @@ def _take_start(start: Mapping[str, Any], threads: int, name: str, found: Measur
             found.figures[figure, threads, name, ""] = float(start[key] - start[without])
 
 
-def _take_file(file: Mapping[str, Any], found: Measured) -> None:
-    found.figures["bytes", None, file["name"], ""] = float(file["bytes"])
-    for figure, key in zip(SCORES, ("exact_match", "f1"), strict=True):
-        if file[key] is not None:
-            found.figures[figure, None, file["name"], ""] = float(file[key])
+def _take_files(metrics: list[Metric], files: Sequence[Any], found: Measured) -> None:
+    """Sizes, and scores by the headings of their metrics."""
+    found.metrics = metrics
+    for file in files:
+        found.figures["bytes", None, file["name"], ""] = float(file["bytes"])
+        for metric in metrics if file["scores"] else ():
+            place = (titled(metric), None, file["name"], "")
+            found.figures[place] = float(file["scores"][metric["name"]])
 
 
 def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
@@ -180,8 +186,15 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
         threshold: percent of growth that is let pass.
 
     Raises:
-        ValueError: they have no time in common.
+        ValueError: they have no time in common, or scores by different metrics.
     """
+    if old.metrics and new.metrics and old.metrics != new.metrics:
+        names = [", ".join(map(titled, one.metrics)) for one in (old, new)]
+        raise ValueError(
+            f"the scores are of different metrics, {names[0]} before and {names[1]} now: "
+            "compare two documents of the same task"
+        )
+    scores = {titled(metric) for metric in new.metrics}
     common = [place for place in old.times if place in new.times]
     profiled = any(place[0] == PROFILED for place in old.figures.keys() & new.figures.keys())
     if not common and not profiled:
@@ -200,14 +213,14 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
         )
     for place, was in old.figures.items():
         if place in new.figures:
-            changes.append(_single(place, was, new.figures[place], threshold))
+            changes.append(_single(place, was, new.figures[place], threshold, place[0] in scores))
     return changes
 
 
-def _single(place: Place, was: float, now: float, threshold: float) -> Change:
+def _single(place: Place, was: float, now: float, threshold: float, more_is_better: bool) -> Change:
     """A figure without an interval; from nothing, anything is endless growth."""
-    percent = 100 * (now / was - 1) if was else (0.0 if now == was else float("inf"))
-    worse = -percent if place[0] in SCORES else percent
+    percent = 100 * (now - was) / abs(was) if was else (0.0 if now == was else float("inf"))
+    worse = -percent if more_is_better else percent
     verdict = NOT_JUDGED if place[0] in NOISY else _verdict(worse, threshold)
     return Change(place, was, now, percent, None, None, verdict)
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure.schema import Metric
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.evaluate import Answer, Answerer, Logits, score
+from pipeline.tasks.question_answering.evaluate import METRICS, Answer, Answerer, Logits, score
 from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
 
 
@@ -43,6 +44,7 @@ class TimedQuestions:
             )
         found = load_questions(file, "dev", bad_answers="skip")
         self.source = found.name
+        self.metrics: Sequence[Metric] = METRICS
         self.sha256: str | None = found.sha256
         self.available: int | None = len(found.questions)
         drawn = random.Random(seed).sample(  # noqa: S311 - no secret
@@ -81,9 +83,8 @@ class TimedQuestions:
             "decode": [answer.decode_ms for answer in answers],
         }
 
-    def scores(self, name: str) -> tuple[float, float] | None:
-        """EM and F1, percent, over the questions that were drawn."""
+    def scores(self, name: str) -> dict[str, float] | None:
+        """Scores by metric over the questions that were drawn."""
         answers = self._answers[name][-len(self.queries) :]
         drawn = QuestionSet(self.source, str(self.sha256), tuple(self.queries))
-        found = score([answer.text for answer in answers], drawn)
-        return round(found.exact_match, 2), round(found.f1, 2)
+        return score([answer.text for answer in answers], drawn).facts()

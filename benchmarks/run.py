@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.arguments import amount, count, hidden
 from benchmarks.measure import latency, machine, memory, size
@@ -109,7 +110,8 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     """
     for path in plan.files.values():
         checksums.verify(path)
-    before, clock = machine.describe(), machine.clock()
+    before: Any = machine.describe()
+    clock = machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
     files = [describe(name, path) for name, path in plan.files.items()]
     pad_to = min(plan.pad_to, *longest.values())
@@ -133,8 +135,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         for threads in plan.threads
     ]
     for file in files:
-        if scores := asked.scores(f"{file['name']} {NATURAL}"):
-            file["exact_match"], file["f1"] = scores
+        file["scores"] = asked.scores(f"{file['name']} {NATURAL}")
     others = machine.other_work(clock, machine.clock())
     warnings = machine.cautions(before, others, max(plan.threads))
     warnings += [one["latency"]["busy"] for one in runs if one["latency"]["busy"]]
@@ -154,10 +155,11 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         "queries": {
             "source": asked.source,
             "sha256": asked.sha256,
-            "asked": len(asked.queries),
+            "count": len(asked.queries),
             "available": asked.available,
             "tokens": asked.tokens,
         },
+        "metrics": list(asked.metrics),
         "files": files,
         "runs": runs,
         "profiles": [],
@@ -215,8 +217,7 @@ def describe(name: str, path: Path) -> File:
         "bytes": whole,
         "sha256": checksums.sha256(path) if path.is_file() else None,
         "parts": None if weights is None else size.split([size.Weight(*w) for w in weights], whole),
-        "exact_match": None,
-        "f1": None,
+        "scores": None,
     }
 
 

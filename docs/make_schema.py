@@ -1,33 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/report.md from the types that reports and benchmarks are validated against.
+"""Writes docs/report.md and docs/schema/*.json from the types that documents are checked against.
 
 python docs/make_schema.py
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from docstring_parser import DocstringStyle, parse
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+from typing_extensions import get_type_hints, is_typeddict
 
 PAGE = Path(__file__).resolve().parent / "report.md"
+SCHEMAS = PAGE.parent / "schema"
 sys.path.insert(0, str(PAGE.parent.parent))
 
 from benchmarks.measure.schema import Benchmark  # noqa: E402 - found through the line above
-from benchmarks.measure.typed import Within, called  # noqa: E402
 from pipeline.report.schema import Report  # noqa: E402
 
 TOP = """\
@@ -36,18 +31,24 @@ TOP = """\
 <!-- written by docs/make_schema.py from the types in benchmarks/measure/schema.py and pipeline/report/schema.py -->
 
 A build writes `report.json`, with `report.md` and `report.html` beside it. `python -m benchmarks.run` and
-`python -m benchmarks.android` write `benchmark.json`, with `benchmark.html` beside it. The pages are made again by
+`python -m benchmarks.android` write `benchmark.json`, with `benchmark.html` beside it. These commands write the pages
+again:
 
 ```
 python -m pipeline.report.render report.json
 python -m benchmarks.page benchmark.json
 ```
 
-Both documents are checked before they are written and when they are read; an error names the place, what it holds and
-what is allowed. Every key is there and no other: null is what was not measured. Numbers are finite; counts, bytes, times
-and ratios are not negative. What is the same in both is told once, below.
+Every document is checked before it is written and when it is read. An error names each wrong field, what it holds and
+what is allowed. Every key is required and no other key is allowed; null stands for what was not measured. Numbers are
+finite; counts, sizes, times and ratios are not negative. Documents of older schemas can still be read: they are brought
+to the current version first.
+
+For other programs, [schema/report.json](schema/report.json) and [schema/benchmark.json](schema/benchmark.json) describe
+the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours). The types that both documents share come last.
 """
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS = (("report.json", Report), ("benchmark.json", Benchmark))
 PLAIN = {str: "string", int: "integer", float: "number", bool: "true or false", Any: "any JSON"}
 
@@ -69,6 +70,21 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def json_schema(root: Any) -> str:
+    """The JSON Schema of a document, with the descriptions of its types and keys."""
+    schema = TypeAdapter(root).json_schema()
+    definitions = schema.get("$defs", {})
+    for kind in dict.fromkeys(types_in(root)):
+        summary, meanings = descriptions(kind)
+        mine = schema if kind is root else definitions[kind.__name__]
+        # pydantic passes the refusal of other keys on to the types inside, and does not write it.
+        mine |= {"description": summary, "additionalProperties": False}
+        for key, meaning in meanings.items():
+            mine["properties"][key]["description"] = meaning
+            mine["properties"][key].pop("title", None)  # the key again, in capitals
+    return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
 def types_in(kind: Any) -> Iterator[Any]:
     """A type and every TypedDict below it, in the order of their fields."""
     parts = _parts(kind)
@@ -79,8 +95,26 @@ def types_in(kind: Any) -> Iterator[Any]:
         yield from types_in(part)
 
 
+def descriptions(kind: Any) -> tuple[str, dict[str, str]]:
+    """What a type is, and what each of its keys means, from its docstring.
+
+    Raises:
+        ValueError: the docstring describes other keys than the type has, or in another order.
+    """
+    docstring = parse(kind.__doc__ or "", style=DocstringStyle.GOOGLE)
+    meanings = {one.arg_name: " ".join((one.description or "").split()) for one in docstring.params}
+    keys = list(get_type_hints(kind))
+    if list(meanings) != keys:
+        raise ValueError(
+            f"{kind.__name__} has the keys {', '.join(keys)}; its docstring describes "
+            f"{', '.join(meanings) or 'none'}"
+        )
+    whole = (docstring.short_description, docstring.long_description)
+    return " ".join(" ".join(part.split()) for part in whole if part), meanings
+
+
 def _headings(kinds: list[Any]) -> dict[Any, str]:
-    """What each type is called; two of one name by their documents."""
+    """The heading of each type; two of one name are distinguished by their documents."""
     names = [kind.__name__ for kind in dict.fromkeys(kinds)]
     documents = {root.__module__: name for name, root in DOCUMENTS}
     return {
@@ -95,16 +129,12 @@ def _described(kind: Any, headings: dict[Any, str]) -> list[str]:
     """A type's heading, what it is, and a table of its keys.
 
     Raises:
-        ValueError: its docstring tells of other keys than it has, or in another order.
+        ValueError: see `descriptions`.
     """
-    told = parse(kind.__doc__ or "", style=DocstringStyle.GOOGLE)
-    meanings = {one.arg_name: " ".join((one.description or "").split()) for one in told.params}
-    hints = get_type_hints(kind, include_extras=True)
-    if list(meanings) != list(hints):
-        raise ValueError(f"{kind.__name__} has {', '.join(hints)}; told are {', '.join(meanings)}")
-    lines = [f"### {headings[kind]}", "", told.short_description or "", ""]
+    summary, meanings = descriptions(kind)
+    lines = [f"### {headings[kind]}", "", summary, ""]
     lines += ["| key | type | unit | meaning |", "|---|---|---|---|"]
-    for key, hint in hints.items():
+    for key, hint in get_type_hints(kind, include_extras=True).items():
         meaning = meanings[key].replace("|", "\\|")
         lines.append(f"| `{key}` | {shown(hint, headings)} | {unit(hint)} | {meaning} |")
     return [*lines, ""]
@@ -119,25 +149,31 @@ def shown(kind: Any, headings: dict[Any, str]) -> str:
     if origin in (Union, UnionType):
         return " or ".join(shown(part, headings) for part in arguments)
     if origin is Annotated:
-        limits = arguments[1]
-        if not isinstance(limits, Within):
-            return shown(limits, headings)
-        bounds = f" from {limits.low:g} to {limits.high:g}" if limits.high < 1e9 else ""
-        return shown(arguments[0], headings) + bounds
+        return shown(arguments[0], headings) + _bounds(arguments[1])
     if origin is list:
         return f"list of {shown(arguments[0], headings)}"
     if origin is dict:
         return f"object, {shown(arguments[0], headings)} to {shown(arguments[1], headings)}"
     if origin is Literal:
-        return f"`{called(kind)}`"
+        return f"`{' or '.join(json.dumps(choice) for choice in arguments)}`"
     return "null" if kind is type(None) else PLAIN[kind]
+
+
+def _bounds(limits: Any) -> str:
+    """Both ends of a number in words; that a number is not negative is said at the top."""
+    if not isinstance(limits, FieldInfo):
+        return ""
+    low = next((one.ge for one in limits.metadata if hasattr(one, "ge")), None)
+    high = next((one.le for one in limits.metadata if hasattr(one, "le")), None)
+    return "" if low is None or high is None or high >= 1e9 else f" from {low:g} to {high:g}"
 
 
 def unit(kind: Any) -> str:
     """The unit of a type or of its parts."""
     if get_origin(kind) is Annotated:
         limits = get_args(kind)[1]
-        return limits.unit if isinstance(limits, Within) else ""
+        extra = limits.json_schema_extra if isinstance(limits, FieldInfo) else None
+        return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
     return next(filter(None, map(unit, _parts(kind))), "")
 
 
@@ -146,5 +182,8 @@ def _parts(kind: Any) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
+    SCHEMAS.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE.name}")
+    for file, document in DOCUMENTS:
+        (SCHEMAS / file).write_text(json_schema(document), encoding="utf-8")
+    print(f"wrote {PAGE.name} and {', '.join(f'schema/{file}' for file, _ in DOCUMENTS)}")

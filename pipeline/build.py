@@ -234,8 +234,10 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}", markup=False)
         return None
+    from pipeline.report.schema import VERSION
+
     report = {
-        "schema_version": 2,
+        "schema_version": VERSION,
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
         "preset": config.preset,

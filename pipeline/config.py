@@ -287,9 +287,9 @@ class Gate(Strict):
 
     max_logit_error: Limit
     mean_logit_error: Limit
-    changed_answers: Limit
+    changed_predictions: Limit
     padding_changes: Limit
-    f1_drop: Limit
+    score_drop: Limit
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def verify(
     from pipeline.artifacts import write_json
     from pipeline.files.targets import format_of, precision_of
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering.evaluate import Answerer
+    from pipeline.tasks.question_answering.evaluate import METRICS, Answerer
     from pipeline.verify import compare, run
 
     prepare(build)
@@ -124,15 +124,16 @@ def verify(
                 "precision": precision,
                 "purpose": kind.precisions[precision],
                 **asdict(kind.describe(path)),
-                **natural.scores.facts(),
+                "scores": natural.scores.facts(),
                 "gate": compare(natural, padded, reference, build.gates[precision]),
             }
         )
     models = [
-        _describe(teacher, "teacher") | taught.scores.facts(),
-        _describe(student, "student") | reference.scores.facts(),
+        _describe(teacher, "teacher") | {"scores": taught.scores.facts()},
+        _describe(student, "student") | {"scores": reference.scores.facts()},
     ]
-    write_json(folder / "verify.json", {"models": models, "files": entries})
+    found = {"metrics": METRICS, "models": models, "files": entries}
+    write_json(folder / "verify.json", found)
     return {"passed": all(entry["gate"]["passed"] for entry in entries)}
 
 
@@ -195,6 +196,7 @@ class _Questions:
 
     one = "question with all its windows"
     available: int | None = None
+    metrics: Sequence[Any] = ()
 
     def __init__(self, build: Build, student: Path, evaluation: QuestionSet, count: int) -> None:
         from pipeline.models.teacher import load_tokenizer
@@ -219,7 +221,7 @@ class _Questions:
         """See `Asked.phases`: a query is inference alone."""
         return None
 
-    def scores(self, name: str) -> tuple[float, float] | None:
+    def scores(self, name: str) -> dict[str, float] | None:
         """See `Asked.scores`: the gates score the files."""
         return None
 

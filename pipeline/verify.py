@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Gate
-from pipeline.tasks.question_answering.evaluate import Answerer, Scores, score
+from pipeline.tasks.question_answering.evaluate import METRICS, Answerer, Scores, score
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 
 Windows = list[tuple[np.ndarray, np.ndarray]]  # start and end logits of each window of a question
@@ -68,10 +68,10 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
         ("max_logit_error", "both", worst, gate.max_logit_error),
         ("mean_logit_error", "both", mean, gate.mean_logit_error),
         (
-            "changed_answers",
+            "changed_predictions",
             "natural",
             _changed(answers, reference.scores.answers),
-            gate.changed_answers,
+            gate.changed_predictions,
         ),
         (
             "padding_changes",
@@ -79,7 +79,7 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
             _changed(answers, padded.scores.answers),
             gate.padding_changes,
         ),
-        ("f1_drop", "natural", reference.scores.f1 - file.scores.f1, gate.f1_drop),
+        ("score_drop", "natural", _drop(file.scores, reference.scores), gate.score_drop),
     ]
     checks = [
         {
@@ -106,6 +106,12 @@ def _errors(logits: Sequence[Windows], reference: Sequence[Windows]) -> np.ndarr
     errors: np.ndarray = np.concatenate(differences)
     errors[~np.isfinite(errors)] = np.inf
     return errors
+
+
+def _drop(scores: Scores, reference: Scores) -> float:
+    """How much lower a file's first metric is than the reference's, in the metric's unit."""
+    name = METRICS[0]["name"]
+    return float(getattr(reference, name) - getattr(scores, name))
 
 
 def _changed(answers: Sequence[str], others: Sequence[str]) -> float:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from benchmarks.device.adb import Phone, PhoneError
-from benchmarks.measure.schema import Benchmark, validate
+from benchmarks.measure.schema import Benchmark, read
 
 PACKAGE = "distilbert.mobile.app"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
@@ -186,7 +186,7 @@ def _read(phone: Phone, log: Log) -> Benchmark:
 
 
 def document(text: str) -> Benchmark:
-    """The app's document.
+    """The app's document, of the current schema and with the intervals that the app leaves out.
 
     Raises:
         AppError: it is not JSON, or not of the schema.
@@ -196,12 +196,11 @@ def document(text: str) -> Benchmark:
     except ValueError as error:
         raise AppError(f"the app's document is not JSON ({error})") from error
     try:
-        validate(found)
+        whole = read(found)
     except ValueError as error:
-        raise AppError(f"the app's document is none: {error}") from error
-    if found["device"] is None:
+        raise AppError(f"the app's document is not valid: {error}") from error
+    if whole["device"] is None:
         raise AppError("the app's document names no device")
-    whole: Benchmark = found
     return whole
 
 

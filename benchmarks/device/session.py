@@ -196,8 +196,9 @@ def _ask_app(
                 asked = f"{file}, threads {threads}" if file else f"threads {threads}"
                 found.warnings.append(f"the app, {asked}: {error}")
                 continue
-            if found.documents and made["queries"] != found.documents[0]["queries"]:
-                raise adb.PhoneError("the app asked other questions than in its run before")
+            for part in ("queries", "metrics"):
+                if found.documents and made.get(part) != found.documents[0].get(part):
+                    raise adb.PhoneError(f"the app has other {part} than in its run before")
             found.documents.append(made)
 
 
@@ -216,7 +217,7 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
     for name, subject in plan.files.items():
         mine = subject.described.copy()
         if (other := by_app.get(name)) is not None and other["sha256"] == mine["sha256"]:
-            mine["exact_match"], mine["f1"] = other["exact_match"], other["f1"]
+            mine["scores"] = other["scores"]
             del by_app[name]
         elif other is not None:
             mine["name"] = short(subject.path)  # another file of the app's has the name
@@ -237,7 +238,7 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
     queries: Queries = {
         "source": "given",
         "sha256": None,
-        "asked": len(plan.lengths),
+        "count": len(plan.lengths),
         "available": None,
         "tokens": list(plan.lengths),
     }
@@ -252,12 +253,13 @@ def assemble(plan: Plan, found: Found, command: str, created: str) -> Benchmark:
         "seed": plan.seed,
         "valid": found.stopped is None and all(run["too_short"] is None for run in runs),
         "warnings": list(dict.fromkeys(warnings)),
-        "machine": dict(found.machine),
+        "machine": found.machine,
         "device": {**found.device, "runtime": "; ".join(ran)},
         "load_average_after": None,
         "other_work_cores": None,
         "versions": versions,
         "queries": apps[0]["queries"] if apps else queries,
+        "metrics": apps[0]["metrics"] if apps else [],
         "files": [*files, *by_app.values()],
         "runs": runs,
         "profiles": [{**one, "file": names[one["file"]]} for one in found.profiles],

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark's JSON tells of the machine or phone, and what `benchmark_model` said there."""
+"""The parts of a benchmark's JSON that describe the machine or phone, and what profiled it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypedDict
+from typing import Annotated, Final
 
-from benchmarks.measure.typed import Amount, Bytes, Count, Milliseconds, Percent, Within
+from pydantic import Field
+from typing_extensions import TypedDict
 
-# What `State.thermal_status` counts.
+from benchmarks.measure.checked import Amount, Bytes, Count, Milliseconds, Percent
+
+# The names of the values of `State.thermal_status`, from 0.
 THERMAL: Final = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
-Celsius = Annotated[float, Within(-273.15, 1000, "°C")]
-Kilohertz = Annotated[int, Within(0, 1e9, "kHz")]
+Celsius = Annotated[float, Field(ge=-273.15, le=1000, json_schema_extra={"unit": "°C"})]
+Kilohertz = Annotated[int, Field(ge=0, le=1_000_000_000, json_schema_extra={"unit": "kHz"})]
 
 
 class Gpu(TypedDict):
-    """A GPU that was in the machine.
+    """A GPU of the machine.
 
     Attributes:
-        name: as its driver tells it.
-        memory_bytes: its own.
+        name: The name that its driver reports.
+        memory_bytes: The size of its own memory.
     """
 
     name: str
@@ -27,20 +30,20 @@ class Gpu(TypedDict):
 
 
 class Machine(TypedDict):
-    """What `benchmarks.measure.machine.describe` tells; null is what the system does not tell.
+    """The machine that ran the benchmark. A key is null where the system does not report it.
 
     Attributes:
-        cpu: its model.
-        architecture: instruction set.
-        logical_cores: those that the process might use.
-        flags: of the CPU, those that decide which kernels a runtime picks.
-        governor: of the first core's clock.
-        memory_bytes: all of it.
-        os: name and release.
-        kernel: name and release.
-        python: implementation and release.
-        load_average: over one, five and fifteen minutes.
-        gpus: that torch saw, where it was in use.
+        cpu: The model of the CPU.
+        architecture: The instruction set.
+        logical_cores: The number of logical cores that the process was allowed to use.
+        flags: The CPU features that decide which kernels a runtime chooses.
+        governor: The frequency governor of the first core.
+        memory_bytes: The size of the main memory.
+        os: The name and release of the operating system.
+        kernel: The name and release of the kernel.
+        python: The implementation and release of Python.
+        load_average: The load averages over one, five and fifteen minutes.
+        gpus: The GPUs that PyTorch reported, where it was in use.
     """
 
     cpu: str | None
@@ -57,15 +60,15 @@ class Machine(TypedDict):
 
 
 class State(TypedDict):
-    """A phone at one moment; null is what it does not tell.
+    """The state of a phone at one moment. A key is null where the phone does not report it.
 
     Attributes:
-        battery_percent: charge.
-        battery_celsius: its temperature.
-        charging: whether it hangs on a charger.
-        thermal_status: Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency,
-            6 shutdown.
-        clocks_khz: current frequency of each core, in their order.
+        battery_percent: The charge of the battery.
+        battery_celsius: The temperature of the battery.
+        charging: Whether the phone was connected to a charger.
+        thermal_status: Android's thermal status: 0 is none, 1 light, 2 moderate, 3 severe, 4
+            critical, 5 emergency and 6 shutdown.
+        clocks_khz: The current frequency of each core, in the order of the cores.
     """
 
     battery_percent: Percent | None
@@ -76,19 +79,19 @@ class State(TypedDict):
 
 
 class Device(TypedDict):
-    """The phone that was measured; nothing that tells one phone from another of its model.
+    """The phone that was measured. Nothing in it distinguishes two phones of the same model.
 
     Attributes:
-        manufacturer: as the phone tells it.
-        model: as the phone tells it.
-        soc: its chip.
-        android: release, as in "15".
-        api: level of Android's interfaces.
-        abis: instruction sets, the preferred one first.
-        runtime: what ran the files, with its version.
-        app_version: null where no app did.
-        before: its state before the first run.
-        after: its state after the last one.
+        manufacturer: The manufacturer that the phone reports.
+        model: The model that the phone reports.
+        soc: The system on a chip; null where the phone does not report it.
+        android: The release of Android, such as "15".
+        api: The API level of Android.
+        abis: The instruction sets that the phone supports, the preferred one first.
+        runtime: The software that ran the files, with its version.
+        app_version: The version of the app; null where no app ran.
+        before: The state of the phone before the first run.
+        after: The state of the phone after the last run.
     """
 
     manufacturer: str
@@ -107,37 +110,39 @@ class Operator(TypedDict):
     """One kind of operator in a profile.
 
     Attributes:
-        name: the runtime's own.
-        count: how often it runs in an inference.
-        average_ms: all of them in an inference.
-        percent: of the time of all operators.
+        name: The runtime's name of the operator.
+        count: How often the operator runs in one inference.
+        average_ms: The time that all operators of this kind take in one inference.
+        percent: Their share of the time of all operators.
     """
 
     name: str
     count: Count
     average_ms: Milliseconds
-    percent: Amount
+    percent: Annotated[float, Field(ge=0, json_schema_extra={"unit": "%"})]
 
 
 class Profile(TypedDict):
-    """What LiteRT's `benchmark_model` tells of a file at one length; null is what it did not.
+    """What LiteRT's `benchmark_model` printed about one file at one input length.
+
+    A figure is null where the program did not print it.
 
     Attributes:
-        file: its name.
-        delegate: "cpu" (XNNPACK), "gpu" or "nnapi".
-        threads: of the runtime.
-        length: tokens of the input.
-        failed: why there are no figures, in one line; null where there are.
-        runs: timed inferences.
-        init_ms: opening the file.
-        first_ms: the first inference.
-        warmup_ms: mean of the inferences before the timed ones.
-        average_ms: mean.
-        p50_ms: median.
-        p90_ms: 90th percentile.
-        p99_ms: 99th percentile.
-        peak_memory_bytes: of the process.
-        operators: where the time goes, the largest first.
+        file: The name of the file, as in `files`.
+        delegate: The delegate that ran the file: "cpu" (XNNPACK), "gpu" or "nnapi".
+        threads: The number of threads of the runtime.
+        length: The number of tokens of the input.
+        failed: The reason why there are no figures, in one line; null where there are figures.
+        runs: The number of timed inferences.
+        init_ms: The time to open the file.
+        first_ms: The time of the first inference.
+        warmup_ms: The mean time of the inferences before the timed ones.
+        average_ms: The mean time of an inference.
+        p50_ms: The median time of an inference.
+        p90_ms: The 90th percentile of the time of an inference.
+        p99_ms: The 99th percentile of the time of an inference.
+        peak_memory_bytes: The peak memory of the process.
+        operators: The operators by the time that they take, the slowest first.
     """
 
     file: str

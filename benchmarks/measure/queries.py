@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from benchmarks.measure.schema import Metric
 
 Ids = npt.NDArray[np.int32]
 
@@ -40,6 +43,7 @@ class Asked(Protocol):
             many questions it has, `available`: None without one.
         queries: of one round, whatever `subject` makes of them.
         tokens: of each query.
+        metrics: of `scores`, the most important one first; empty where nothing is scored.
     """
 
     one: str
@@ -48,6 +52,7 @@ class Asked(Protocol):
     available: int | None
     queries: Sequence[Any]
     tokens: list[int]
+    metrics: Sequence[Metric]
 
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
         """A function that answers one query with `model`, padded or (None) at its own length."""
@@ -60,8 +65,8 @@ class Asked(Protocol):
         """
         ...
 
-    def scores(self, name: str) -> tuple[float, float] | None:
-        """EM and F1, percent, of the last round's answers; None where there is nothing to score."""
+    def scores(self, name: str) -> dict[str, float] | None:
+        """Scores of the last round's predictions by metric; None where nothing is scored."""
         ...
 
 
@@ -113,6 +118,7 @@ class RandomWindows:
     one = "window of random tokens"
     sha256: str | None = None
     available: int | None = None
+    metrics: Sequence[Metric] = ()
 
     def __init__(
         self, source: str, tokens: list[int], *, vocabulary: int, pad_to: int, seed: int
@@ -131,7 +137,7 @@ class RandomWindows:
         """See `Asked.phases`."""
         return None
 
-    def scores(self, name: str) -> tuple[float, float] | None:
+    def scores(self, name: str) -> dict[str, float] | None:
         """See `Asked.scores`."""
         return None
 

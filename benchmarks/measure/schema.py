@@ -1,44 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark's JSON holds: of `benchmarks.run`, `benchmarks.android` and the Android app.
+"""The JSON that `benchmarks.run`, `benchmarks.android` and the Android app write.
 
-The types are the schema, `validate` checks a document against them, and docs/report.md is written
-from them. Every key is there; what was not measured is null. Samples are milliseconds in the order
-of the queries, round after round.
+The types are the schema: `validate` checks a document against them, and docs/report.md and
+docs/schema/benchmark.json are generated from them. Every key is required; a figure that was not
+measured is null. Samples are milliseconds in the order of the queries, one round after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, TypedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
 
-# All types of a document are found here.
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from benchmarks.measure import upgrade
+from benchmarks.measure.checked import (
+    STRICT,
+    Amount,
+    Bytes,
+    Count,
+    Milliseconds,
+    Percent,
+    Seconds,
+    check,
+)
+
+# Every type of a document can be imported from here.
 from benchmarks.measure.device_schema import Device as Device
 from benchmarks.measure.device_schema import Machine as Machine
 from benchmarks.measure.device_schema import Operator as Operator
 from benchmarks.measure.device_schema import Profile as Profile
 from benchmarks.measure.device_schema import State as State
-from benchmarks.measure.typed import Amount, Bytes, Count, Milliseconds, Percent, Seconds, check
+from benchmarks.measure.latency_schema import NATURAL as NATURAL
+from benchmarks.measure.latency_schema import PADDED as PADDED
+from benchmarks.measure.latency_schema import Latency as Latency
+from benchmarks.measure.latency_schema import Lengths as Lengths
+from benchmarks.measure.latency_schema import Ratio as Ratio
+from benchmarks.measure.latency_schema import Subject as Subject
+from benchmarks.measure.latency_schema import Summary as Summary
+from benchmarks.measure.latency_schema import latency_contradictions as latency_contradictions
 
 KIND: Final = "benchmark"
-VERSION: Final = 1
+VERSION: Final = 2
 
-Lengths = Literal["natural", "padded"]
-NATURAL: Final = "natural"
-PADDED: Final = "padded"
+# The lowest and the highest score by its unit: without a unit it may be a correlation.
+SCORE_RANGES: Final[dict[str, tuple[float, float]]] = {"%": (0.0, 100.0), "": (-1.0, 1.0)}
+
+# A score by the name of its metric; null where nothing was scored.
+ScoresByMetric = dict[str, float] | None
+
+
+class Metric(TypedDict):
+    """A measure of how good predictions are. More is better.
+
+    Attributes:
+        name: The key of its value in `scores`.
+        label: The name that tables and plots show.
+        unit: "%" for a percentage from 0 to 100; an empty string for a number from -1 to 1.
+    """
+
+    name: str
+    label: str
+    unit: Literal["%", ""]
 
 
 class File(TypedDict):
-    """What was measured: a file or a model folder.
+    """A file or model folder that was measured.
 
     Attributes:
-        name: the last part of its path, or more of it where that is not unique.
-        path: ends in at most two parts of it, so that no report tells whose machine it was.
-        bytes: of the file, or of all files in the folder.
-        sha256: hexadecimal; null for a folder.
-        parts: bytes by what they are for, `embeddings`, `attention`, `feed_forward`, `head` and
-            `rest`, `bytes` in all; null where the weights cannot be listed.
-        exact_match: of its own answers to the questions asked.
-        f1: of its own answers to the questions asked.
+        name: The last part of the path, or as many parts as distinguish it from the other files.
+        path: At most the last two parts of the path, so that a document does not reveal whose
+            machine it was.
+        bytes: The size of the file, or of all files in the folder.
+        sha256: The checksum of the file, hexadecimal; null for a folder.
+        parts: The bytes by their purpose: `embeddings`, `attention`, `feed_forward`, `head` and
+            `rest`. They add up to `bytes`. Null where the weights cannot be listed.
+        scores: The scores of the file's own predictions, by the names in `metrics`; null where the
+            file was not scored.
     """
 
     name: str
@@ -46,138 +85,35 @@ class File(TypedDict):
     bytes: Bytes
     sha256: str | None
     parts: dict[str, Bytes] | None
-    exact_match: Percent | None
-    f1: Percent | None
+    scores: ScoresByMetric
 
 
 class Queries(TypedDict):
-    """What was asked.
+    """The queries that every file ran.
 
     Attributes:
-        source: "squad" or "given" (lengths of random tokens), or the name of a question set.
-        sha256: of the question set; null without one.
-        asked: queries of a round.
-        available: questions of the whole set; null without one.
-        tokens: of each query of a round, all its windows together.
+        source: "squad" or "given" for random tokens of such lengths, or the name of a data set.
+        sha256: The checksum of the data set; null without one.
+        count: The number of queries of one round.
+        available: The number of examples in the whole data set; null without one.
+        tokens: The number of tokens of each query of one round, all its windows together.
     """
 
     source: str
     sha256: str | None
-    asked: Count
+    count: Count
     available: Count | None
     tokens: list[Count]
 
 
-class Summary(TypedDict):
-    """The time of a query; the bounds are the bootstrap interval over queries, confidence 0.95.
+class Overhead(TypedDict):
+    """The time that the code around the model takes. Only labeled data has it.
 
     Attributes:
-        count: samples.
-        mean: arithmetic mean.
-        mean_low: its lower bound.
-        mean_high: its upper bound.
-        p50: median.
-        p50_low: its lower bound.
-        p50_high: its upper bound.
-        p90: 90th percentile.
-        p99: 99th percentile.
-        min: the fastest.
-        max: the slowest.
-    """
-
-    count: Count
-    mean: Milliseconds
-    mean_low: Milliseconds
-    mean_high: Milliseconds
-    p50: Milliseconds
-    p50_low: Milliseconds
-    p50_high: Milliseconds
-    p90: Milliseconds
-    p99: Milliseconds
-    min: Milliseconds
-    max: Milliseconds
-
-
-class Subject(TypedDict):
-    """What was timed.
-
-    Attributes:
-        path: at most its last two parts.
-        natural: queries at their own lengths; null where not timed.
-        padded: queries padded to `padded_length`; null where not timed.
-        load_ms: opening the file in a process of its own.
-        first_ms: the first inference after that.
-        peak_rss_bytes: the most that process ever held resident.
-        empty_rss_bytes: what it held before loading, with the runtime imported.
-    """
-
-    path: str
-    natural: Summary | None
-    padded: Summary | None
-    load_ms: Milliseconds | None
-    first_ms: Milliseconds | None
-    peak_rss_bytes: Bytes | None
-    empty_rss_bytes: Bytes | None
-
-
-class Ratio(TypedDict):
-    """How many times faster one subject is than another.
-
-    Attributes:
-        faster: the subject whose mean time divides.
-        slower: the subject whose mean time is divided.
-        faster_lengths: of the queries of `faster`.
-        slower_lengths: of the queries of `slower`.
-        ratio: mean time of `slower` over mean time of `faster`.
-        low: lower bound of its bootstrap interval, paired by query, confidence 0.95.
-        high: upper bound.
-    """
-
-    faster: str
-    slower: str
-    faster_lengths: Lengths
-    slower_lengths: Lengths
-    ratio: Amount
-    low: Amount
-    high: Amount
-
-
-class Latency(TypedDict):
-    """All subjects on the same queries, in turn.
-
-    Attributes:
-        method: how it was measured, in words.
-        threads: of the runtime.
-        queries: of a round.
-        rounds: how often all queries were asked.
-        padded_length: tokens of padded inputs.
-        mean_tokens: of a query at its own length.
-        busy: why to distrust the times; null where the rounds agree.
-        subjects: by name.
-        ratios: a report opens with the first one.
-        samples_ms: raw times by subject and lengths, `rounds` times `queries` each.
-    """
-
-    method: str
-    threads: Count
-    queries: Count
-    rounds: Count
-    padded_length: Count
-    mean_tokens: Amount
-    busy: str | None
-    subjects: dict[str, Subject]
-    ratios: list[Ratio]
-    samples_ms: dict[str, dict[Lengths, list[Milliseconds]]]
-
-
-class Around(TypedDict):
-    """The work around the model, for question data.
-
-    Attributes:
-        tokenize: text to token ids, all windows.
-        decode: logits to an answer.
-        share_percent: tokenizing and decoding within the whole, means.
-        samples_ms: raw times of `tokenize` and `decode`.
+        tokenize: The time from text to token ids, all windows together.
+        decode: The time from logits to a prediction.
+        share_percent: The share of tokenizing and decoding in the mean time of the whole.
+        samples_ms: The raw times of `tokenize` and `decode`.
     """
 
     tokenize: Summary
@@ -187,18 +123,18 @@ class Around(TypedDict):
 
 
 class Memory(TypedDict):
-    """Cold starts in processes of their own, medians; null is what the system does not tell.
+    """The medians of cold starts in processes of their own. Null is what the system hides.
 
     Attributes:
-        load_ms: opening the file.
-        first_ms: the first inference.
-        peak_rss_bytes: the most it ever held resident.
-        empty_rss_bytes: resident before loading, with the runtime imported.
-        private_bytes: its own pages, in the end.
-        file_backed_bytes: pages of the model, a weight cache or libraries, which the system may
-            drop, in the end.
-        empty_private_bytes: its own pages before loading.
-        empty_file_backed_bytes: file-backed pages before loading.
+        load_ms: The time to open the file.
+        first_ms: The time of the first inference.
+        peak_rss_bytes: The peak resident memory.
+        empty_rss_bytes: The resident memory before loading, with the runtime imported.
+        private_bytes: The process's own pages at the end.
+        file_backed_bytes: The pages of the model, a weight cache or libraries at the end. The
+            system may drop them.
+        empty_private_bytes: The process's own pages before loading.
+        empty_file_backed_bytes: The file-backed pages before loading.
     """
 
     load_ms: Milliseconds
@@ -212,121 +148,153 @@ class Memory(TypedDict):
 
 
 class Run(TypedDict):
-    """All files with one number of threads.
+    """The figures of all files with one number of threads.
 
     Attributes:
-        threads: of the runtime.
-        seconds: that the timed calls took together.
-        too_short: why the figures are not valid ones; null where they are.
-        latency: times, and ratios against the first file.
-        around: by file and lengths; empty without question data.
-        memory: by file.
-        weight_cache: by file, started with XNNPACK's weight cache; null where that was not done.
+        threads: The number of threads of the runtime.
+        seconds: The time that the timed calls took together.
+        too_short: The reason why the figures are not valid; null where they are valid.
+        latency: The times, and their ratios to those of the first file.
+        overhead: The time around the model by file and lengths; empty without labeled data.
+        memory: The cold starts by file.
+        weight_cache: The cold starts with XNNPACK's weight cache by file; null where that was not
+            measured.
     """
 
     threads: Count
     seconds: Seconds
     too_short: str | None
     latency: Latency
-    around: dict[str, dict[Lengths, Around]]
+    overhead: dict[str, dict[Lengths, Overhead]]
     memory: dict[str, Memory]
     weight_cache: dict[str, Memory | None]
 
 
+@with_config(STRICT)
 class Benchmark(TypedDict):
     """The whole document.
 
     Attributes:
-        kind: tells it from a build's report.
-        schema_version: of this description.
-        created: start of the measurement, UTC, ISO 8601.
-        command: that measured, without the machine's folders.
-        seed: of everything random.
-        valid: whether every run's figures are.
-        warnings: why to read the figures with caution.
-        machine: before the first run; a phone is one too.
-        device: the phone; null elsewhere.
-        load_average_after: over one, five and fifteen minutes, after the last run.
-        other_work_cores: cores that other processes kept busy meanwhile.
-        versions: of packages by name; null where not installed.
-        queries: what was asked.
-        files: ratios hold the others against the first.
-        runs: one a number of threads; on a phone, one a file and number of threads.
-        profiles: of `benchmarks.android`; else empty.
+        kind: The kind of the document, which distinguishes it from a build's report.
+        schema_version: The version of this schema.
+        created: The start of the measurement, in UTC and ISO 8601.
+        command: The command that measured, without the folders of the machine.
+        seed: The seed of every random number generator.
+        valid: Whether the figures of every run are valid.
+        warnings: The reasons to read the figures with caution.
+        machine: The machine before the first run; a phone is a machine, too.
+        device: The phone; null where there was none.
+        load_average_after: The load averages over one, five and fifteen minutes after the last run.
+        other_work_cores: The number of cores that other processes kept busy during the runs.
+        versions: The versions of packages by name; null where a package is not installed.
+        queries: The queries that every file ran.
+        metrics: The metrics of all scores, the most important one first; empty where nothing was
+            scored.
+        files: The files. The ratios compare the others with the first one.
+        runs: One entry for each number of threads; on a phone, one for each file and number of
+            threads.
+        profiles: The profiles that `benchmarks.android` took; empty elsewhere.
     """
 
     kind: Literal["benchmark"]
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     created: str
     command: str
     seed: int
     valid: bool
     warnings: list[str]
-    machine: Annotated[dict[str, Any], Machine]
+    machine: Machine
     device: Device | None
     load_average_after: list[Amount] | None
     other_work_cores: Amount | None
     versions: dict[str, str | None]
     queries: Queries
+    metrics: list[Metric]
     files: list[File]
     runs: list[Run]
     profiles: list[Profile]
+
+
+def read(document: Any) -> Benchmark:
+    """Bring a document that was stored or received to the current version, and check it.
+
+    The app does not compute bootstrap intervals: they are computed from its samples here.
+
+    Args:
+        document: what `json.load` returns; it is not changed.
+
+    Returns:
+        The document as this version of the schema describes it.
+
+    Raises:
+        ValueError: one line: its version is unknown, or which fields are wrong.
+    """
+    current: Benchmark = upgrade.benchmark(document, VERSION)
+    validate(current)
+    return current
 
 
 def validate(document: Any) -> None:
     """Check a document against `Benchmark` and against itself.
 
     Raises:
-        ValueError: on one line, every field that is wrong, what it holds and what is allowed.
+        ValueError: one line that names every wrong field, what it holds and what is allowed.
     """
     check(document, Benchmark, _contradictions)
 
 
-def names_differ(entries: list[Any], where: str) -> Iterator[str]:
+def names_differ(entries: Sequence[Any], where: str) -> Iterator[str]:
     """Yield a line where two of the entries have one name."""
     names = [entry["name"] for entry in entries]
     if len(set(names)) < len(names):
         yield f"{where}: names must differ, got {', '.join(names)}"
 
 
-def latency_contradictions(latency: Latency, where: str) -> Iterator[str]:
-    """Yield a line for each field of `latency` that says something else than those beside it."""
-    known = latency["subjects"].keys()
-    for index, ratio in enumerate(latency["ratios"]):
-        for side in (ratio["faster"], ratio["slower"]):
-            if side not in known:
-                yield f"{where}.ratios[{index}]: no such subject: {side}"
-    expected = latency["rounds"] * latency["queries"]
-    for name, each in latency["samples_ms"].items():
-        if name not in known:
-            yield f"{where}.samples_ms.{name}: no such subject"
-        for lengths, samples in each.items():
-            if len(samples) != expected:
-                yield (
-                    f"{where}.samples_ms.{name}.{lengths}: got {len(samples)} samples, must be "
-                    f"{expected}, rounds times queries"
-                )
+def score_contradictions(
+    metrics: Sequence[Metric], entries: Sequence[Any], where: str
+) -> Iterator[str]:
+    """Yield a line for each entry whose scores are not those of `metrics`, or out of range.
+
+    Args:
+        metrics: of the document.
+        entries: files or models, with `scores` each.
+        where: the key of the entries.
+    """
+    for index, entry in enumerate(entries):
+        scores, place = entry["scores"], f"{where}[{index}].scores"
+        if scores is None:
+            continue
+        if scores.keys() != {metric["name"] for metric in metrics}:
+            names = ", ".join(metric["name"] for metric in metrics) or "none"
+            yield f"{place}: got {', '.join(scores)}, must be null or the metrics: {names}"
+            continue
+        for metric in metrics:
+            low, high = SCORE_RANGES[metric["unit"]]
+            if not low <= (score := scores[metric["name"]]) <= high:
+                yield f"{place}.{metric['name']}: got {score}, must be from {low:g} to {high:g}"
 
 
 def _contradictions(document: Benchmark) -> Iterator[str]:
+    yield from names_differ(document["metrics"], "metrics")
     yield from names_differ(document["files"], "files")
+    yield from score_contradictions(document["metrics"], document["files"], "files")
     for index, file in enumerate(document["files"]):
         if file["parts"] is not None and sum(file["parts"].values()) != file["bytes"]:
             yield f"files[{index}].parts: they do not add up to its {file['bytes']:,} bytes"
     files = {file["name"] for file in document["files"]}
-    asked, tokens = document["queries"]["asked"], document["queries"]["tokens"]
-    if len(tokens) != asked:
-        yield f"queries.tokens: got {len(tokens)}, but {asked} queries were asked"
+    count, tokens = document["queries"]["count"], document["queries"]["tokens"]
+    if len(tokens) != count:
+        yield f"queries.tokens: got {len(tokens)}, but there are {count} queries"
     for index, run in enumerate(document["runs"]):
         where = f"runs[{index}]"
         if document["valid"] and run["too_short"] is not None:
             yield f"valid: got True, but {where}.too_short says {run['too_short']}"
         yield from latency_contradictions(run["latency"], f"{where}.latency")
-        if (queries := run["latency"]["queries"]) != asked:
-            yield f"{where}.latency.queries: got {queries}, but {asked} were asked"
+        if (queries := run["latency"]["queries"]) != count:
+            yield f"{where}.latency.queries: got {queries}, but there are {count} queries"
         named: tuple[tuple[str, Mapping[str, Any]], ...] = (
             ("latency.subjects", run["latency"]["subjects"]),
-            ("around", run["around"]),
+            ("overhead", run["overhead"]),
             ("memory", run["memory"]),
             ("weight_cache", run["weight_cache"]),
         )

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.measure import latency
 from benchmarks.measure.memory import Probe
 from benchmarks.measure.queries import Asked, Model
-from benchmarks.measure.schema import NATURAL, PADDED, Around, Lengths, Ratio, Run
+from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Overhead, Ratio, Run
 
 METHOD = (
     "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
@@ -110,17 +110,17 @@ def session(
         progress=progress,
     )
     samples: dict[str, dict[Lengths, list[float]]] = {name: {} for name in files}
-    around: dict[str, dict[Lengths, Around]] = {}
+    overhead: dict[str, dict[Lengths, Overhead]] = {}
     for key, (name, kind) in keys.items():
         phases = asked.phases(key, stream.queries)
         samples[name][kind] = phases["infer"] if phases else stream.samples[key]
         if phases:
-            around.setdefault(name, {})[kind] = _around(phases, stream.rounds)
+            overhead.setdefault(name, {})[kind] = _overhead(phases, stream.rounds)
     starts: dict[str, ColdStart] = {}
     for name, path in files.items():
         tell(f"threads {threads}: cold starts of {name}")
         starts[name] = cold_start(path, threads)
-    method = METHOD.format(query=asked.one, around=AROUND if around else "")
+    method = METHOD.format(query=asked.one, around=AROUND if overhead else "")
     compared = pairs(list(files)) if compared is None else compared
     why = stream.too_short
     flat = {f"{name} {kind}": samples[name][kind] for name, kind in keys.values()}
@@ -143,7 +143,7 @@ def session(
             "ratios": _ratios(samples, compared, rounds=stream.rounds, seed=seed),
             "samples_ms": _rounded_all(samples),
         },
-        "around": around,
+        "overhead": overhead,
         "memory": {name: _memory(plain) for name, (plain, _) in starts.items()},
         "weight_cache": {name: _memory(one) if one else None for name, (_, one) in starts.items()},
     }
@@ -199,8 +199,8 @@ def _ratios(samples: Samples, pairs: Sequence[Pair], *, rounds: int, seed: int) 
     return found
 
 
-def _around(phases: Mapping[str, Sequence[float]], rounds: int) -> Around:
-    """What the work around the model took."""
+def _overhead(phases: Mapping[str, Sequence[float]], rounds: int) -> Overhead:
+    """The time that the code around the model took."""
     tokenize, decode = phases["tokenize"], phases["decode"]
     outside = sum(tokenize) + sum(decode)
     return {

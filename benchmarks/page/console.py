@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from benchmarks.measure.schema import Benchmark, File, Memory, Profile, Ratio, Run
+from benchmarks.measure.schema import Benchmark, File, Memory, Metric, Profile, Ratio, Run
 from benchmarks.measure.session import KINDS, WAYS
 from benchmarks.measure.size import PARTS
+from benchmarks.page.scores import plain, score_of, titled
 from benchmarks.page.text_table import table
 
 DASH = "-"
@@ -20,7 +21,7 @@ def show(benchmark: Benchmark) -> str:
     blocks = [_asked(benchmark), *(f"caution: {line}" for line in benchmark["warnings"])]
     for run in benchmark["runs"]:
         blocks += _run(run)
-    blocks.append(_files(benchmark["files"]))
+    blocks.append(_files(benchmark["files"], benchmark["metrics"]))
     if benchmark["profiles"]:
         blocks.append(_profiles(benchmark["profiles"]))
     return "\n\n".join(blocks)
@@ -62,19 +63,19 @@ def _run(run: Run) -> Iterator[str]:
     yield f"Ratios of means, times faster with the 95% interval{mark}\n" + _ratios(
         latency["ratios"], latency["padded_length"]
     )
-    if run["around"]:
-        yield f"Around the model, milliseconds{mark}\n" + table(
+    if run["overhead"]:
+        yield f"Overhead around the model, milliseconds{mark}\n" + table(
             ["file", "lengths", "tokenize", "decode", "% of all"],
             [
                 [
                     name,
                     lengths,
-                    f"{around['tokenize']['mean']:.2f}",
-                    f"{around['decode']['mean']:.2f}",
-                    f"{around['share_percent']:.1f}",
+                    f"{one['tokenize']['mean']:.2f}",
+                    f"{one['decode']['mean']:.2f}",
+                    f"{one['share_percent']:.1f}",
                 ]
-                for name, each in run["around"].items()
-                for lengths, around in each.items()
+                for name, each in run["overhead"].items()
+                for lengths, one in each.items()
             ],
         )
     starts = list(run["memory"].items())
@@ -110,18 +111,23 @@ def _start(one: Memory) -> list[str]:
     ]
 
 
-def _files(files: list[File]) -> str:
-    return "Megabytes (10^6 bytes), percent\n" + table(
-        ["file", "size", *(part.replace("_", "-") for part in PARTS), "EM", "F1"],
-        [
+def _files(files: list[File], metrics: list[Metric]) -> str:
+    return (
+        "Megabytes (10^6 bytes)"
+        + (" and scores" if metrics else "")
+        + "\n"
+        + table(
+            ["file", "size", *(part.replace("_", "-") for part in PARTS), *map(titled, metrics)],
             [
-                file["name"],
-                _megabytes(file["bytes"], 0),
-                *(_megabytes(file["parts"][p], 0) if file["parts"] else DASH for p in PARTS),
-                *(_score(file["exact_match"]), _score(file["f1"])),
-            ]
-            for file in files
-        ],
+                [
+                    file["name"],
+                    _megabytes(file["bytes"], 0),
+                    *(_megabytes(file["parts"][p], 0) if file["parts"] else DASH for p in PARTS),
+                    *(_score(metric, file) for metric in metrics),
+                ]
+                for file in files
+            ],
+        )
     )
 
 
@@ -145,8 +151,9 @@ def _time(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}"
 
 
-def _score(value: Any) -> str:
-    return DASH if value is None else f"{value:.1f}"
+def _score(metric: Metric, file: File) -> str:
+    value = score_of(metric, file)
+    return DASH if value is None else plain(metric, value)
 
 
 def _interval(low: float, high: float) -> str:

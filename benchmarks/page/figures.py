@@ -30,6 +30,7 @@ from benchmarks.page.plots import (
     curves,
     distribution,
 )
+from benchmarks.page.scores import first_score
 from benchmarks.page.tables import part_name
 
 # Parts of a curve with as many queries each: enough of each for a median.
@@ -62,18 +63,19 @@ def roles(names: Sequence[str], first: str | None, reference: str | None) -> dic
 
 
 def run_plots(document: Benchmark, runs: Sequence[Run], colors: Roles) -> list[Plot]:
-    """F1 against latency, latency against length, and how latencies are distributed.
+    """Score against latency, latency against length, and how latencies are distributed.
 
     Args:
         document: that the runs are of.
         runs: with one number of threads.
         colors: as `roles` gives them.
     """
-    f1 = {file["name"]: file["f1"] for file in document["files"]}
+    metrics = document["metrics"]
+    scores = {file["name"]: first_score(metrics, file) for file in document["files"]}
     timed = [(n, s, run["latency"]) for run in runs for n, s in run["latency"]["subjects"].items()]
     scored = []
     for name, subject, _ in timed:
-        score = f1.get(name)
+        score = scores.get(name)
         if score is not None:
             medians = [times["p50"] if (times := subject[kind]) else None for kind, _ in KINDS]
             scored.append(Scored(name, colors[name], score, *medians))
@@ -90,7 +92,8 @@ def run_plots(document: Benchmark, runs: Sequence[Run], colors: Roles) -> list[P
         title += f" to {runs[0]['latency']['padded_length']}" if kind == PADDED else ""
         distributions.append(distribution(title, shown, ends))
     lengths = _lengths(document["queries"]["tokens"], [run["latency"] for run in runs], colors)
-    return [plot for plot in (accuracy(scored), lengths, *distributions) if plot]
+    compared = accuracy(metrics[0], scored) if metrics else None
+    return [plot for plot in (compared, lengths, *distributions) if plot]
 
 
 def _lengths(tokens: Sequence[int], runs: Sequence[Latency], colors: Roles) -> Plot | None:

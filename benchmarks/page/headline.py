@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from benchmarks.measure.schema import NATURAL, PADDED, Latency, Ratio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.measure.schema import NATURAL, PADDED, Latency, Metric, Ratio
 from benchmarks.measure.session import NOT_VALID
 from benchmarks.page.layout import DASH, TIMES, Fact, interval, three_digits
+from benchmarks.page.scores import first_score, written
 
 
 def size_fact(name: str, size: float, other: str, other_size: float) -> Fact:
@@ -45,12 +49,30 @@ def speed_fact(latency: Latency, first: Ratio) -> Fact:
     return Fact(f"{three_digits(first['ratio'])}{TIMES}", label, sentence)
 
 
-def f1_fact(name: str, f1: float | None, other: str, other_f1: float | None, data: str) -> Fact:
-    """How much of another's F1 the file `name` keeps, percent on the questions of `data`."""
-    label = f"of {other}'s F1 kept"
-    if f1 is None or other_f1 is None:
-        return Fact(DASH, label, "F1 was not measured for both.")
-    sentence = f"{name} has F1 {f1:.1f}, {other} {other_f1:.1f}, on {data}."
-    if other_f1 == 0:
-        return Fact(DASH, label, f"{sentence} There is no share of 0.")
-    return Fact(f"{100 * f1 / other_f1:.1f}%", label, sentence)
+def score_fact(
+    metrics: Sequence[Metric],
+    mine: tuple[str, Mapping[str, Any] | None],
+    other: tuple[str, Mapping[str, Any] | None],
+    data: str,
+) -> Fact:
+    """How much of another's score a file keeps, by the first metric.
+
+    Args:
+        metrics: of the document.
+        mine: the name of the file, and its entry with `scores`; None where there is none.
+        other: the same of what it is compared with.
+        data: the name of the data set that both were scored on.
+    """
+    label = f"of {other[0]}'s {metrics[0]['label'] if metrics else 'score'} kept"
+    score, whole = (first_score(metrics, entry) for _, entry in (mine, other))
+    if not metrics or score is None or whole is None:
+        what = metrics[0]["label"] if metrics else "The score"
+        return Fact(DASH, label, f"{what} was not measured for both.")
+    metric = metrics[0]
+    sentence = (
+        f"On {data}, {mine[0]} has {metric['label']} {written(metric, score)}, {other[0]} "
+        f"{written(metric, whole)}."
+    )
+    if whole <= 0:  # a correlation may be negative
+        return Fact(DASH, label, f"{sentence} There is no share of {written(metric, whole)}.")
+    return Fact(f"{100 * score / whole:.1f}%", label, sentence)

@@ -27,10 +27,11 @@ from benchmarks.measure.schema import (
     Profile,
     Ratio,
     Run,
-    validate,
+    read,
 )
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.page import figures as page_plots
-from benchmarks.page.headline import f1_fact, size_fact, speed_fact
+from benchmarks.page.headline import score_fact, size_fact, speed_fact
 from benchmarks.page.layout import (
     DASH,
     Fact,
@@ -41,13 +42,14 @@ from benchmarks.page.layout import (
     render,
     three_digits,
 )
+from benchmarks.page.scores import explained
 from benchmarks.page.tables import (
-    around_table,
     checksums_table,
     device_tables,
     files_table,
     memory_table,
     operators_table,
+    overhead_table,
     profiles_table,
     ratio_tables,
     thermal,
@@ -57,10 +59,6 @@ from converters import ExpectedError, terminal, whole_file
 
 # Lists of more numbers than this are told by their length where a person reads the document.
 SHOWN_NUMBERS = 16
-
-ACCURACY = (
-    "Exact match (EM) and F1 are percent over the questions asked, of each file's own answers"
-)
 
 
 def write(document: Benchmark, path: Path) -> Path:
@@ -93,13 +91,12 @@ def _beside(path: Path) -> Path:
 
 
 def html(document: Any) -> str:
-    """The page of a document.
+    """The page of a document, which may be of an older schema.
 
     Raises:
         ValueError: the document is not valid.
     """
-    validate(document)
-    valid: Benchmark = document
+    valid = read(document)
     groups = _by_threads(valid["runs"])
     alike = groups[0] if groups else []
     first = alike[0] if alike else None
@@ -164,7 +161,7 @@ def _title(document: Benchmark, run: Run | None, about: File | None, reference: 
         slow = subjects[ratio["slower"]][ratio["slower_lengths"]]
         fast = subjects[ratio["faster"]][ratio["faster_lengths"]]
         if slow and fast:
-            asked = "a question" if run["around"] else "a query"
+            asked = "a question" if run["overhead"] else "a query"
             return (
                 f"From {three_digits(slow['mean'])} ms to {three_digits(fast['mean'])} ms {asked}"
             )
@@ -192,7 +189,7 @@ def _threads(one: Run | Profile) -> str:
 def _facts(
     document: Benchmark, run: Run | None, about: File | None, compared: File | None
 ) -> list[Fact]:
-    """How much faster and smaller, how much of F1 is kept, and whether to believe it."""
+    """How much faster and smaller, how much of the score is kept, and whether to believe it."""
     facts = []
     if run and about:
         ratio = _ratio(run, about, compared or about)
@@ -202,8 +199,9 @@ def _facts(
         if compared and about["bytes"] and compared["bytes"]:
             names = about["name"], compared["name"]
             facts.append(size_fact(names[0], about["bytes"], names[1], compared["bytes"]))
+            scored = (names[0], about), (names[1], compared)
             source = document["queries"]["source"]
-            facts.append(f1_fact(names[0], about["f1"], names[1], compared["f1"], source))
+            facts.append(score_fact(document["metrics"], *scored, source))
         facts.append(_valid_fact(document, run))
     if fastest := _fastest(document["profiles"]):
         facts.append(fastest)
@@ -276,10 +274,11 @@ def _sections(
         table = profiles_table(document["profiles"])
         found.append(Section("profiles", "By length and delegate", [told], [table]))
     found += [_run_section(document, run, len(group) > 1) for group in groups for run in group]
-    sized = "1 MB is 10⁶ bytes. " + (f"{ACCURACY}." if document["queries"]["tokens"] else "")
-    found.append(
-        Section("files", "Files and their parts", [sized], [files_table(document["files"])])
-    )
+    sized = "1 MB is 10⁶ bytes."
+    if document["metrics"]:
+        sized += f" {explained(document['metrics'])}, of each file's own predictions."
+    table = files_table(document["files"], document["metrics"])
+    found.append(Section("files", "Files and their parts", [sized], [table]))
     machine = {
         **document["machine"],
         "load average after": document["load_average_after"],
@@ -303,7 +302,7 @@ def _sections(
 def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section:
     """Everything that a run measured; one of many with the same threads is told by its files."""
     latency, threads = run["latency"], _threads(run)
-    mark = " - NOT VALID" if run["too_short"] else ""
+    marked = f" - {NOT_VALID}" if run["too_short"] else ""
     method = latency["method"].rstrip(".")
     paragraphs = [
         f"{method[:1].upper()}{method[1:]}. Questions: {latency['queries']:,}, "
@@ -318,18 +317,18 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
         "the end private and file-backed) is told above what the process held while empty, with "
         "the runtime imported and nothing opened."
     )
-    f1: dict[str, float | None] = dict.fromkeys(latency["subjects"])
-    f1 |= {file["name"]: file["f1"] for file in document["files"]}
-    tables = [times_table(f"Milliseconds per question{mark}", latency["subjects"], f1)]
-    tables += ratio_tables(latency["ratios"], mark)
+    scores = {file["name"]: file["scores"] for file in document["files"]}
+    title = f"Milliseconds per question{marked}"
+    tables = [times_table(title, latency["subjects"], document["metrics"], scores)]
+    tables += ratio_tables(latency["ratios"], marked)
     if run["memory"]:
         tables.append(memory_table("Cold start and memory", run, document["files"]))
-    if run["around"]:
-        tables.append(around_table(f"Around the model{mark}", run))
+    if run["overhead"]:
+        tables.append(overhead_table(f"Overhead around the model{marked}", run))
     title = f"With {threads}"
     title += f": {', '.join(latency['subjects'])}" if is_one_of_many else ""
     anchor = f"run-{document['runs'].index(run)}"
-    return Section(anchor, title + mark, paragraphs, tables)
+    return Section(anchor, title + marked, paragraphs, tables)
 
 
 def _readable(document: Benchmark) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from benchmarks.measure.schema import Summary
+from benchmarks.measure.schema import Metric, Summary
 from benchmarks.page.layout import Plot, three_digits
+from benchmarks.page.scores import LEAST_SPAN, plain, titled
 
 WIDTH = 360
 BINS = 40  # 9 units each: what a phone's screen still shows apart
@@ -49,11 +50,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Scored:
-    """A subject's F1, and its median milliseconds at natural lengths and padded."""
+    """A subject's score, and its median milliseconds at natural lengths and padded."""
 
     name: str
     role: str
-    f1: float
+    score: float
     natural: float | None
     padded: float | None
 
@@ -135,29 +136,29 @@ def _legend(entries: Sequence[tuple[str, str]]) -> tuple[list[str], float]:
     return drawn, y + 22 if entries else 0
 
 
-def accuracy(shown: Sequence[Scored]) -> Plot | None:
-    """F1 against median latency, one line from natural to padded lengths a subject.
+def accuracy(metric: Metric, shown: Sequence[Scored]) -> Plot | None:
+    """A score against median latency, one line from natural to padded lengths a subject.
 
     Each has a row of its own: files of one model score alike, and would hide one another. Rows
-    stand as far apart as their F1 does where there is room.
+    stand as far apart as their scores do where there is room.
     """
-    # Of equal F1, the fastest first.
-    points = sorted((p for p in shown if p.medians), key=lambda p: (-p.f1, min(p.medians)))
+    # Of equal scores, the fastest first.
+    points = sorted((p for p in shown if p.medians), key=lambda p: (-p.score, min(p.medians)))
     if not points:
         return None
     height = max(236, 15 * len(points) + 80)
     right, limit = _beside([point.name for point in points], 12)
     across = log_scale([median for point in points for median in point.medians], 36, right)
-    scores = [point.f1 for point in points]
-    # At least 5 points of F1, so that a difference within noise does not look like a cliff.
-    margin = max(5 - (max(scores) - min(scores)), 1) / 2
+    scores = [point.score for point in points]
+    span = LEAST_SPAN[metric["unit"]]
+    margin = max(span - (max(scores) - min(scores)), span / 5) / 2
     up = Scale(min(scores) - margin, max(scores) + margin, height - 20, 12)
     drawn = list(ticks(across, 6, height - 20))
-    rows = apart([up(f1) for f1 in scores], 15, height - 26)
+    rows = apart([up(score) for score in scores], 15, height - 26)
     for point, y in zip(points, rows, strict=True):
         ends = [across(median) for median in point.medians]
         drawn += [
-            text(30, y + 4, f"{point.f1:.1f}", "end muted figure"),
+            text(30, y + 4, plain(metric, point.score), "end muted figure"),
             f'<path class="grid" d="M36 {y}H{right + 6}"/>',
             f'<path class="link {point.role}" d="M{min(ends)} {y}H{max(ends)}"/>',
         ]
@@ -168,9 +169,9 @@ def accuracy(shown: Sequence[Scored]) -> Plot | None:
             x = across(point.padded)
             drawn.append(f'<circle class="ring {point.role}" cx="{x}" cy="{y}" r="3.5"/>')
         drawn.append(text(right + 12, y + 4, point.name, limit=limit))
-    title = "F1 against latency"
-    caption = "F1, at the left, over median milliseconds per question, logarithmic: up and left "
-    caption += "is better. Filled: natural lengths; ring: padded."
+    title = f"{metric['label']} against latency"
+    caption = f"{titled(metric)}, at the left, over median milliseconds per question, logarithmic: "
+    caption += "up and left is better. Filled: natural lengths; ring: padded."
     return Plot(title, caption, svg(title, caption, height, drawn))
 
 

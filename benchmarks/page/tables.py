@@ -13,13 +13,17 @@ from benchmarks.measure.schema import (
     Benchmark,
     Device,
     File,
+    Latency,
     Lengths,
+    Metric,
     Profile,
     Ratio,
     Run,
+    ScoresByMetric,
     State,
     Subject,
 )
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.measure.size import PARTS
 from benchmarks.page.layout import (
     DASH,
@@ -31,12 +35,28 @@ from benchmarks.page.layout import (
     megabytes,
     number,
 )
+from benchmarks.page.scores import score_columns
+
+
+def mark(latency: Latency) -> str:
+    """What follows the title of a table of times that are not valid; empty where they are."""
+    return f" - {NOT_VALID}" if latency["method"].startswith(NOT_VALID) else ""
 
 
 def times_table(
-    title: str, subjects: Mapping[str, Subject], f1: Mapping[str, float | None]
+    title: str,
+    subjects: Mapping[str, Subject],
+    metrics: Sequence[Metric],
+    scores: Mapping[str, ScoresByMetric],
 ) -> Table:
-    """Milliseconds a query: percentiles, and the mean with its interval."""
+    """Milliseconds of a query: percentiles, the mean with its interval, and the first score.
+
+    Args:
+        title: of the table.
+        subjects: by name.
+        metrics: of the document.
+        scores: of the subjects by name; one that is missing was not scored.
+    """
     timed = [
         (name, lengths, times)
         for lengths in (NATURAL, PADDED)
@@ -58,7 +78,7 @@ def times_table(
                 [interval(t["mean_low"], t["mean_high"], digits) for _, _, t in timed],
                 "number",
             ),
-            number("F1", [f1[name] for name, _, _ in timed], 1),
+            *score_columns(metrics[:1], [{"scores": scores.get(name)} for name, _, _ in timed]),
         ],
     )
 
@@ -149,12 +169,12 @@ def _shares(sizes: Sequence[int | None], wholes: Sequence[int | None]) -> list[f
     return [None if size is None or not whole else size / whole for size, whole in each]
 
 
-def around_table(title: str, run: Run) -> Table:
+def overhead_table(title: str, run: Run) -> Table:
     """Tokenizing and decoding, means in milliseconds, and their share of the whole."""
     each = [
-        (name, lengths, around)
-        for name, kinds in run["around"].items()
-        for lengths, around in kinds.items()
+        (name, lengths, one)
+        for name, kinds in run["overhead"].items()
+        for lengths, one in kinds.items()
     ]
     return Table(
         title,
@@ -168,7 +188,7 @@ def around_table(title: str, run: Run) -> Table:
     )
 
 
-def files_table(files: Sequence[File]) -> Table:
+def files_table(files: Sequence[File], metrics: Sequence[Metric]) -> Table:
     """Accuracy, and what the bytes are for."""
     return Table(
         "",
@@ -176,8 +196,7 @@ def files_table(files: Sequence[File]) -> Table:
             Column("File", [file["name"] for file in files]),
             number("MB", [megabytes(file["bytes"]) for file in files]),
             *(number(part_name(part), [_part(file, part) for file in files], 2) for part in PARTS),
-            number("EM", [file["exact_match"] for file in files], 1),
-            number("F1", [file["f1"] for file in files], 1),
+            *score_columns(metrics, files),
         ],
     )
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from results.tables import Results, machine, megabytes, ratios, table
+from benchmarks.measure.schema import Metric
+from benchmarks.page.scores import in_words, titled
+from results.tables import Results, machine, megabytes, ratios, score, table
 
 INT8 = "tflite/student-int8.tflite"
 
@@ -39,17 +41,14 @@ def builds(results: Results) -> str:
             variant: sorted((b for b in mine if b["variant"] == variant), key=lambda b: b["seed"])
             for variant in VARIANTS
         }
-        header = [
-            "student",
-            "seeds",
-            "teacher F1",
-            "student EM",
-            "student F1",
-            "of the teacher's F1",
-        ]
+        metrics = mine[0]["metrics"]
+        first = titled(metrics[0])
+        header = ["student", "seeds", f"teacher {first}"]
+        header += [f"student {titled(metric)}" for metric in metrics]
+        header += [f"of the teacher's {metrics[0]['label']}", f"int8 file {first}"]
         lines += table(
-            [*header, "int8 file F1", "int8 less student"],
-            [_students(variant, rows) for variant, rows in by_variant.items() if rows],
+            [*header, "int8 less student"],
+            [_students(metrics, variant, rows) for variant, rows in by_variant.items() if rows],
         )
         lines += ["", "Commands:", "", "```"]
         lines += list(dict.fromkeys(b["command"] for b in sorted(mine, key=lambda b: b["seed"])))
@@ -64,21 +63,21 @@ def builds(results: Results) -> str:
 
 
 def _score(build: Results, model: str, score: str) -> float:
-    return float(next(m for m in build["models"] if m["name"] == model)[score])
+    return float(next(m for m in build["models"] if m["name"] == model)["scores"][score])
 
 
-def _students(variant: str, rows: Sequence[Results]) -> list[str]:
-    """One variant: the mean over the seeds, each seed's F1 in brackets."""
-    teacher, student = ([_score(b, m, "f1") for b in rows] for m in ("teacher", "student"))
-    int8 = [next(f["f1"] for f in b["files"] if f["path"] == INT8) for b in rows]
+def _students(metrics: Sequence[Metric], variant: str, rows: Sequence[Results]) -> list[str]:
+    """One variant: the mean over the seeds, each seed's score in brackets."""
+    first = metrics[0]["name"]
+    teacher, student = ([_score(b, m, first) for b in rows] for m in ("teacher", "student"))
+    int8 = [next(f["scores"][first] for f in b["files"] if f["path"] == INT8) for b in rows]
     kept = [100 * s / t for s, t in zip(student, teacher, strict=True)]
     drift = [i - s for i, s in zip(int8, student, strict=True)]
     return [
         variant,
         ", ".join(str(b["seed"]) for b in rows),
         _mean(teacher),
-        _mean([_score(b, "student", "exact_match") for b in rows]),
-        _mean(student),
+        *(_mean([_score(b, "student", metric["name"]) for b in rows]) for metric in metrics),
         f"{statistics.mean(kept):.1f} %",
         _mean(int8),
         f"{statistics.mean(drift):+.2f} (worst {min(drift):+.2f})",
@@ -138,20 +137,21 @@ def _files(entry: Results) -> list[str]:
             [
                 file["path"],
                 megabytes(file["bytes"], digits=1),
-                f"{file['exact_match']:.1f}",
-                f"{file['f1']:.1f}",
+                *(score(metric, file) for metric in entry["metrics"]),
                 f"{checks['max_logit_error']:.4g}",
                 f"{checks['mean_logit_error']:.3g}",
-                f"{checks['changed_answers']:.1f}",
+                f"{checks['changed_predictions']:.1f}",
                 " or ".join(f"{k} {v}" for k, v in file.get("min_runtime", {}).items()),
             ]
         )
-    header = ["file", "MB", "EM", "F1", "largest logit error", "mean", "changed answers %"]
+    header = ["file", "MB", *map(titled, entry["metrics"])]
+    header += ["largest logit error", "mean", "changed predictions %"]
+    scored = next(model for model in entry["models"] if model["name"] == "student")
     return [
         "## Files",
         "",
-        f"From the build of `{entry['command']}`. The student in PyTorch has F1 "
-        f"{_score(entry, 'student', 'f1'):.1f}; errors are differences from its logits over "
+        f"From the build of `{entry['command']}`. The student in PyTorch has "
+        f"{in_words(entry['metrics'][:1], scored)}; errors are differences from its logits over "
         "every token of every question, at natural lengths and padded.",
         "",
         *table([*header, "lowest runtime"], rows),

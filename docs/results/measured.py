@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from results.tables import Results, machine, megabytes, ratios, table
+from benchmarks.measure.schema import Metric
+from benchmarks.page.scores import titled
+from results.tables import Results, machine, megabytes, ratios, score, table
 
 
 def benchmarks(results: Results) -> str:
@@ -15,7 +17,7 @@ def benchmarks(results: Results) -> str:
         lines += [f"## Benchmark: {name}", "", *_measured(document)]
         for run in document["runs"]:
             lines += _run(run)
-        lines += _sizes(document["files"])
+        lines += _sizes(document["files"], document["metrics"])
     return "\n".join(lines).rstrip() + "\n" if lines else ""
 
 
@@ -46,7 +48,7 @@ def _measured(document: Results) -> list[str]:
 
 def _run(run: Results) -> list[str]:
     """One number of threads."""
-    timed, around = run["latency"], run["around"]
+    timed, overhead = run["latency"], run["overhead"]
     starts = list(run["memory"].items())
     starts += [(f"{name}, weight cache", one) for name, one in run["weight_cache"].items() if one]
     lines = [
@@ -85,7 +87,7 @@ def _run(run: Results) -> list[str]:
         ),
         "",
     ]
-    if around:
+    if overhead:
         lines += table(
             ["file", "lengths", "tokenize ms", "decode ms", "of all %"],
             [
@@ -95,7 +97,7 @@ def _run(run: Results) -> list[str]:
                     *(f"{one[work]['mean']:.2f}" for work in ("tokenize", "decode")),
                     f"{one['share_percent']:.1f}",
                 ]
-                for name, each in around.items()
+                for name, each in overhead.items()
                 for kind, one in each.items()
             ],
         )
@@ -103,7 +105,7 @@ def _run(run: Results) -> list[str]:
     return lines
 
 
-def _sizes(files: Sequence[Results]) -> list[str]:
+def _sizes(files: Sequence[Results], metrics: Sequence[Metric]) -> list[str]:
     """What the bytes are for, and how well the file answers, where it was asked."""
     parts = list(dict.fromkeys(part for file in files for part in file["parts"] or ()))
     rows = [
@@ -111,12 +113,12 @@ def _sizes(files: Sequence[Results]) -> list[str]:
             file["name"],
             megabytes(file["bytes"], digits=1),
             *(megabytes((file["parts"] or {}).get(part), digits=1) for part in parts),
-            *("-" if file[s] is None else f"{file[s]:.1f}" for s in ("exact_match", "f1")),
+            *(score(metric, file) for metric in metrics),
         ]
         for file in files
     ]
     names = [part.replace("_", "-") for part in parts]
-    return [*table(["file", "MB", *names, "EM", "F1"], rows), ""]
+    return [*table(["file", "MB", *names, *map(titled, metrics)], rows), ""]
 
 
 def paper(results: Results) -> str:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/results.json: what was measured, by which command, when, with which version.
 
-    {"schema_version": 1,
-     "builds": [{"experiment", "variant", "seed", "version", "command", "created", "data", "models",
-                 "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
+    {"schema_version": 2,
+     "builds": [{"experiment", "variant", "seed", "version", "command", "created", "data", "metrics",
+                 "models", "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
      "benchmarks": {NAME: what `python -m benchmarks.run` wrote, and "version"},
      "paper": {"table-3": what `python -m benchmarks.paper` wrote, and "version"},
      "facts": {NAME: {"value", "command", "created", "version"}}}
@@ -28,7 +28,7 @@ from pipeline import __version__
 DOCS = Path(__file__).resolve().parent.parent
 FIGURES = DOCS / "results.json"
 EMPTY: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
     "builds": [],
     "benchmarks": {},
     "paper": {},
@@ -57,6 +57,7 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
         "command": command,
         "created": report["created"],
         "data": report["data"],
+        "metrics": report["metrics"],
         "models": report["models"],
         "files": report["files"],
         "minutes": round(sum(s["seconds"] for s in report["stages"]) / 60, 1),

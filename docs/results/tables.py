@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.measure.schema import Metric
 from benchmarks.page import markdown
+from benchmarks.page.scores import plain, score_of
 
 Results = Mapping[str, Any]
 
@@ -38,6 +40,12 @@ def machine(entry: Results) -> list[str]:
         f"{k} {v}" for k, v in entry["machine"].items() if isinstance(v, (str, int, float))
     )
     return [f"Versions: {versions}.", "", f"Machine: {machine}.", ""]
+
+
+def score(metric: Metric, entry: Results) -> str:
+    """A score of a file or model with the decimals of its unit; a dash where it was not scored."""
+    value = score_of(metric, entry)
+    return "-" if value is None else plain(metric, value)
 
 
 def megabytes(size: int | None, without: int | None = 0, digits: int = 0) -> str:

@@ -26,6 +26,8 @@ from benchmarks.page.layout import (
     megabytes,
     number,
 )
+from benchmarks.page.scores import explained, in_words, score_columns, score_of
+from benchmarks.page.tables import mark
 from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import MANIFEST
@@ -35,6 +37,7 @@ from pipeline.models.layers import choose_layers
 from pipeline.report.headline import headline
 from pipeline.report.render import write_reports
 from pipeline.report.tables import largest_error, model_named, releases, value_of
+from pipeline.tasks.question_answering.evaluate import MEANING
 from pipeline.tasks.question_answering.squad import EMBEDDED
 
 if TYPE_CHECKING:
@@ -124,6 +127,7 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
         decimal="{:.1f}".format,
     )
     data = metadata(report)
+    student: Any = model_named(report, "student")  # type: ignore[arg-type]
     paths: dict[str, list[str]] = {}
     for file in report["files"]:
         paths.setdefault(file["target"], []).append(file["path"])
@@ -134,7 +138,7 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
         teacher_license=license_of(report["config"]["teacher"]["model"], ""),
         teacher_name=Path(_teacher(report)).name,
         teacher=model_named(report, "teacher"),  # type: ignore[arg-type]
-        student=model_named(report, "student"),  # type: ignore[arg-type]
+        student=student,
         facts=[fact for fact in headline(report) if fact.figure != DASH],  # type: ignore[arg-type]
         unfit=", ".join(_unfit(report)),
         paths=paths,
@@ -145,6 +149,9 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
         may_abstain=may_abstain,
         english=data.language == "en",
         few=FEW,
+        units=explained(report["metrics"]) if report["metrics"] else "",
+        meaning=MEANING,
+        scores=in_words(report["metrics"], student),
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
@@ -164,13 +171,13 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
             dataset_type=_hub_name(scored) or "custom",
             dataset_name=_one_line(report["data"]["eval"]["name"]),
             dataset_split="validation" if _hub_name(scored) else None,
-            metric_type=metric,
-            metric_name=f"{label}, {_one_line(entry['name'])} ({kind})",
-            metric_value=entry[metric],
+            metric_type=metric["name"],
+            metric_name=f"{metric['label']}, {_one_line(entry['name'])} ({kind})",
+            metric_value=score,
         )
         for entry, kind in _scored(report)
-        for metric, label in (("exact_match", "Exact match"), ("f1", "F1"))
-        if entry[metric] is not None
+        for metric in report["metrics"]
+        if (score := score_of(metric, entry)) is not None
     ]
     tags = [tag for file in report["files"] for tag in FORMATS[file["target"]].tags]
     return ModelCardData(
@@ -204,8 +211,7 @@ def _evaluation(report: Mapping[str, Any]) -> Table:
         Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
         Column("Precision", ["fp32"] * len(models) + [file["precision"] for file in files]),
         number("MB", [megabytes(entry["bytes"]) for entry in both]),
-        number("EM", [entry["exact_match"] for entry in both], 1),
-        number("F1", [entry["f1"] for entry in both], 1),
+        *score_columns(report["metrics"], both),
         Column("Largest logit error", blank + [largest_error(file) for file in files], "number"),
         Column("Gate", blank + [verdicts[gate and gate["passed"]] for gate in gates]),
         Column("Lowest runtime", blank + [releases(file) for file in files]),
@@ -222,14 +228,18 @@ def _latency(report: Mapping[str, Any]) -> Table | None:
         for lengths in ("natural", "padded")
         if subject[lengths]
     ]
+    marked = mark(report["latency"])
     bounds = [interval(times["mean_low"], times["mean_high"]) for _, _, times in timed]
     return Table(
         "",
         [
             Column("Subject", [name for name, _, _ in timed]),
             Column("Lengths", [lengths for _, lengths, _ in timed]),
-            *(number(f"{k}, ms", [value_of(t, k) for _, _, t in timed]) for k in ("mean", "p90")),
-            Column("95% interval of mean", bounds, "number"),
+            *(
+                number(f"{k}, ms{marked}", [value_of(t, k) for _, _, t in timed])
+                for k in ("mean", "p90")
+            ),
+            Column(f"95% interval of mean{marked}", bounds, "number"),
         ],
     )
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from benchmarks.page.headline import f1_fact, size_fact, speed_fact
+from benchmarks.page.headline import score_fact, size_fact, speed_fact
 from benchmarks.page.layout import DASH, Fact
 from pipeline.report.schema import File, Model, Report
-from pipeline.report.tables import model_named, value_of
+from pipeline.report.tables import model_named
 
 
 def headline_file(report: Report) -> File | None:
@@ -26,12 +26,12 @@ def headline_file(report: Report) -> File | None:
 
 
 def headline(report: Report) -> list[Fact]:
-    """How much smaller and faster, how much of the teacher's F1 is left, did every gate pass."""
+    """How much smaller and faster, how much of the teacher's score is left, did every gate pass."""
     file, teacher = headline_file(report), model_named(report, "teacher")
     return [
         _size_fact(file, teacher),
         _speed_fact(report),
-        _f1_fact(report, file, teacher),
+        _score_fact(report, file, teacher),
         _gates_fact(report),
     ]
 
@@ -51,10 +51,10 @@ def _speed_fact(report: Report) -> Fact:
     return speed_fact(latency, latency["ratios"][0])
 
 
-def _f1_fact(report: Report, file: File | None, teacher: Model | None) -> Fact:
-    f1, teachers = value_of(file, "f1"), value_of(teacher, "f1")
-    name = file["name"] if file else ""
-    return f1_fact(name, f1, "the teacher", teachers, report["data"]["eval"]["name"])
+def _score_fact(report: Report, file: File | None, teacher: Model | None) -> Fact:
+    mine = (file["name"] if file else "", file)
+    data = report["data"]["eval"]["name"]
+    return score_fact(report["metrics"], mine, ("the teacher", teacher), data)
 
 
 def _gates_fact(report: Report) -> Fact:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Subject
 from benchmarks.page.layout import Plot, number
 from benchmarks.page.plots import Bar, Scored, Timed, accuracy, bars, distribution
+from benchmarks.page.scores import first_score
 from pipeline.report.headline import headline_file
 from pipeline.report.schema import Report
 from pipeline.report.tables import scored
@@ -35,14 +36,14 @@ def _sizes(report: Report) -> Plot | None:
 def _accuracy(report: Report) -> Plot | None:
     shown = []
     for name, subject in _subjects(report).items():
-        entry = scored(report, name)
-        if entry and entry["f1"] is not None:
+        score = first_score(report["metrics"], scored(report, name))
+        if score is not None:
             natural, padded = (
                 times["p50"] if (times := subject[lengths]) else None
                 for lengths in (NATURAL, PADDED)
             )
-            shown.append(Scored(name, _role(report, name), entry["f1"], natural, padded))
-    return accuracy(shown)
+            shown.append(Scored(name, _role(report, name), score, natural, padded))
+    return accuracy(report["metrics"][0], shown) if shown else None
 
 
 def _distribution(report: Report, lengths: Lengths) -> Plot | None:

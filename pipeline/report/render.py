@@ -30,7 +30,7 @@ from benchmarks.page.layout import (
 from converters import terminal, whole_file
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
-from pipeline.report.schema import Report, validate
+from pipeline.report.schema import Report, read, validate
 from pipeline.report.tables import overview, sections
 
 __all__ = ["REPORTS", "print_table", "validate", "write_reports"]
@@ -66,10 +66,11 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
     table = ConsoleTable(box=None, pad_edge=False, header_style="bold")
     shown = overview(valid)
-    for place, column in enumerate(shown.columns):
+    for column in shown.columns:
         justify: Any = "right" if column.kind == "number" else "left"
-        # Names whole: two that end alike would read the same.
-        table.add_column(column.name, justify=justify, no_wrap=place == 0, overflow="fold")
+        # Names and verdicts whole: two names that end alike would read the same.
+        whole = column.kind == "text"
+        table.add_column(column.name, justify=justify, no_wrap=whole, overflow="fold")
     styles = {PASSED: "green", FAILED: "bold red"}
     for row in shown.rows:
         # Text, not str: a name may hold what rich would read as markup.
@@ -137,7 +138,7 @@ def _subtitle(report: Report) -> str:
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Render a report.json again."""
+    """Render a report.json again, which may be of an older schema."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.report.render", description=main.__doc__
     )
@@ -146,7 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     folder = given.out or given.report.parent
     try:
-        write_reports(json.loads(given.report.read_text(encoding="utf-8")), folder)
+        report = read(json.loads(given.report.read_text(encoding="utf-8")))
+        write_reports(dict(report), folder)
     except (OSError, ValueError) as error:
         parser.error(f"{given.report}: {error}")
     print(f"wrote report.json, report.md and report.html to {folder}")

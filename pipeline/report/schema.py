@@ -1,31 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a build's report holds: the types, and `validate`, which checks a dict against them.
+"""What a build's report holds: the types, and `validate`, which checks a document against them.
 
-The types are the schema, and docs/report.md is written from them. Every key is there; what was not
-measured is null. What a report says of latency is what a benchmark says.
+The types are the schema, and docs/report.md and docs/schema/report.json are generated from them.
+Every key is required; what was not measured is null. The latency of a report has the same form as
+that of a benchmark.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from typing import Any, Literal, TypedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
 
-from benchmarks.measure.schema import Latency, latency_contradictions, names_differ
-from benchmarks.measure.typed import Bytes, Count, Percent, Scalar, Seconds, check
+from pydantic import with_config
+from typing_extensions import TypedDict
 
+from benchmarks.measure import upgrade
+from benchmarks.measure.checked import (
+    STRICT,
+    Bytes,
+    Count,
+    JsonObject,
+    Scalar,
+    Seconds,
+    check,
+)
+from benchmarks.measure.schema import (
+    Latency,
+    Metric,
+    ScoresByMetric,
+    latency_contradictions,
+    names_differ,
+    score_contradictions,
+)
+
+VERSION: Final = 3
 RULES = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+
+# The names that checks had until version 2.
+FORMER_CHECKS: Final = {"changed_answers": "changed_predictions", "f1_drop": "score_drop"}
 
 
 class Dataset(TypedDict):
-    """A question-answering set.
+    """A labeled data set.
 
     Attributes:
-        name: of the set.
-        sha256: of its content, hexadecimal.
-        passages: that were used.
-        questions: that were used.
-        skipped: questions that could not be used.
+        name: The name of the data set.
+        sha256: The checksum of its content, hexadecimal.
+        passages: The number of passages that were used.
+        questions: The number of questions that were used.
+        skipped: The number of questions that could not be used.
     """
 
     name: str
@@ -36,12 +60,12 @@ class Dataset(TypedDict):
 
 
 class Corpus(TypedDict):
-    """Unlabeled text for distillation.
+    """Unlabeled text for general distillation.
 
     Attributes:
-        name: of the corpus.
-        sha256: of its content, hexadecimal.
-        samples: windows of tokens that were trained on.
+        name: The name of the corpus.
+        sha256: The checksum of its content, hexadecimal.
+        samples: The number of windows of tokens that the student was trained on.
     """
 
     name: str
@@ -50,12 +74,12 @@ class Corpus(TypedDict):
 
 
 class Data(TypedDict):
-    """Everything the build read.
+    """All data that the build read.
 
     Attributes:
-        train: questions for training; null where none were needed.
-        eval: questions that every model and file was scored on.
-        corpus: text for general distillation; null without it.
+        train: The data set that models were trained on; null where nothing was trained on one.
+        eval: The data set that every model and file was scored on.
+        corpus: The text for general distillation; null without general distillation.
     """
 
     train: Dataset | None
@@ -67,10 +91,10 @@ class Stage(TypedDict):
     """One stage of the build.
 
     Attributes:
-        name: of the stage.
-        seconds: that it took, in the build that ran it.
-        resumed: whether it was taken from an earlier build's output.
-        facts: what it tells of itself.
+        name: The name of the stage.
+        seconds: The time that the stage took in the build that ran it.
+        resumed: Whether the result of an earlier build was used.
+        facts: What the stage reports about itself.
     """
 
     name: str
@@ -83,14 +107,13 @@ class Model(TypedDict):
     """A PyTorch model.
 
     Attributes:
-        name: the headline compares with the one named `teacher`.
-        layers: of the encoder.
-        hidden_size: width of a hidden state.
-        parameters: all of them.
-        parameters_embedding: those in embedding tables.
-        bytes: of the weights.
-        exact_match: share of answers that equal a gold one but for case, punctuation and articles.
-        f1: mean overlap of words with the best-fitting gold answer.
+        name: The name of the model. The headline compares with the one named `teacher`.
+        layers: The number of layers of the encoder.
+        hidden_size: The width of a hidden state.
+        parameters: The number of all parameters.
+        parameters_embedding: The number of parameters in embedding tables.
+        bytes: The size of the weights.
+        scores: The scores by the names in `metrics`; null where the model was not scored.
     """
 
     name: str
@@ -99,21 +122,20 @@ class Model(TypedDict):
     parameters: Count
     parameters_embedding: Count | None
     bytes: Bytes
-    exact_match: Percent | None
-    f1: Percent | None
+    scores: ScoresByMetric
 
 
 class Check(TypedDict):
-    """One measured value against its limit.
+    """One measured value and its limit.
 
     Attributes:
-        name: of what was measured.
-        lengths: of the inputs that it was measured on.
-        value: what came out; null where it is no finite number.
-        limit: what it is held against.
-        rule: `value rule limit` must hold.
-        passed: whether it does.
-        reason: why this limit.
+        name: The name of the value, such as `max_logit_error` or `score_drop`.
+        lengths: The input lengths that the value was measured on.
+        value: The measured value; null where it is not a finite number.
+        limit: The limit of the value.
+        rule: The check passes if `value rule limit` holds.
+        passed: Whether the check passed.
+        reason: The reason for this limit.
     """
 
     name: str
@@ -129,8 +151,8 @@ class Gate(TypedDict):
     """All checks of one file.
 
     Attributes:
-        passed: whether there are checks and all of them passed.
-        checks: one a measured value.
+        passed: Whether there are checks and all of them passed.
+        checks: One entry for each measured value.
     """
 
     passed: bool
@@ -138,21 +160,21 @@ class Gate(TypedDict):
 
 
 class File(TypedDict):
-    """An exported file, scored as it is.
+    """An exported file.
 
     Attributes:
-        name: target and precision tell files apart.
-        path: within the build folder.
-        target: format.
-        precision: of its weights.
-        bytes: of the file.
-        sha256: of its content, hexadecimal.
-        purpose: what its precision is for.
-        min_runtime: the oldest release of each runtime that computes it right.
-        faults: releases that were seen to open it and go wrong without an error, and how.
-        exact_match: as a model's.
-        f1: as a model's.
-        gate: how it was held against the PyTorch model; null where it was not verified.
+        name: The name of the file: its target and precision distinguish it from the others.
+        path: The path within the build folder.
+        target: The format.
+        precision: The precision of its weights.
+        bytes: The size of the file.
+        sha256: The checksum of its content, hexadecimal.
+        purpose: What its precision is meant for.
+        min_runtime: The oldest release of each runtime that computes the file correctly.
+        faults: The releases that open the file and compute it wrong without an error, and how.
+        scores: The scores of the file's own predictions, by the names in `metrics`; null where the
+            file was not scored.
+        gate: The comparison with the PyTorch model; null where the file was not verified.
     """
 
     name: str
@@ -164,64 +186,106 @@ class File(TypedDict):
     purpose: str
     min_runtime: dict[str, str]
     faults: dict[str, str]
-    exact_match: Percent | None
-    f1: Percent | None
+    scores: ScoresByMetric
     gate: Gate | None
 
 
+@with_config(STRICT)
 class Report(TypedDict):
-    """One build.
+    """The whole document.
 
     Attributes:
-        schema_version: of this description.
-        created: end of the build, UTC, ISO 8601.
-        command: that repeats it.
-        preset: whose settings it began with.
-        seed: of everything random.
-        tool_version: of this project.
-        config: every setting, as the command line names them.
-        versions: of packages by name; null where not installed.
-        machine: what `benchmarks.measure.machine.describe` tells; a free JSON object.
-        data: everything the build read.
-        stages: in their order.
-        models: in PyTorch.
-        files: that were exported.
-        latency: times; null where they were not measured. The F1 of a subject is that of the file
-            of its name, or of the model where its name is `NAME-fp32.*`.
+        schema_version: The version of this schema.
+        created: The end of the build, in UTC and ISO 8601.
+        command: The command that repeats the build.
+        preset: The name of the preset whose settings the build started from.
+        seed: The seed of every random number generator.
+        tool_version: The version of this project.
+        config: Every setting under the name that it has on the command line.
+        versions: The versions of packages by name; null where a package is not installed.
+        machine: The description of the machine by `benchmarks.measure.machine`; any JSON object.
+        data: All data that the build read.
+        stages: The stages in their order.
+        metrics: The metrics of all scores, the most important one first; empty where nothing was
+            scored.
+        models: The PyTorch models.
+        files: The exported files.
+        latency: The times; null where they were not measured. A subject has the scores of the file
+            with its name, or of the model whose name precedes `-fp32`.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     created: str
     command: str
     preset: str
     seed: int
     tool_version: str
-    config: dict[str, Any]
+    config: JsonObject
     versions: dict[str, str | None]
-    machine: dict[str, Any]
+    machine: JsonObject
     data: Data
     stages: list[Stage]
+    metrics: list[Metric]
     models: list[Model]
     files: list[File]
     latency: Latency | None
+
+
+def read(document: Any) -> Report:
+    """Bring a stored report to the current version, and check it.
+
+    Args:
+        document: what `json.load` returns; it is not changed.
+
+    Returns:
+        The report as this version of the schema describes it.
+
+    Raises:
+        ValueError: one line: its version is unknown, or which fields are wrong.
+    """
+    report: Report = upgrade.current(document, "report", VERSION, {2: _report_2})
+    validate(report)
+    return report
+
+
+def _report_2(report: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 has scores by metric, and names of checks that fit every task."""
+    models, files = report["models"], report["files"]
+    return {
+        **report,
+        "metrics": upgrade.former_metrics(models, files),
+        "models": [upgrade.with_scores(model) for model in models],
+        "files": [{**upgrade.with_scores(file), "gate": _gate_2(file["gate"])} for file in files],
+    }
+
+
+def _gate_2(gate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if gate is None:
+        return None
+    checks = [
+        {**one, "name": FORMER_CHECKS.get(one["name"], one["name"])} for one in gate["checks"]
+    ]
+    return {**gate, "checks": checks}
 
 
 def validate(report: Any) -> None:
     """Check a report against `Report` and against itself.
 
     Args:
-        report: what `json.load` or a build gives.
+        report: what `json.load` or a build returns.
 
     Raises:
-        ValueError: on one line, every field that is wrong, what it holds and what is allowed.
+        ValueError: one line that names every wrong field, what it holds and what is allowed.
     """
     check(report, Report, _contradictions)
 
 
 def _contradictions(report: Report) -> Iterator[str]:
-    """Yield a line for each field that says something else than the fields beside it."""
-    yield from names_differ(report["models"], "models")
-    yield from names_differ(report["files"], "files")
+    """Yield a line for each field that contradicts the fields beside it."""
+    for where, entries in (("models", report["models"]), ("files", report["files"])):
+        yield from names_differ(entries, where)
+        yield from score_contradictions(report["metrics"], entries, where)
+    yield from names_differ(report["metrics"], "metrics")
     for index, file in enumerate(report["files"]):
         gate, where = file["gate"], f"files[{index}].gate"
         if gate is None:

@@ -25,7 +25,8 @@ from benchmarks.page.layout import (
     pairs,
     plain,
 )
-from benchmarks.page.tables import times_table
+from benchmarks.page.scores import explained, score_columns
+from benchmarks.page.tables import mark, times_table
 from pipeline.report.schema import File, Model, Report
 
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -37,10 +38,7 @@ def sections(report: Report) -> list[Section]:
         Section(
             "models",
             "Models and files",
-            [
-                "1 MB is 10⁶ bytes. Exact match and F1 are percent, on "
-                f"{report['data']['eval']['name']}. A file's scores are its own, not its model's."
-            ],
+            [_units(report)],
             [_models_table(report), _files_table(report), *_faults_tables(report)],
         ),
         _latency_section(report),
@@ -76,21 +74,35 @@ def sections(report: Report) -> list[Section]:
     ]
 
 
+def _units(report: Report) -> str:
+    """What the figures of the first tables are measured in."""
+    said = "1 MB is 10⁶ bytes."
+    if report["metrics"]:
+        data = report["data"]["eval"]["name"]
+        said += f" {explained(report['metrics'])}, on {data}."
+        said += " A file's scores are its own, not its model's."
+    return said
+
+
 def overview(report: Report) -> Table:
     """The table that a build ends with: one line a model or file."""
     models, files = report["models"], report["files"]
     timed = [subject_of(report, entry["name"]) for entry in [*models, *files]]
     gates = [file["gate"] for file in files]
+    marked = mark(report["latency"]) if report["latency"] else ""
     return Table(
         "",
         [
             Column("Name", [entry["name"] for entry in [*models, *files]]),
             Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
             number("MB", [megabytes(entry["bytes"]) for entry in [*models, *files]]),
-            number("EM", [entry["exact_match"] for entry in [*models, *files]], 1),
-            number("F1", [entry["f1"] for entry in [*models, *files]], 1),
-            number("p90 ms, natural", [value_of(_times(one, NATURAL), "p90") for one in timed]),
-            number("p90 ms, padded", [value_of(_times(one, PADDED), "p90") for one in timed]),
+            *score_columns(report["metrics"], [*models, *files]),
+            number(
+                f"p90 ms, natural{marked}", [value_of(_times(one, NATURAL), "p90") for one in timed]
+            ),
+            number(
+                f"p90 ms, padded{marked}", [value_of(_times(one, PADDED), "p90") for one in timed]
+            ),
             Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
         ],
     )
@@ -126,8 +138,7 @@ def _models_table(report: Report) -> Table:
             number("Parameters", [model["parameters"] for model in models], 0),
             number("In embeddings", [model["parameters_embedding"] for model in models], 0),
             number("MB", [megabytes(model["bytes"]) for model in models]),
-            number("EM", [model["exact_match"] for model in models], 1),
-            number("F1", [model["f1"] for model in models], 1),
+            *score_columns(report["metrics"], models),
         ],
     )
 
@@ -141,8 +152,7 @@ def _files_table(report: Report) -> Table:
             Column("Target", [file["target"] for file in files]),
             Column("Precision", [file["precision"] for file in files]),
             number("MB", [megabytes(file["bytes"]) for file in files]),
-            number("EM", [file["exact_match"] for file in files], 1),
-            number("F1", [file["f1"] for file in files], 1),
+            *score_columns(report["metrics"], files),
             Column("Largest logit error", [largest_error(file) for file in files], "number"),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
             Column("Lowest runtime", [releases(file) for file in files]),
@@ -195,24 +205,27 @@ def _latency_section(report: Report) -> Section:
         paragraphs.append(f"Caution: {latency['busy']}.")
     entries = {name: scored(report, name) for name in latency["subjects"]}
     borrowed = [name for name, entry in entries.items() if entry and entry["name"] != name]
-    if borrowed:
-        paragraphs.append(f"F1 from the PyTorch model, not the file: {', '.join(borrowed)}.")
+    metrics, marked = report["metrics"], mark(latency)
+    if borrowed and metrics:
+        label = metrics[0]["label"]
+        names = ", ".join(borrowed)
+        paragraphs.append(f"{label} is that of the PyTorch model, not of the file, for: {names}.")
     untimed = [f["name"] for f in report["files"] if f["name"] not in latency["subjects"]]
     if untimed:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
-    f1 = {name: value_of(entry, "f1") for name, entry in entries.items()}
+    scores = {name: entry["scores"] for name, entry in entries.items() if entry}
     tables = [
-        times_table("Milliseconds per question", latency["subjects"], f1),
-        _ratios_table(latency["ratios"]),
+        times_table(f"Milliseconds per question{marked}", latency["subjects"], metrics, scores),
+        _ratios_table(f"Ratios of mean times{marked}", latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]
     return Section("latency", "Latency", paragraphs, tables)
 
 
-def _ratios_table(ratios: Sequence[Ratio]) -> Table:
+def _ratios_table(title: str, ratios: Sequence[Ratio]) -> Table:
     intervals = [interval(ratio["low"], ratio["high"], 2) for ratio in ratios]
     return Table(
-        "Ratios of mean times",
+        title,
         [
             Column("Faster", [ratio["faster"] for ratio in ratios]),
             Column("Lengths", [ratio["faster_lengths"] for ratio in ratios]),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmark_fixtures import MACHINE, START, skeleton
+from report_fixtures import make_report
 
 from benchmarks import compare
 
@@ -56,7 +57,7 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
         queries={
             "source": "squad",
             "sha256": None,
-            "asked": QUERIES,
+            "count": QUERIES,
             "available": None,
             "tokens": TOKENS,
         },
@@ -67,8 +68,7 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
                 "bytes": 1000,
                 "sha256": None,
                 "parts": {"embeddings": 600, "rest": 400},
-                "exact_match": 70.0,
-                "f1": 80.0,
+                "scores": {"f1": 80.0, "exact_match": 70.0},
             }
         ],
         runs=[
@@ -77,7 +77,7 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
                 "seconds": 61.0,
                 "too_short": None,
                 "latency": timed,
-                "around": {},
+                "overhead": {},
                 "memory": {"student.tflite": dict(START)},
                 "weight_cache": {"student.tflite": dict(START)},
             }
@@ -146,8 +146,8 @@ def test_growth_that_noise_explains_is_unclear(held: Any) -> None:
             {"bytes": 1040, "parts": {"embeddings": 640, "rest": 400}},
             "bytes, embeddings",
         ),
-        (("files", 0, "f1"), 75.0, "F1 %"),
-        (("files", 0, "exact_match"), 60.0, "EM %"),
+        (("files", 0, "scores", "f1"), 75.0, "F1, %"),
+        (("files", 0, "scores", "exact_match"), 60.0, "Exact match, %"),
         (
             ("runs", 0, "memory", "student.tflite", "peak_rss_bytes"),
             170_000_000,
@@ -222,11 +222,7 @@ def test_a_file_that_is_gone_is_told(held: Any) -> None:
 
 def test_reports_of_builds_are_compared_too(held: Any) -> None:
     def report(factor: float) -> dict[str, Any]:
-        one = document(factor)
-        latency = one["runs"][0]["latency"]
-        files = [{k: v for k, v in file.items() if k != "parts"} for file in one["files"]]
-        data = {"eval": {"sha256": "0"}}
-        return {"data": data, "latency": latency, "files": files, "machine": {"cpu": "Example"}}
+        return {**make_report(), "latency": document(factor)["runs"][0]["latency"]}
 
     assert held(report(1.0), report(1.0))[0] == 0
     assert held(report(1.0), report(1.2))[0] == 1
@@ -237,13 +233,16 @@ def test_reports_of_builds_are_compared_too(held: Any) -> None:
     [
         ("", "cannot read"),
         ("[]", "is no benchmark"),
-        ("{}", "is no benchmark and no report.json with one (KeyError: 'latency')"),
-        ('{"kind": "benchmark", "schema_version": 7}', "schema_version: got 7, must be 1"),
+        ("{}", "is no benchmark and no report.json with latency: the report cannot be used: "),
         (
-            '{"data": {"eval": {"sha256": "0"}}, "latency": {"threads": "1"}}',
+            '{"kind": "benchmark", "schema_version": 7}',
+            "schema_version is 7, and this release reads 1 and 2",
+        ),
+        (
+            json.dumps(make_report() | {"latency": {"threads": "1"}}),
             "latency.method: missing",
         ),
-        ('{"data": {"eval": {"sha256": "0"}}, "latency": null}', "is no benchmark"),
+        (json.dumps(make_report() | {"latency": None}), "its latency is null"),
     ],
 )
 def test_bad_input_is_refused(held: Any, new: str, said: str) -> None:
@@ -257,6 +256,30 @@ def test_samples_that_are_no_whole_rounds_are_refused(held: Any) -> None:
     code, _, printed = held(document(), new)
     assert code == 2
     assert "samples_ms.student.tflite.natural: got 599 samples, must be 600" in printed
+
+
+def test_scores_by_other_metrics_are_refused_in_one_line(held: Any) -> None:
+    new = document()
+    new["metrics"] = [{"name": "accuracy", "label": "Accuracy", "unit": "%"}]
+    new["files"][0]["scores"] = {"accuracy": 80.0}
+    code, _, printed = held(document(), new)
+    assert code == 2 and printed.count("\n") == 1
+    assert "F1, %, Exact match, % before and Accuracy, % now" in printed
+    new["metrics"], new["files"][0]["scores"] = [], None
+    assert held(document(), new)[0] == 0  # there is no score to compare
+
+
+def test_a_document_of_an_older_schema_is_compared(held: Any) -> None:
+    old = document()
+    (file,) = old["files"]
+    file |= file.pop("scores")
+    old["queries"]["asked"] = old["queries"].pop("count")
+    old["runs"][0]["around"] = old["runs"][0].pop("overhead")
+    del old["metrics"]
+    new = document()
+    new["files"][0]["scores"]["f1"] = 60.0
+    code, worse, _ = held(old | {"schema_version": 1}, new)
+    assert code == 1 and len(worse) == 1 and worse[0].startswith("F1, %")
 
 
 def test_nothing_in_common_is_refused(held: Any) -> None:

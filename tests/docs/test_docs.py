@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from repository import ROOT
 
 from pipeline import __version__
+from pipeline.tasks.question_answering.evaluate import METRICS
 
 sys.path.insert(0, str(ROOT / "docs"))
 
@@ -65,7 +66,7 @@ def test_every_fact_is_told_somewhere() -> None:
 
 def test_every_record_says_how_and_when() -> None:
     results = store.load()
-    assert results["schema_version"] == 1
+    assert results["schema_version"] == 2
     every = [*results["builds"], *results["benchmarks"].values(), *results["paper"].values()]
     for entry in [*every, *results["facts"].values()]:
         assert entry["command"] and entry["created"].endswith("Z")
@@ -162,22 +163,22 @@ REPORT: dict[str, Any] = {
         part: {"name": f"set {part}", "sha256": "f" * 64, "questions": 1000 + n, "passages": 20 + n}
         for n, part in enumerate(("train", "eval"))
     },
+    "metrics": METRICS,
     "models": [
-        {"name": "teacher", "exact_match": 40.0, "f1": 50.0},
-        {"name": "student", "exact_match": 30.0, "f1": 40.0},
+        {"name": "teacher", "scores": {"f1": 50.0, "exact_match": 40.0}},
+        {"name": "student", "scores": {"f1": 40.0, "exact_match": 30.0}},
     ],
     "files": [
         {
             "path": builds.INT8,
             "bytes": 17_468_480,
-            "exact_match": 29.9,
-            "f1": 39.75,
+            "scores": {"f1": 39.75, "exact_match": 29.9},
             "min_runtime": {"LiteRT": "1.0.1"},
             "gate": {
                 "checks": [
                     {"name": "max_logit_error", "value": 0.571413},
                     {"name": "mean_logit_error", "value": 0.015069},
-                    {"name": "changed_answers", "value": 5.11509},
+                    {"name": "changed_predictions", "value": 5.11509},
                 ]
             },
         }
@@ -208,9 +209,10 @@ BENCHMARK: dict[str, Any] = {
     **{"warnings": ["it was busy"], "machine": {"cpu": "Example"}},
     "versions": {"distilbert-mobile": __version__},
     "queries": {"source": "squad", "tokens": [1, 2]},
+    "metrics": METRICS,
     "files": [
         {
-            **{"name": "s", "bytes": 17_468_480, "exact_match": None, "f1": 36.55},
+            **{"name": "s", "bytes": 17_468_480, "scores": {"f1": 36.55, "exact_match": 20.0}},
             "parts": {"embeddings": 11_900_000, "feed_forward": 4_000_000, "rest": 0},
         }
     ],
@@ -218,7 +220,7 @@ BENCHMARK: dict[str, Any] = {
         {
             **{"threads": 1, "seconds": 61.4, "too_short": "16 queries", "latency": LATENCY},
             **{"memory": {"s": START}, "weight_cache": {"s": START}},
-            "around": {
+            "overhead": {
                 "s": {
                     "natural": {
                         "tokenize": {"mean": 0.404},
@@ -249,19 +251,19 @@ def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_students_are_means_over_seeds_with_each_in_brackets(records: Path) -> None:
     better = json.loads(json.dumps(REPORT))
-    better["models"][1]["f1"], better["files"][0]["f1"] = 45.0, 45.5
+    better["models"][1]["scores"]["f1"], better["files"][0]["scores"]["f1"] = 45.0, 45.5
     store.add_build("mine", "both", 2, "python b", better)
     store.add_build("mine", "both", 1, "python a", {**REPORT, "latency": LATENCY})
     text = catalog.block("builds", store.load())
     # Kept: 80 and 90 percent; the int8 file is 0.25 worse and 0.5 better.
     assert (
-        "| both | 1, 2 | 50.0 (50.0, 50.0) | 30.0 (30.0, 30.0) | 42.5 (40.0, 45.0) | 85.0 % | "
+        "| both | 1, 2 | 50.0 (50.0, 50.0) | 42.5 (40.0, 45.0) | 30.0 (30.0, 30.0) | 85.0 % | "
         "42.6 (39.8, 45.5) | +0.12 (worst -0.25) |\n" in text
     )
     assert "Trained on 1,000 questions about 20 passages (set train, sha256 `ffffffffffff`)" in text
     assert "```\npython a\npython b\n```" in text
     assert "Versions: torch 2.\n\nMachine: cpu Example.\n" in text
-    assert f"| {builds.INT8} | 17.5 | 29.9 | 45.5 | 0.5714 | 0.0151 | 5.1 | LiteRT 1.0.1 |" in text
+    assert f"| {builds.INT8} | 17.5 | 45.5 | 29.9 | 0.5714 | 0.0151 | 5.1 | LiteRT 1.0.1 |" in text
     assert "| s | 8.0 / 9.0 | 8.0 / 9.0 | 15 | 22.4 | 67 | 42 |" in text
     assert "| s, natural | t, padded | 10.8 (10.2 to 11.0) |" in text
     assert store.load()["builds"][1]["minutes"] == 1.5
@@ -270,7 +272,7 @@ def test_students_are_means_over_seeds_with_each_in_brackets(records: Path) -> N
 def test_gains_are_differences_of_means(records: Path) -> None:
     for variant, f1 in (("both", 41.0), (builds_general := catalog.GENERAL, 36.0)):
         report = json.loads(json.dumps(REPORT))
-        report["models"][1]["f1"] = f1
+        report["models"][1]["scores"]["f1"] = f1
         store.add_build("embedded", variant, 1, "c", report)
     gain = builds.gain("embedded", "both", builds_general)
     assert gain(store.load()) == pytest.approx(5.0)
@@ -288,8 +290,8 @@ def test_a_benchmark_is_written_with_what_is_to_be_said_against_it(records: Path
     assert "| s, natural | t, padded | 10.75 (10.25 to 11.00) |" in text
     assert "| s, weight cache | 15.4 | 22.4 | 25 | - | 5 |" in text
     assert "| s | natural | 0.40 | 0.35 | 4.3 |" in text
-    assert "| file | MB | embeddings | feed-forward | rest | EM | F1 |" in text
-    assert "| s | 17.5 | 11.9 | 4.0 | 0.0 | - | 36.5 |" in text
+    assert "| file | MB | embeddings | feed-forward | rest | F1, % | Exact match, % |" in text
+    assert "| s | 17.5 | 11.9 | 4.0 | 0.0 | 36.5 | 20.0 |" in text
     assert measured.benchmarks(store.EMPTY) == ""
 
 

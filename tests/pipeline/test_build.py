@@ -182,7 +182,7 @@ def test_report_card_and_hub_that_were_damaged_or_edited_never_survive_a_run(
 ) -> None:
     whole = {path: path.read_text() for path in copied.glob("*.*") if path.suffix != ".json"}
     report = json.loads((copied / "report.json").read_text())
-    report["models"][1]["f1"] = 88.88
+    report["models"][1]["scores"]["f1"] = 88.88
     (copied / "report.json").write_text(json.dumps(report))
     (copied / "report.html").write_text("garbage")
     (copied / "report.md").unlink()

@@ -126,10 +126,12 @@ def test_flags_of_every_kind() -> None:
 
 
 def test_thresholds_can_be_changed_one_by_one(own: WriteYaml) -> None:
-    path = own("gates: {int8: {f1_drop: {limit: 0.5}}}")
+    path = own("gates: {int8: {score_drop: {limit: 0.5}}}")
     gates = parse("--config", str(path)).gates
-    assert gates["int8"].f1_drop.limit == 0.5
-    assert gates["int8"].f1_drop.reason == settings.load("embedded").gates["int8"].f1_drop.reason
+    assert gates["int8"].score_drop.limit == 0.5
+    assert (
+        gates["int8"].score_drop.reason == settings.load("embedded").gates["int8"].score_drop.reason
+    )
     assert gates["fp32"] == settings.load("embedded").gates["fp32"]
 
 
@@ -177,7 +179,7 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(
         ("hardware: {device: tpu}", "hardware.device"),
         ("export: {precision: [int9]}", "export.precision"),
         ("gates: {int9: {}}", "gates.int9"),
-        ("gates: {int8: {f1_drop: {limit: .inf}}}", "gates.int8.f1_drop.limit"),
+        ("gates: {int8: {score_drop: {limit: .inf}}}", "gates.int8.score_drop.limit"),
     ],
 )
 def test_value_out_of_type_or_range_is_refused_at_its_place(

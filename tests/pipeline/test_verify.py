@@ -22,7 +22,13 @@ from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 from pipeline.verify import Run, compare, run
 
-NAMES = ["max_logit_error", "mean_logit_error", "changed_answers", "padding_changes", "f1_drop"]
+NAMES = [
+    "max_logit_error",
+    "mean_logit_error",
+    "changed_predictions",
+    "padding_changes",
+    "score_drop",
+]
 LIMITS = Limits(max_length=40, stride=12, max_query=10, max_answer=6)
 
 
@@ -69,9 +75,9 @@ def test_figures_by_hand() -> None:
     assert figures(report) == {
         "max_logit_error": 1.0,
         "mean_logit_error": 0.25,
-        "changed_answers": 50.0,
+        "changed_predictions": 50.0,
         "padding_changes": 50.0,
-        "f1_drop": 1.5,
+        "score_drop": 1.5,
     }
     assert failed(report) == set(NAMES) and report["passed"] is False
 
@@ -93,7 +99,7 @@ def test_better_than_the_reference_is_no_failure() -> None:
         REFERENCE,
         gate(),
     )
-    assert report["passed"] and figures(report)["f1_drop"] == -20.0
+    assert report["passed"] and figures(report)["score_drop"] == -20.0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

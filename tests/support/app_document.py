@@ -26,7 +26,7 @@ def app_document(
     made = copy.deepcopy(_run(tuple(TOKENS), int(extras.get("threads", "4"))))
     latency = made["latency"]
     by_file = [latency["subjects"], latency["samples_ms"]]
-    for each in (*by_file, *(made[key] for key in ("around", "memory", "weight_cache"))):
+    for each in (*by_file, *(made[key] for key in ("overhead", "memory", "weight_cache"))):
         mine = each[SOURCE]
         each.clear()
         each[name] = mine
@@ -46,7 +46,7 @@ def app_document(
         queries={
             "source": "embedded dev",
             "sha256": "cd" * 32,
-            "asked": len(TOKENS),
+            "count": len(TOKENS),
             "available": 391,
             "tokens": TOKENS,
         },

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from benchmarks.measure import latency
+from pipeline.tasks.question_answering.evaluate import METRICS
 
 QUERIES, ROUNDS, PADDED_LENGTH = 40, 2, 384
 FACTORS = {"teacher-fp32.tflite": 0.3, "student-fp32.onnx": 0.15, "student-int8.tflite": 0.05}
@@ -43,7 +44,7 @@ def skeleton(**given: Any) -> dict[str, Any]:
     """A document in which nothing was measured but what is given."""
     return {
         "kind": "benchmark",
-        "schema_version": 1,
+        "schema_version": 2,
         "created": "2026-01-02T03:04:05Z",
         "command": "python -m benchmarks.run a.tflite",
         "seed": 7,
@@ -57,10 +58,11 @@ def skeleton(**given: Any) -> dict[str, Any]:
         "queries": {
             "source": "squad",
             "sha256": None,
-            "asked": 0,
+            "count": 0,
             "available": None,
             "tokens": [],
         },
+        "metrics": METRICS,
         "files": [],
         "runs": [],
         "profiles": [],
@@ -77,8 +79,7 @@ def file(name: str, size: int, f1: float | None) -> dict[str, Any]:
         "bytes": size,
         "sha256": "ab" * 32,
         "parts": {**parts, "rest": size - sum(parts.values())},
-        "exact_match": None if f1 is None else f1 - 10,
-        "f1": f1,
+        "scores": None if f1 is None else {"f1": f1, "exact_match": f1 - 10},
     }
 
 
@@ -110,7 +111,7 @@ def run(tokens: list[int], threads: int) -> dict[str, Any]:
     ways = (("natural", "padded"), ("natural", "natural"), ("padded", "padded"))
     small = [0.2 + 0.001 * n for n in range(ROUNDS * len(tokens))]
     summary = asdict(latency.summarize(small, rounds=ROUNDS))
-    around = {
+    overhead = {
         "tokenize": summary,
         "decode": summary,
         "share_percent": 3.25,
@@ -140,7 +141,7 @@ def run(tokens: list[int], threads: int) -> dict[str, Any]:
             + [ratio(name, name, "natural", "padded") for name in FACTORS],
             "samples_ms": samples,
         },
-        "around": {name: {"natural": around, "padded": around} for name in FACTORS},
+        "overhead": {name: {"natural": overhead, "padded": overhead} for name in FACTORS},
         "memory": {name: dict(START) for name in FACTORS},
         "weight_cache": {
             name: {**START, "load_ms": 4.5} if name.endswith(".tflite") else None
@@ -157,7 +158,7 @@ def _benchmark() -> dict[str, Any]:
         queries={
             "source": "embedded dev",
             "sha256": "cd" * 32,
-            "asked": QUERIES,
+            "count": QUERIES,
             "available": 256,
             "tokens": tokens,
         },

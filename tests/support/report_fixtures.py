@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.measure.latency import summarize
 from pipeline import settings
 from pipeline.report.schema import validate
+from pipeline.tasks.question_answering.evaluate import METRICS
 
 FILES = {
     "student-int8": ("tflite", "tflite/student-int8.tflite"),
@@ -54,14 +55,13 @@ def make_report() -> dict[str, Any]:
             "purpose": "the default",
             "min_runtime": {"LiteRT": "1.0.1", "TensorFlow Lite": "2.17.0"},
             "faults": {"TensorFlow Lite 2.8": "wrong answers"} if precision == "int8" else {},
-            "exact_match": 30.5,
-            "f1": f1,
-            "gate": {"passed": True, "checks": [dict(check), {**check, "name": "f1_drop"}]},
+            "scores": {"f1": f1, "exact_match": 30.5},
+            "gate": {"passed": True, "checks": [dict(check), {**check, "name": "score_drop"}]},
         }
         for precision, size, f1 in (("fp32", 20_300_000, 43.3), ("int8", 5_140_000, 43.1))
     ]
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         "created": "2026-01-02T03:04:05Z",
         "command": "python -m pipeline.build --target tflite",
         "preset": "embedded",
@@ -104,6 +104,7 @@ def make_report() -> dict[str, Any]:
             },
             {"name": "student", "seconds": 4.21, "resumed": True, "facts": {}},
         ],
+        "metrics": METRICS,
         "models": [
             {
                 "name": name,
@@ -112,8 +113,7 @@ def make_report() -> dict[str, Any]:
                 "parameters": size // 4,
                 "parameters_embedding": 3_000_000,
                 "bytes": size,
-                "exact_match": em,
-                "f1": f1,
+                "scores": {"f1": f1, "exact_match": em},
             }
             for name, layers, size, em, f1 in (
                 ("teacher", 6, 90_400_000, 31.0, 44.0),
@@ -165,7 +165,8 @@ def of_preset(preset: str = "embedded") -> dict[str, Any]:
     entry = report["files"][0]
     report["files"] = [
         copy.deepcopy(entry)
-        | {"name": name, "path": path, "target": target, "precision": name[8:], "f1": 40.25 + place}
+        | {"name": name, "path": path, "target": target, "precision": name[8:]}
+        | {"scores": {"f1": 40.25 + place, "exact_match": 30.5}}
         for place, (name, (target, path)) in enumerate(FILES.items())
     ]
     for place, file in enumerate(report["files"]):

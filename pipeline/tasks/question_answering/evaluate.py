@@ -10,12 +10,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import QuestionSet
+
+if TYPE_CHECKING:
+    from benchmarks.measure.schema import Metric
+
+# SQuAD's two; the headline, the plots and the gate on a drop of the score take the first.
+METRICS: Final[list[Metric]] = [
+    {"name": "f1", "label": "F1", "unit": "%"},
+    {"name": "exact_match", "label": "Exact match", "unit": "%"},
+]
+
+# What the card says of them.
+MEANING: Final = (
+    "Exact match counts the answers that equal a gold one but for case, punctuation and articles. "
+    "F1 is the mean overlap of words with the best-fitting gold answer."
+)
 
 
 class Logits(Protocol):
@@ -223,8 +238,8 @@ class Scores:
     answers: tuple[str, ...]
 
     def facts(self) -> dict[str, float]:
-        """Rounded for the report."""
-        return {"exact_match": round(self.exact_match, 2), "f1": round(self.f1, 2)}
+        """The scores by the names in `METRICS`, rounded for documents."""
+        return {metric["name"]: round(getattr(self, metric["name"]), 2) for metric in METRICS}
 
 
 def score(answers: Sequence[str], questions: QuestionSet) -> Scores:

@@ -18,7 +18,7 @@ from phone_outputs import printed
 from repository import CONTRACT
 
 from benchmarks import compare
-from benchmarks.measure import latency
+from benchmarks.measure import latency, schema
 
 pytest.importorskip("adbutils", reason="needs the android extra")
 
@@ -34,7 +34,7 @@ def test_the_app_is_asked_where_it_is_installed(main: Main, with_app: FakePhone)
     )
     assert found["device"]["runtime"].endswith("; LiteRT 1.4.0 in the app")
     assert [file["name"] for file in found["files"]] == ["student-int8.tflite", "app-int8.tflite"]
-    assert found["files"][1]["f1"] == 80.0 and len(found["profiles"]) == 2
+    assert found["files"][1]["scores"]["f1"] == 80.0 and len(found["profiles"]) == 2
     assert "PROGRESS" not in said and said.count("app, threads 1: 8/16") == 1
     assert not with_app.running and with_app.is_clean
     assert not any("benchmark-" in path for path in with_app.files)
@@ -70,7 +70,7 @@ def test_the_same_file_is_one_entry(main: Main, with_app: FakePhone, file: Path)
     with_app.app = lambda phone, extras: app_lines(phone, extras, name=file.name, sha256=digest)
     _, found, _ = main(with_app)
     (one,) = found["files"]
-    assert (one["name"], one["f1"], one["sha256"]) == (file.name, 80.0, digest)
+    assert (one["name"], one["scores"]["f1"], one["sha256"]) == (file.name, 80.0, digest)
     assert one["parts"] is not None
 
 
@@ -97,7 +97,7 @@ def cut(phone: FakePhone, extras: dict[str, str], keep: int, *more: str) -> Iter
         (2, (), "the app ended before its benchmark did"),
         (1, ("FAILED other-run of somebody else", "BEGIN {run_id}"), "the app ended before"),
         (0, ("DONE {run_id} /sdcard/none.json",), "its log lost a part of it"),
-        (0, ("JSON {run_id} 1/1 {{}}", "DONE {run_id} /sdcard/none.json"), "document is none"),
+        (0, ("JSON {run_id} 1/1 {{}}", "DONE {run_id} /sdcard/none.json"), "document is not valid"),
         (0, ("JSON {run_id} 1/1 {{", "DONE {run_id} /sdcard/none.json"), "is not JSON"),
         (0, ("JSON {run_id} 1/1 NaN", "DONE {run_id} /sdcard/none.json"), "is not JSON"),
         (0, ("JSON {run_id} 2/2 []", "DONE {run_id} /sdcard/none.json"), "lost a part"),
@@ -107,7 +107,7 @@ def cut(phone: FakePhone, extras: dict[str, str], keep: int, *more: str) -> Iter
                 'JSON {run_id} 1/1 {{"kind":"benchmark","schema_version":9}}',
                 "DONE {run_id} /sdcard/none.json",
             ),
-            "schema_version: got 9, must be 1",
+            "schema_version is 9, and this release reads 1 and 2",
         ),
     ],
 )
@@ -224,7 +224,7 @@ def test_the_apps_document_is_read(
 
     with_app.app = log
     code, found, said = main(with_app)
-    document = json.loads(text)
+    document: Any = schema.read(json.loads(text))
     assert code == 0 and found["runs"] == document["runs"], said
     path = tmp_path / "app.json"
     path.write_text(text)
@@ -233,8 +233,8 @@ def test_the_apps_document_is_read(
         measured, rounds = run["latency"], run["latency"]["rounds"]
         for name, each in measured["samples_ms"].items():
             told = [(measured["subjects"][name][lengths], times) for lengths, times in each.items()]
-            for around in run["around"].get(name, {}).values():
-                told += [(around[phase], times) for phase, times in around["samples_ms"].items()]
+            for one in run["overhead"].get(name, {}).values():
+                told += [(one[phase], times) for phase, times in one["samples_ms"].items()]
             for summary, samples in told:
                 # the same sums in another order: a few units in the last place
                 expected = asdict(latency.summarize(samples, rounds=rounds))

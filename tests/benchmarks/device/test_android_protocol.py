@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The document of the Android app's benchmark: the schema's types, and figures that Python makes.
 
-`golden/android_benchmark.json` is written by the app's own test of a whole run, with a model and a
-clock that are the same every time: `mvn -pl app -am test -Dtest=BenchmarkActivityTest
--Dgolden.write=true` in android_demo.
+The app's own test of a whole run writes `contract/android_benchmark.json`, with a model and a clock
+that are the same every time: `mvn -pl app -am test -Dtest=BenchmarkActivityTest
+-Dgolden.write=true` in android_demo. `contract/android_benchmark_1.json` is a document of schema
+version 1, which the app wrote before; both must be read.
 """
 
 from __future__ import annotations
@@ -20,22 +21,28 @@ from repository import CONTRACT
 from benchmarks import compare
 from benchmarks.device.app_protocol import Start
 from benchmarks.measure import latency
-from benchmarks.measure.schema import NATURAL, PADDED, validate
+from benchmarks.measure.schema import NATURAL, PADDED, VERSION, read
 
 GOLDEN = CONTRACT / "android_benchmark.json"
+FORMER = CONTRACT / "android_benchmark_1.json"
 
 # Sums are rounded in another order, and samples to four decimals, which these have anyway.
 TOLERANCE = 1e-9
 
 
-@pytest.fixture
-def document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(GOLDEN.read_text("ascii"))
+def stored(path: Path) -> dict[str, Any]:
+    """A document as the app wrote it."""
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found
 
 
+@pytest.fixture(params=[GOLDEN, FORMER], ids=["current", "former"])
+def document(request: pytest.FixtureRequest) -> Any:
+    return read(stored(request.param))
+
+
 def test_is_of_the_schema(document: dict[str, Any]) -> None:
-    validate(document)
+    assert document["schema_version"] == VERSION
     assert document["device"]["before"]["thermal_status"] == 0
     assert document["device"]["after"]["thermal_status"] == 1
 
@@ -45,7 +52,7 @@ def test_a_missing_part_is_seen(document: dict[str, Any], missing: str) -> None:
     broken = copy.deepcopy(document)
     del broken[missing]
     with pytest.raises(ValueError, match=missing):
-        validate(broken)
+        read(broken)
 
 
 def test_figures_are_those_of_python(document: dict[str, Any]) -> None:
@@ -57,14 +64,14 @@ def test_figures_are_those_of_python(document: dict[str, Any]) -> None:
     for lengths in (NATURAL, PADDED):
         assert len(samples[lengths]) == rounds * measured["queries"]
         _same(subject[lengths], asdict(latency.summarize(samples[lengths], rounds=rounds)))
-        around = run["around"][name][lengths]
+        overhead = run["overhead"][name][lengths]
         outside = 0.0
         for phase in ("tokenize", "decode"):
-            times = around["samples_ms"][phase]
-            _same(around[phase], asdict(latency.summarize(times, rounds=rounds)))
+            times = overhead["samples_ms"][phase]
+            _same(overhead[phase], asdict(latency.summarize(times, rounds=rounds)))
             outside += sum(times)
         share = 100 * outside / (outside + sum(samples[lengths]))
-        assert around["share_percent"] == pytest.approx(share, rel=TOLERANCE)
+        assert overhead["share_percent"] == pytest.approx(share, rel=TOLERANCE)
     (ratio,) = measured["ratios"]
     expected = latency.ratio(samples[PADDED], samples[NATURAL], document["seed"], rounds=rounds)
     assert (ratio["ratio"], ratio["low"], ratio["high"]) == pytest.approx(expected, rel=TOLERANCE)
@@ -99,6 +106,59 @@ def test_is_compared(document: dict[str, Any], tmp_path: Path) -> None:
     path.write_text(json.dumps(slower))
     assert compare.main([str(GOLDEN), str(GOLDEN)]) == 0
     assert compare.main([str(GOLDEN), str(path)]) == 1
+
+
+def without_bounds(document: dict[str, Any]) -> dict[str, Any]:
+    """A document in the form of the app, which computes no bootstrap intervals."""
+
+    def stripped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: stripped(item)
+                for key, item in value.items()
+                if key not in ("low", "high") and not key.endswith(("_low", "_high"))
+            }
+        return [stripped(item) for item in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = stripped(document)
+    return found
+
+
+def test_intervals_that_the_app_leaves_out_are_computed(document: dict[str, Any]) -> None:
+    short = without_bounds(document)
+    before = copy.deepcopy(short)
+    assert short != document and "mean_low" not in json.dumps(short)
+    again: Any = read(short)
+    assert short == before, "what is read is not changed"
+    (one,), (other,) = again["runs"], document["runs"]
+    for name, subject in one["latency"]["subjects"].items():
+        for lengths in (NATURAL, PADDED):
+            _same(subject[lengths], other["latency"]["subjects"][name][lengths])
+            for phase in ("tokenize", "decode"):
+                overhead = (run["overhead"][name][lengths][phase] for run in (one, other))
+                _same(*overhead)
+    for mine, theirs in zip(one["latency"]["ratios"], other["latency"]["ratios"], strict=True):
+        for figure in ("ratio", "low", "high"):
+            assert mine[figure] == pytest.approx(theirs[figure], rel=TOLERANCE)
+
+
+def test_intervals_need_samples(document: dict[str, Any]) -> None:
+    short = without_bounds(document)
+    for each in short["runs"][0]["latency"]["samples_ms"].values():
+        each.clear()
+    with pytest.raises(ValueError, match="mean_low: missing"):
+        read(short)
+
+
+def test_a_document_of_version_1_has_its_scores_by_metric() -> None:
+    former: Any = stored(FORMER)
+    (file,) = former["files"]
+    current = read(former)
+    assert former["schema_version"] == 1 and current["schema_version"] == VERSION
+    assert [metric["name"] for metric in current["metrics"]] == ["f1", "exact_match"]
+    assert current["files"][0]["scores"] == {"f1": file["f1"], "exact_match": file["exact_match"]}
+    assert current["queries"]["count"] == former["queries"]["asked"]
+    assert current["runs"][0]["overhead"] == former["runs"][0]["around"]
 
 
 def _same(found: dict[str, float], expected: dict[str, float]) -> None:

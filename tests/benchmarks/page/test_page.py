@@ -21,7 +21,9 @@ from repository import ROOT
 
 from benchmarks.page import figures as page_plots
 from benchmarks.page import layout, page, plots
+from benchmarks.page.console import show
 from benchmarks.page.layout import DASH
+from pipeline.tasks.question_answering.evaluate import METRICS
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 TONES = ("page", "wash", "ink", "soft", "accent", "teacher", "good", "bad")
@@ -58,11 +60,11 @@ def test_every_subject_and_figure_is_on_the_page() -> None:
             assert f"{ratio['ratio']:.2f} {ratio['low']:.2f}–{ratio['high']:.2f}" in text  # noqa: RUF001
         assert f"With {run['threads']} thread" in text
     for file in document["files"]:
-        assert f"{file['f1']:.1f}" in text and f"{file['exact_match']:.1f}" in text
+        assert all(f"{score:.1f}" in text for score in file["scores"].values())
         assert file["sha256"] in text
         for size in file["parts"].values():
             assert f"{size / 1e6:,.2f}" in text
-    # 150 - 50, 90 - 20 and 60 - 30 MB; the weight cache's load; the share around the model
+    # 150 - 50, 90 - 20 and 60 - 30 MB; the weight cache's load; the overhead's share
     for shown in ("100.0", "70.0", "30.0", "50.0", "weight cache 4.5", "3.2"):
         assert shown in text
     for shown in ("Example CPU", "avx512_vnni", "numpy 2.2.1", document["command"], "Seed 7"):
@@ -212,7 +214,7 @@ def test_runs_of_a_phone_with_the_same_threads_are_told_apart() -> None:
         for place in ("subjects", "samples_ms"):
             one["latency"][place] = {name: first["latency"][place][name]}
         one["latency"]["ratios"] = []
-        for place in ("around", "memory", "weight_cache"):
+        for place in ("overhead", "memory", "weight_cache"):
             one[place] = {name: first[place][name]}
         runs.append(one)
     text = page.html(document | {"runs": runs})
@@ -224,20 +226,52 @@ def test_runs_of_a_phone_with_the_same_threads_are_told_apart() -> None:
     assert len(set(anchors)) == len(anchors)
 
 
+SPEARMAN = {"name": "spearman", "label": "Spearman", "unit": ""}
+
+
+def test_metrics_are_called_what_the_document_says() -> None:
+    document: Any = benchmark()
+    document["metrics"] = [SPEARMAN, {"name": "acc", "label": "Accuracy", "unit": "%"}]
+    for file, correlation in zip(document["files"], (0.8, 0.75, 0.6), strict=True):
+        file["scores"] = {"spearman": correlation, "acc": 91.25}
+    text = ParsedPage(page.html(document)).text
+    assert "75.0% of teacher-fp32.tflite's Spearman kept" in text  # 0.6 / 0.8
+    assert "student-int8.tflite has Spearman 0.600, teacher-fp32.tflite 0.800" in text
+    assert "Spearman is a number from -1 to 1, Accuracy is in percent" in text
+    assert "Spearman against latency" in text and "0.750" in text and "Accuracy, %" in text
+    printed = show(document)
+    assert "Spearman" in printed and "Accuracy, %" in printed and "0.750" in printed
+    for absent in ("F1", "Exact match", "EM"):
+        assert absent not in text and absent not in printed
+
+
+@pytest.mark.parametrize("teacher", [0.0, -0.25])
+def test_no_share_is_taken_of_a_score_that_is_not_positive(teacher: float) -> None:
+    document: Any = benchmark()
+    document["metrics"] = [SPEARMAN]
+    for file in document["files"]:
+        file["scores"] = {"spearman": 0.5}
+    document["files"][0]["scores"] = {"spearman": teacher}
+    assert f"There is no share of {teacher:.3f}." in ParsedPage(page.html(document)).text
+
+
 def test_what_was_not_measured_is_not_claimed() -> None:
     document = benchmark()
     for file in document["files"]:
-        file["f1"] = file["exact_match"] = file["parts"] = None
+        file["scores"] = file["parts"] = None
     for run in document["runs"]:
-        run["around"], run["latency"]["samples_ms"] = {}, {}
+        run["overhead"], run["latency"]["samples_ms"] = {}, {}
         for subject in run["latency"]["subjects"].values():
             subject["padded"] = None
         run["latency"]["ratios"] = []
     text = ParsedPage(page.html(document)).text
     assert f"{DASH} of teacher-fp32.tflite's F1 kept" in text
-    for absent in ("Around the model", "F1 against latency", "padded to 384 Milli", "nan", "None"):
+    for absent in ("Overhead", "F1 against latency", "padded to 384 Milli", "nan", "None"):
         assert absent not in text
     assert "Latency, natural lengths" in text
+    text = ParsedPage(page.html(document | {"metrics": []})).text
+    assert f"{DASH} of teacher-fp32.tflite's score kept The score was not measured" in text
+    assert "in percent" not in text
     empty = ParsedPage(page.html(skeleton())).text
     assert "Benchmark" in empty and "nan" not in empty
 
@@ -250,7 +284,7 @@ def test_one_file_is_compared_with_itself_padded() -> None:
         run["latency"]["ratios"] = [
             r for r in run["latency"]["ratios"] if r["faster"] == r["slower"] == keep
         ]
-        for place in (run["latency"]["subjects"], run["latency"]["samples_ms"], run["around"]):
+        for place in (run["latency"]["subjects"], run["latency"]["samples_ms"], run["overhead"]):
             for name in set(place) - {keep}:
                 del place[name]
         run["memory"], run["weight_cache"] = {keep: run["memory"][keep]}, {keep: None}
@@ -279,7 +313,7 @@ def test_colors_do_not_repeat_before_a_dozen_and_the_first_keep_theirs() -> None
 @pytest.mark.parametrize("count", [1, 2, 14, 40])
 def test_plots_hold_any_number_of_subjects(count: int) -> None:
     scored = [plots.Scored(f"subject {n}", "c0", 40.0, 9.0 + n / 9, None) for n in range(count)]
-    drawn = plots.accuracy(scored)
+    drawn = plots.accuracy(METRICS[0], scored)
     assert drawn is not None
     height = float(re.findall(r'viewBox="0 0 360 ([\d.]+)"', drawn.svg)[0])
     rows = sorted(float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', drawn.svg))
@@ -379,7 +413,7 @@ def test_the_command_writes_a_page_or_says_why_not(
     capsys.readouterr()
     for content, said in (
         ("{", "cannot read"),
-        ("[]", "must be an object with kind"),
+        ("[]", "got [], must be an object"),
         ("{}", "kind: missing"),
         (json.dumps(benchmark() | {"seed": "7"}), "seed: got '7', must be an integer"),
     ):

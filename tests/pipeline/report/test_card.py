@@ -215,7 +215,7 @@ def test_metadata_has_the_hubs_names_and_the_reports_figures(report: dict[str, A
         "pipeline_tag": "question-answering",
         "base_model": "sentence-transformers/all-MiniLM-L6-v2",
         "tags": ["distilbert", "tflite", "litert", "coreml", "onnx"],
-        "metrics": ["exact_match", "f1"],
+        "metrics": ["f1", "exact_match"],
     }
     (index,) = scores
     (result,) = index["results"]
@@ -223,7 +223,7 @@ def test_metadata_has_the_hubs_names_and_the_reports_figures(report: dict[str, A
     assert result["task"]["type"] == "question-answering"
     assert result["dataset"] == {"name": "embedded-eval", "type": "custom"}
     scored = [report["models"][1], *report["files"]]
-    expected = [(kind, entry[kind]) for entry in scored for kind in ("exact_match", "f1")]
+    expected = [(kind, score) for entry in scored for kind, score in entry["scores"].items()]
     assert [(metric["type"], metric["value"]) for metric in result["metrics"]] == expected
     again = ModelCard(text)  # huggingface_hub's own reading, model-index and all
     assert len(again.data.eval_results) == len(expected)
@@ -252,7 +252,7 @@ def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
     config["data"]["train_file"] = config["data"]["eval_file"] = "fragen.json"
     report["latency"] = None
     for entry in (*report["models"], *report["files"]):
-        entry["exact_match"] = entry["f1"] = None
+        entry["scores"] = None
     text = model_card(report, may_abstain=True)
     block = _block(text)
     claims = ("base_model", "datasets", "language", "license", "model-index", "metrics")
@@ -287,15 +287,24 @@ def test_the_text_tells_the_license_that_the_block_tells(
 def test_every_number_of_the_evaluation_is_the_reports(report: dict[str, Any]) -> None:
     head, *rows = _tables(model_card(report, may_abstain=False))[0]
     assert head == [
-        *("Name", "Format", "Precision", "MB", "EM", "F1", "Largest logit error", "Gate"),
+        *(
+            "Name",
+            "Format",
+            "Precision",
+            "MB",
+            "F1, %",
+            "Exact match, %",
+            "Largest logit error",
+            "Gate",
+        ),
         "Lowest runtime",
     ]
     entries = [*report["models"], *report["files"]]
     assert [row[0] for row in rows] == [entry["name"] for entry in entries]
     for row, entry in zip(rows, entries, strict=True):
         assert abs(float(row[3]) - entry["bytes"] / 1e6) <= 0.005  # three digits of the smallest
-        assert abs(float(row[4]) - entry["exact_match"]) <= 0.0501  # one decimal
-        assert abs(float(row[5]) - entry["f1"]) <= 0.0501
+        assert abs(float(row[4]) - entry["scores"]["f1"]) <= 0.0501  # one decimal
+        assert abs(float(row[5]) - entry["scores"]["exact_match"]) <= 0.0501
         if entry in report["models"]:
             assert row[1:3] == ["PyTorch", "fp32"] and row[6:] == ["—", "—", "—"]
         else:
@@ -321,6 +330,14 @@ def test_latency_is_the_reports(report: dict[str, Any]) -> None:
         times = subjects[name][lengths]
         assert float(mean) == pytest.approx(times["mean"], rel=5e-3)
         assert float(p90) == pytest.approx(times["p90"], rel=5e-3)
+
+
+def test_times_that_are_not_valid_say_so_in_their_table(report: dict[str, Any]) -> None:
+    report["latency"]["method"] = f"NOT VALID (too few): {report['latency']['method']}"
+    _, (head, *_) = _tables(model_card(report, may_abstain=False))
+    assert head[2:] == [
+        f"{name} - NOT VALID" for name in ("mean, ms", "p90, ms", "95% interval of mean")
+    ]
 
 
 def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:

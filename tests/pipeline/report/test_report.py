@@ -23,6 +23,7 @@ from benchmarks.page.plots import apart
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
 from pipeline.report.render import main, print_table, validate, write_reports
+from pipeline.report.schema import read
 from pipeline.report.tables import overview, scored
 
 HOSTILE = "a<b>&\"'|`*_x_*[c](d)"
@@ -80,30 +81,30 @@ def test_samples_stand_on_one_line_of_the_json(report: dict[str, Any], tmp_path:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("schema_version", 1, "must be 2"),
+        ("schema_version", 2, "must be 3"),
         ("schema_version", ..., "missing"),
         ("preset", None, "must be a string"),
         ("seed", True, "must be an integer"),
         ("seed", 1.0, "must be an integer"),
         ("surplus", 1, "unknown"),
-        ("config.teacher.bad", {1, 2}, "must be a string or an integer"),
-        ("machine.gpus.0.memory_bytes", math.inf, "or a finite number"),
+        ("config.teacher.bad", {1, 2}, "must be a value that JSON can hold"),
+        ("machine.gpus.0.memory_bytes", math.inf, "must be a value that JSON can hold"),
         ("versions.torch", 2, "must be a string or null"),
-        ("data.train.questions", -1, "must be an integer >= 0"),
-        ("data.eval", None, "must be an object with name, sha256"),
+        ("data.train.questions", -1, "must be greater than or equal to 0"),
+        ("data.eval", None, "must be an object"),
         ("data.corpus", {"name": "c", "sha256": "x"}, "missing"),
-        ("stages.0.seconds", "1", "must be a finite number >= 0"),
+        ("stages.0.seconds", "1", "must be a number"),
         ("stages.0.facts.nested", {}, "must be a string or an integer"),
-        ("models.1.f1", 100.5, "from 0 to 100"),
-        ("models.0.bytes", 1.5, "must be an integer >= 0"),
+        ("models.1.scores.f1", 100.5, "from 0 to 100"),
+        ("models.0.bytes", 1.5, "must be an integer"),
         ("files", {}, "must be a list"),
-        ("files.0.f1", math.nan, "must be a finite number"),
-        ("files.1.gate.checks.0.rule", "<", 'must be "<=" or ">=" or "=="'),
-        ("files.1.gate.checks.0.lengths", "long", '"natural" or "padded" or "both"'),
+        ("files.0.scores.f1", math.nan, "must be a finite number"),
+        ("files.1.gate.checks.0.rule", "<", "must be '<=', '>=' or '=='"),
+        ("files.1.gate.checks.0.lengths", "long", "'natural', 'padded' or 'both'"),
         ("latency.subjects.student-int8.natural.p90", ..., "missing"),
-        ("latency.subjects.student-int8.load_ms", -1, ">= 0"),
-        ("latency.samples_ms.student-int8.natural", [1.0, None], "must be a finite number >= 0"),
-        ("latency.ratios.0.faster_lengths", "both", 'must be "natural" or "padded"'),
+        ("latency.subjects.student-int8.load_ms", -1, "greater than or equal to 0"),
+        ("latency.samples_ms.student-int8.natural", [1.0, None], "must be a number"),
+        ("latency.ratios.0.faster_lengths", "both", "must be 'natural' or 'padded'"),
     ],
 )
 def test_a_wrong_field_is_named(report: dict[str, Any], path: str, value: Any, said: str) -> None:
@@ -115,6 +116,38 @@ def test_a_wrong_field_is_named(report: dict[str, Any], path: str, value: Any, s
     assert said in message
     assert "\n" not in message
     assert message.count(";") <= 1  # the field, not everything around it
+
+
+def former(report: dict[str, Any]) -> dict[str, Any]:
+    """A report in the form of schema version 2."""
+    for entry in (*report["models"], *report["files"]):
+        entry |= entry.pop("scores") or dict.fromkeys(("f1", "exact_match"))
+    for file in report["files"]:
+        file["gate"]["checks"][1]["name"] = "f1_drop"
+    del report["metrics"]
+    return report | {"schema_version": 2}
+
+
+def test_a_report_of_version_2_is_read_and_rendered(report: dict[str, Any], tmp_path: Path) -> None:
+    old = former(copy.deepcopy(report))
+    assert read(old) == report and old["schema_version"] == 2
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    main([str(tmp_path / "old.json")])
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report
+    for entry in (*report["models"], *report["files"]):
+        entry["scores"] = None
+    assert read(former(copy.deepcopy(report))) == report | {"metrics": []}
+
+
+@pytest.mark.parametrize("version", [1, 4, None, "3"])
+def test_a_version_that_is_not_known_is_refused(
+    version: Any, report: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "it.json").write_text(json.dumps(report | {"schema_version": version}))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "it.json")])
+    said = f"schema_version is {version!r}, and this release reads 2 and 3: open it with"
+    assert said in capsys.readouterr().err
 
 
 def test_all_wrong_fields_come_at_once(report: dict[str, Any]) -> None:
@@ -134,13 +167,16 @@ def test_all_wrong_fields_come_at_once(report: dict[str, Any]) -> None:
         ("files.0.gate.passed", False),
         ("files.0.gate.checks", []),
         ("files.0.name", "student-int8"),
+        ("files.0.scores", {"f1": 43.3}),
+        ("models.0.scores", {"accuracy": 1.0}),
+        ("metrics", []),
         ("latency.ratios.0.slower", "absent"),
         ("latency.samples_ms.absent", {}),
     ],
 )
 def test_contradictions_are_refused(report: dict[str, Any], path: str, value: Any) -> None:
     _set(report, path, value)
-    with pytest.raises(ValueError, match=r"passed|names must differ|no such subject"):
+    with pytest.raises(ValueError, match=r"passed|names must differ|no such subject|be null or"):
         validate(report)
 
 
@@ -209,7 +245,7 @@ def test_failed_and_absent_gates_are_said_first(report: dict[str, Any], tmp_path
     report["files"][0]["gate"] = None
     fact = headline(report)[3]  # type: ignore[arg-type]
     assert (fact.figure, fact.verdict) == ("1/2", False)
-    assert fact.sentence == ("Failed: student-int8 f1_drop (both). Not verified: student-fp32.")
+    assert fact.sentence == ("Failed: student-int8 score_drop (both). Not verified: student-fp32.")
     page, markdown = _written(report, tmp_path)
     assert fact.sentence in page.text
     assert "✗ failed" in markdown
@@ -228,7 +264,7 @@ def test_headline_figures_by_hand(report: dict[str, Any]) -> None:
 def test_what_was_not_measured_is_not_claimed(report: dict[str, Any], tmp_path: Path) -> None:
     report["latency"] = None
     for entry in [*report["files"], *report["models"]]:
-        entry["f1"] = entry["exact_match"] = None
+        entry["scores"] = None
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
         assert "Latency was not measured." in text
@@ -246,18 +282,24 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
     report["latency"]["method"] = marked(report["latency"]["method"], "256 queries in 9.0 s")
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        assert text.count("NOT VALID") == 2  # in the headline, and where the method is
+        # in the headline, where the method is, and in the titles of the times and the ratios
+        assert text.count("NOT VALID") == 4
         assert "256 queries in 9.0 s" in text
+    columns = [column.name for column in overview(report).columns]  # type: ignore[arg-type]
+    assert [name for name in columns if "p90" in name] == [
+        "p90 ms, natural - NOT VALID",
+        "p90 ms, padded - NOT VALID",
+    ]
     speed = next(fact for fact in headline(report) if fact.label == "faster")  # type: ignore[arg-type]
     assert "NOT VALID" in speed.sentence
 
 
 def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None:
     for entry in [*report["files"], *report["models"]]:
-        entry["f1"] = 0.0
+        entry["scores"]["f1"] = 0.0
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        assert "not measured" not in text and "There is no share of 0." in text
+        assert "not measured" not in text and "There is no share of 0.0%." in text
 
 
 def test_an_empty_build_is_a_report_too(report: dict[str, Any], tmp_path: Path) -> None:
@@ -281,7 +323,7 @@ def test_a_subject_without_samples_or_accuracy_is_drawn(report: dict[str, Any]) 
 def test_accuracy_is_never_borrowed_from_another_precision(report: dict[str, Any]) -> None:
     def f1_of(subject: str) -> Any:
         entry = scored(report, subject)  # type: ignore[arg-type]
-        return entry and entry["f1"]
+        return entry and entry["scores"]["f1"]
 
     assert f1_of("student-int8") == 43.1  # its file
     assert f1_of("teacher-fp32") == 44.0  # the model of which it is the fp32 export

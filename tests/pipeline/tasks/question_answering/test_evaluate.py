@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.measure.upgrade import FORMER_METRICS
 from pipeline.tasks.question_answering import evaluate
-from pipeline.tasks.question_answering.evaluate import Answerer, Scores, Span, best_span, score
+from pipeline.tasks.question_answering.evaluate import (
+    METRICS,
+    Answerer,
+    Scores,
+    Span,
+    best_span,
+    score,
+)
 from pipeline.tasks.question_answering.features import Limits, Window
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 
@@ -290,4 +298,8 @@ def test_as_many_answers_as_questions_are_needed() -> None:
 
 
 def test_facts_are_rounded() -> None:
-    assert Scores(200 / 3, 77.7777, ()).facts() == {"exact_match": 66.67, "f1": 77.78}
+    assert Scores(200 / 3, 77.7777, ()).facts() == {"f1": 77.78, "exact_match": 66.67}
+
+
+def test_documents_of_older_schemas_have_the_same_metrics() -> None:
+    assert list(FORMER_METRICS) == METRICS
