@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from benchmarks.measure.schema import Metric
 from benchmarks.page.scores import in_words, titled
@@ -31,10 +32,7 @@ def builds(results: Results) -> str:
         lines += [
             f"## {name}",
             "",
-            f"Trained on {data['train']['questions']:,} questions about {data['train']['passages']:,} passages "
-            f"({data['train']['name']}, sha256 `{data['train']['sha256'][:12]}`), scored on "
-            f"{data['eval']['questions']:,} about {data['eval']['passages']:,} others ({data['eval']['name']}, "
-            f"`{data['eval']['sha256'][:12]}`).",
+            f"Trained on {_counted(data['train'])}, scored on {_counted(data['eval'])}.",
             "",
         ]
         by_variant = {
@@ -64,6 +62,12 @@ def builds(results: Results) -> str:
 
 def _score(build: Results, model: str, score: str) -> float:
     return float(next(m for m in build["models"] if m["name"] == model)["scores"][score])
+
+
+def _counted(data: Mapping[str, Any]) -> str:
+    """How many examples a data set has of what, with its name and checksum."""
+    counts = (f"{count:,} {name}" for name, count in data["counts"].items() if name != "skipped")
+    return f"{' about '.join(counts)} ({data['name']}, sha256 `{data['sha256'][:12]}`)"
 
 
 def _students(metrics: Sequence[Metric], variant: str, rows: Sequence[Results]) -> list[str]:
@@ -178,7 +182,7 @@ def data(experiment: str, key: str, *parts: str) -> Callable[[Results], str]:
 
     def total(results: Results) -> str:
         data = next(b["data"] for b in results["builds"] if b["experiment"] == experiment)
-        return f"{sum(data[part][key] for part in parts):,}"
+        return f"{sum(data[part]['counts'][key] for part in parts):,}"
 
     return total
 
