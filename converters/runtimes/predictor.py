@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import INPUTS, ConversionError
+from converters import one_line as one_line
 
 Ids = NDArray[np.int32]
 Logits = NDArray[np.float32]
@@ -56,8 +57,3 @@ def checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> 
             f"{shape[1]} tokens do not fit {predictor.name}: pass 1 to {predictor.max_length}"
         )
     return int(shape[1])
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, without line breaks, or else its kind."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -26,7 +26,7 @@ from benchmarks.page.layout import (
     megabytes,
     number,
 )
-from converters import whole_file
+from converters import one_line, whole_file
 from pipeline import made
 from pipeline.artifacts import MANIFEST
 from pipeline.files.targets import FORMATS, license_of
@@ -162,10 +162,10 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
             task_type="question-answering",
             task_name="Extractive question answering",
             dataset_type=_hub_name(scored) or "custom",
-            dataset_name=_one_line(report["data"]["eval"]["name"]),
+            dataset_name=one_line(report["data"]["eval"]["name"]),
             dataset_split="validation" if _hub_name(scored) else None,
             metric_type=metric,
-            metric_name=f"{label}, {_one_line(entry['name'])} ({kind})",
+            metric_name=f"{label}, {one_line(entry['name'])} ({kind})",
             metric_value=entry[metric],
         )
         for entry, kind in _scored(report)
@@ -182,7 +182,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         datasets=list(dict.fromkeys(filter(None, map(_hub_name, read)))) or None,
         tags=["distilbert", *tags],
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
-        model_name=f"{_one_line(Path(base).name)}-distilbert-qa",
+        model_name=f"{one_line(Path(base).name)}-distilbert-qa",
         eval_results=results or None,
     )
 
@@ -364,10 +364,6 @@ def _portable(command: str) -> str:
         flag + equals + (Path(value).name if Path(value).is_absolute() else value)
         for flag, equals, value in parts
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _link(source: Path, target: Path) -> None:
