@@ -219,7 +219,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         inputs={"teacher": teacher, "student": student, **_present(*exported), **asked},
     )
     timed = None
-    if config.benchmark.enabled:
+    if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
         timed = store.stage(
             "benchmark",
             lambda folder, _: shipping.benchmark(

@@ -28,7 +28,7 @@ from benchmarks.page.layout import (
 )
 from benchmarks.page.scores import explained, in_words, score_columns, score_of
 from benchmarks.page.tables import mark
-from converters import whole_file
+from converters import one_line, whole_file
 from pipeline import made, tasks
 from pipeline.artifacts import MANIFEST
 from pipeline.data.sources import EMBEDDED
@@ -173,10 +173,10 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
             task_type=task.name,
             task_name=task.label.capitalize(),
             dataset_type=_hub_name(scored) or "custom",
-            dataset_name=_one_line(report["data"]["eval"]["name"]),
+            dataset_name=one_line(report["data"]["eval"]["name"]),
             dataset_split="validation" if _hub_name(scored) else None,
             metric_type=metric["name"],
-            metric_name=f"{metric['label']}, {_one_line(entry['name'])} ({kind})",
+            metric_name=f"{metric['label']}, {one_line(entry['name'])} ({kind})",
             metric_value=score,
         )
         for entry, kind in _scored(report)
@@ -193,7 +193,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         datasets=list(dict.fromkeys(filter(None, map(_hub_name, read)))) or None,
         tags=["distilbert", *tags],
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
-        model_name=f"{_one_line(Path(base).name)}-distilbert-{task.suffix}",
+        model_name=f"{one_line(Path(base).name)}-distilbert-{task.suffix}",
         eval_results=results or None,
     )
 
@@ -387,10 +387,6 @@ def _portable(command: str) -> str:
         flag + equals + (Path(value).name if Path(value).is_absolute() else value)
         for flag, equals, value in parts
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _link(source: Path, target: Path) -> None:
