@@ -19,9 +19,10 @@ class BenchmarkResult internal constructor(
     private val after: PhoneState,
     private val model: Model,
     private val padTo: Int,
-    private val questions: BenchmarkQuestions,
+    private val workload: Workload<*, *>,
+    private val scores: Map<String, Double>?,
     private val start: ColdStart,
-    private val stream: Stream,
+    private val stream: Stream<*>,
     private val cautions: List<String>,
 ) {
     /** The [file] that was measured, and the [runtime] that ran it. */
@@ -46,7 +47,7 @@ class BenchmarkResult internal constructor(
         stream.subjects.mapValues { (_, timed) ->
             val samples = timed.inferMs
             tokens().mapIndexed { query, tokens ->
-                val mine = (query until samples.size step questions.questions.size)
+                val mine = (query until samples.size step workload.size)
                 tokens to mine.sumOf { samples[it] } / stream.rounds
             }
         }
@@ -70,10 +71,10 @@ class BenchmarkResult internal constructor(
             "versions" to versions(),
             "queries" to
                 mapOf(
-                    "source" to questions.source,
-                    "sha256" to questions.sha256,
-                    "asked" to questions.questions.size,
-                    "available" to questions.available,
+                    "source" to workload.source,
+                    "sha256" to workload.sha256,
+                    "asked" to workload.size,
+                    "available" to workload.available,
                     "tokens" to tokens(),
                 ),
             "files" to listOf(file()),
@@ -91,18 +92,16 @@ class BenchmarkResult internal constructor(
         )
     }
 
-    private fun file(): Map<String, Any?> {
-        val scores = scores()
-        return mapOf(
+    private fun file(): Map<String, Any?> =
+        mapOf(
             "name" to name,
             "path" to path,
             "bytes" to model.file.bytes,
             "sha256" to model.file.sha256,
             "parts" to null,
-            "exact_match" to scores?.map { it.exactMatch }?.percent(),
-            "f1" to scores?.map { it.f1 }?.percent(),
+            "exact_match" to scores?.getValue("exact_match")?.rounded(TWO),
+            "f1" to scores?.getValue("f1")?.rounded(TWO),
         )
-    }
 
     private fun run(): Map<String, Any?> {
         val method = if (tooShort == null) METHOD else "NOT VALID ($tooShort): $METHOD"
@@ -115,7 +114,7 @@ class BenchmarkResult internal constructor(
                 mapOf(
                     "method" to method,
                     "threads" to plan.threads,
-                    "queries" to questions.questions.size,
+                    "queries" to workload.size,
                     "rounds" to stream.rounds,
                     "padded_length" to padTo,
                     "mean_tokens" to tokens().average(),
@@ -171,7 +170,7 @@ class BenchmarkResult internal constructor(
         )
     }
 
-    private fun around(timed: Stream.Timed): Map<String, Any> {
+    private fun around(timed: Stream.Timed<*>): Map<String, Any> {
         val outside = timed.tokenizeMs.sum() + timed.decodeMs.sum()
         return mapOf(
             "tokenize" to Summary.of(timed.tokenizeMs, stream.rounds).json(),
@@ -188,24 +187,7 @@ class BenchmarkResult internal constructor(
     private val name get() = model.file.path
     private val path get() = "model/$name"
 
-    private fun tokens(): List<Int> {
-        val answers =
-            stream.subjects.values
-                .first()
-                .answers
-        return questions.questions.map { answers.getValue(it).tokens }
-    }
-
-    /** Of the answers of the last round; null where no true ones are known. */
-    private fun scores(): List<SquadScore>? {
-        val answers =
-            stream.subjects.values
-                .first()
-                .answers
-        return questions.questions.map { question ->
-            SquadScore.of(answers.getValue(question).text, question.answers ?: return null)
-        }
-    }
+    private fun tokens(): List<Int> = stream.results.map { it.tokens }
 
     /** Why the rounds say that other work disturbed them, as `benchmarks.measure.latency.busy`. */
     private fun busy(): String? {
@@ -251,8 +233,6 @@ class BenchmarkResult internal constructor(
 
         fun <T, R> Map<InputLengths, T>.labeled(make: (T) -> R): Map<String, R> =
             entries.associate { (lengths, value) -> lengths.label to make(value) }
-
-        fun List<Double>.percent() = (PERCENT * average()).rounded(TWO)
 
         fun DoubleArray.rounded() = map { it.rounded(FOUR) }
 
