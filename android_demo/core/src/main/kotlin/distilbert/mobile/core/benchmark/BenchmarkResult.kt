@@ -2,6 +2,7 @@
 package distilbert.mobile.core.benchmark
 
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.Statistics
 import java.util.Locale
 import kotlin.math.roundToLong
 
@@ -28,8 +29,8 @@ class BenchmarkResult internal constructor(
     /** The [file] that was measured, and the [runtime] that ran it. */
     internal class Model(val file: ModelFile, val runtime: String)
 
-    val summaries: Map<InputLengths, Summary> =
-        stream.subjects.mapValues { Summary.of(it.value.inferMs, stream.rounds) }
+    val summaries: Map<InputLengths, Statistics> =
+        stream.subjects.mapValues { Statistics.of(it.value.inferMs) }
     val tooShort: String? = stream.tooShort
 
     /** A cold start: milliseconds to open the model, and of its first inference. */
@@ -58,7 +59,7 @@ class BenchmarkResult internal constructor(
     private fun json(): Map<String, Any?> =
         mapOf(
             "kind" to "benchmark",
-            "schema_version" to 1,
+            "schema_version" to SCHEMA,
             "created" to created,
             "command" to plan.command,
             "seed" to plan.seed,
@@ -73,10 +74,11 @@ class BenchmarkResult internal constructor(
                 mapOf(
                     "source" to workload.source,
                     "sha256" to workload.sha256,
-                    "asked" to workload.size,
+                    "count" to workload.size,
                     "available" to workload.available,
                     "tokens" to tokens(),
                 ),
+            "metrics" to workload.metrics.map { it.json() },
             "files" to listOf(file()),
             "runs" to listOf(run()),
             "profiles" to emptyList<Any>(),
@@ -99,8 +101,7 @@ class BenchmarkResult internal constructor(
             "bytes" to model.file.bytes,
             "sha256" to model.file.sha256,
             "parts" to null,
-            "exact_match" to scores?.getValue("exact_match")?.rounded(TWO),
-            "f1" to scores?.getValue("f1")?.rounded(TWO),
+            "scores" to scores?.mapValues { it.value.rounded(TWO) },
         )
 
     private fun run(): Map<String, Any?> {
@@ -123,7 +124,7 @@ class BenchmarkResult internal constructor(
                     "ratios" to ratios(samples),
                     "samples_ms" to mapOf(name to samples.labeled { it.rounded() }),
                 ),
-            "around" to mapOf(name to stream.subjects.labeled { around(it) }),
+            "overhead" to mapOf(name to stream.subjects.labeled { overhead(it) }),
             "memory" to mapOf(name to memory()),
             "weight_cache" to mapOf(name to null),
         )
@@ -156,25 +157,22 @@ class BenchmarkResult internal constructor(
     private fun ratios(samples: Map<InputLengths, DoubleArray>): List<Map<String, Any>> {
         val padded = samples[InputLengths.PADDED] ?: return emptyList()
         val natural = samples[InputLengths.NATURAL] ?: return emptyList()
-        val found = Ratio.of(padded, natural, stream.rounds, plan.seed)
         return listOf(
             mapOf(
                 "faster" to name,
                 "slower" to name,
                 "faster_lengths" to InputLengths.NATURAL.label,
                 "slower_lengths" to InputLengths.PADDED.label,
-                "ratio" to found.ratio,
-                "low" to found.bounds.low,
-                "high" to found.bounds.high,
+                "ratio" to ratio(slower = padded, faster = natural),
             ),
         )
     }
 
-    private fun around(timed: Stream.Timed<*>): Map<String, Any> {
+    private fun overhead(timed: Stream.Timed<*>): Map<String, Any> {
         val outside = timed.tokenizeMs.sum() + timed.decodeMs.sum()
         return mapOf(
-            "tokenize" to Summary.of(timed.tokenizeMs, stream.rounds).json(),
-            "decode" to Summary.of(timed.decodeMs, stream.rounds).json(),
+            "tokenize" to Statistics.of(timed.tokenizeMs).json(),
+            "decode" to Statistics.of(timed.decodeMs).json(),
             "share_percent" to PERCENT * outside / (outside + timed.inferMs.sum()),
             "samples_ms" to
                 mapOf(
@@ -216,6 +214,9 @@ class BenchmarkResult internal constructor(
         }
 
     private companion object {
+        // Of benchmarks/measure/schema.py.
+        const val SCHEMA = 2
+
         const val METHOD =
             "single stream: one question at a time, subjects interleaved in an order shuffled by " +
                 "seed, all in one process; times are inference alone, tokenizing and decoding " +

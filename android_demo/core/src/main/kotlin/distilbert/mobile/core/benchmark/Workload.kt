@@ -53,4 +53,6 @@ interface Workload<in M : TaskModel, R : TaskResult> {
  * @property label for a reader.
  * @property unit of its values, such as `%`.
  */
-class Metric(val name: String, val label: String, val unit: String)
+class Metric(val name: String, val label: String, val unit: String) {
+    internal fun json() = mapOf("name" to name, "label" to label, "unit" to unit)
+}
