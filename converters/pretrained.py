@@ -66,13 +66,15 @@ def load_config(folder: Path, **changes: Any) -> Any:
         ) from error
 
 
-def load_model(kind: Any, folder: Path, *, head: str | None = None, **changes: Any) -> Any:
+def load_model(
+    kind: Any, folder: Path, *, head: str | tuple[str, ...] | None = None, **changes: Any
+) -> Any:
     """The model that a folder holds, in the precision it was saved in.
 
     Args:
         kind: a class of transformers with `from_pretrained`.
         folder: a Hugging Face folder with safetensors.
-        head: beginning of the names of tensors that may be missing, and are random then.
+        head: beginnings of the names of tensors that may be missing, and are random then.
         changes: settings in place of those of config.json.
 
     Raises:
@@ -117,7 +119,12 @@ def load_with_head(folder: Path) -> Any:
 
 
 def check_shapes(
-    kind: Any, config: Any, folder: Path, stored: Mapping[str, Shape], *, head: str | None = None
+    kind: Any,
+    config: Any,
+    folder: Path,
+    stored: Mapping[str, Shape],
+    *,
+    head: str | tuple[str, ...] | None = None,
 ) -> None:
     """Compares the tensors that a folder stores with those that its configuration asks for.
 
@@ -128,7 +135,7 @@ def check_shapes(
         config: of the folder, see `load_config`.
         folder: for messages.
         stored: shapes by name, see `stored_shapes`; further tensors do not matter.
-        head: beginning of the names of tensors that may be missing.
+        head: beginnings of the names of tensors that may be missing.
 
     Raises:
         ConversionError: names the first tensor that is missing or has another shape.

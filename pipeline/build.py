@@ -18,7 +18,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,11 +43,14 @@ from pipeline.errors import GateFailure, UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.hub import is_hub_id
-from pipeline.models.layers import choose_layers
-from pipeline.models.teacher import find_teacher, teacher_key
+from pipeline.models import found
+from pipeline.models.found import Found
+from pipeline.models.teacher import model_key
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pipeline.tasks.task import Examples, Task, Traits
 
 REPORTED = (
     *("torch", "transformers", "tokenizers", "accelerate", "torchmetrics", "numpy"),
@@ -75,107 +78,24 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     store = Store(
         out, frozenset(config.force), config.dry_run, partial(console.print, markup=False)
     )
-    data, first_step, second_step = config.data, config.distil, config.finetune
-    common = {"seed": config.seed, "precision": config.hardware.precision}
-
-    # The examples, the text, and the teacher as it came.
+    # The examples, and the models as they came.
     task = tasks.find(config.task)
-    train, evaluation = task.load(data, "train"), task.load(data, "dev")
-    traits = task.traits(train)
-    source = find_teacher(config.teacher.model, task.head, task.labels(traits))
+    evaluation = task.load(config.data, "dev")
+    traits = task.traits(evaluation)
+    given = found.find(config, task.head, task.labels(traits))
+    train = task.load(config.data, "train") if given.trains else None
+    if train:
+        traits = task.traits(train)
     for target in config.export.files:
         FORMATS[target].require()
-    layers = choose_layers(source.layers, config.student.layers)
-    for flag, length in (("--max-length", data.max_length), ("--distil.length", first_step.length)):
-        if length > source.positions:
-            raise UserError(
-                f"{flag} {length}: {source.name} takes at most {source.positions} word pieces"
-            )
-    corpus = _corpus(config, train.texts)
-    text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
-    inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
-    came = teacher_key(source)
 
-    # The teacher learns the task, unless it knows it.
-    teacher = store.stage(
-        "teacher",
-        lambda folder, scratch: learning.finetune_teacher(
-            folder, scratch, config, task, source, train, traits
-        ),
-        settings=common | inputs | {"teacher": config.teacher.optimization},
-        inputs={"came": came, "train": train.sha256, "count": str(len(train.examples))},
-        everywhere=True,
-        folder="teacher",
-    )
+    # The teacher and the student, trained as far as they were not.
+    learned = _learn(store, config, task, given, train, traits)
+    teacher, student = learned.teacher, learned.student
+    compared = teacher or student
 
-    # The student learns the teacher's language: general distillation with the triple loss.
-    speaker = distilled = None
-    if first_step.enabled:
-        pretrained = first_step.teacher == "pretrained"
-        origin = source.folder if pretrained else teacher.folder
-        taught_by: dict[str, Artifact | str] = {"teacher": came if pretrained else teacher}
-        if first_step.names_tokens:
-            speaker = store.stage(
-                "mlm-teacher",
-                lambda folder, scratch: learning.fit_mlm_head(
-                    folder,
-                    scratch,
-                    config,
-                    origin,
-                    corpus,
-                    has_head=pretrained and source.has_mlm_head,
-                ),
-                settings=common | text | {"mlm_head": config.mlm_head},
-                inputs=taught_by,
-                everywhere=True,
-            )
-        distilled = store.stage(
-            "distilled",
-            lambda folder, scratch: learning.distil(
-                folder, scratch, config, speaker.folder if speaker else origin, corpus, layers
-            ),
-            settings=common
-            | text
-            | {"distil": first_step, "student": config.student, "layers": layers},
-            inputs=_present(speaker) or taught_by,
-            everywhere=True,
-        )
-
-    # The student learns the task, from the labels and from the teacher's logits: the second step.
-    outputs = None
-    if second_step.second_step:
-        outputs = store.stage(
-            "teacher-outputs",
-            lambda folder, _: learning.record_teacher_outputs(
-                folder, config, task, teacher.folder, train, traits, layers
-            ),
-            settings=inputs | {"layers": layers if second_step.alpha_hidden else ()},
-            inputs={"teacher": teacher},
-        )
-    student = store.stage(
-        "student",
-        lambda folder, scratch: learning.finetune_student(
-            folder,
-            scratch,
-            config,
-            task,
-            teacher.folder,
-            distilled.folder if distilled else None,
-            outputs.folder if outputs else None,
-            train,
-            traits,
-            layers,
-        ),
-        settings=common
-        | inputs
-        | {"finetune": second_step, "student": config.student, "layers": layers},
-        inputs={"teacher": teacher} | _present(distilled, outputs),
-        everywhere=True,
-        folder="student",
-    )
-
-    # Files for the phone, each held against the student; and what they cost.
-    reading = {"task": task.name, "traits": traits, "reading": task.reading(data)}
+    # Files for the phone, each compared with the student; and what they cost.
+    reading = {"task": task.name, "traits": traits, "reading": task.reading(config.data)}
     exported = [
         store.stage(
             target,
@@ -205,18 +125,25 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     ]
     baseline = store.stage(
         "baseline",
-        lambda folder, _: shipping.export_baseline(folder, config, teacher.folder),
-        settings={"length": data.max_length, "targets": list(config.export.files)},
-        inputs={"teacher": teacher},
+        lambda folder, _: shipping.export_baseline(folder, config, compared.folder),
+        settings={"length": config.data.max_length, "targets": list(config.export.files)},
+        inputs={compared.name: compared},
     )
     asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
     verified = store.stage(
         "verify",
         lambda folder, _: shipping.verify(
-            folder, config, task, teacher.folder, student.folder, files, evaluation, traits
+            folder,
+            config,
+            task,
+            teacher.folder if teacher else None,
+            student.folder,
+            files,
+            evaluation,
+            traits,
         ),
         settings={"gates": config.gates, **reading},
-        inputs={"teacher": teacher, "student": student, **_present(*exported), **asked},
+        inputs={**_present(teacher, student, *exported), **asked},
     )
     timed = None
     if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
@@ -229,8 +156,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={**_present(*exported, baseline), **asked},
         )
 
-    learned = (teacher, speaker, distilled, outputs, student)
-    artifacts = [a for a in (*learned, *exported, baseline, verified, timed) if a]
+    artifacts = [a for a in (*learned.stages, *exported, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}", markup=False)
@@ -247,9 +173,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         "tool_version": __version__,
         "config": settings.as_document(config),
         "data": {
-            "train": train.facts(),
+            "train": train.facts() if train else None,
             "eval": evaluation.facts(),
-            "corpus": _corpus_facts(corpus, distilled),
+            "corpus": _corpus_facts(learned),
         },
         "stages": [
             {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
@@ -268,6 +194,136 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         names = android_assets.write(app, out, precisions, task.device_files(evaluation))
         console.print(f"android {word(app)}  ({', '.join(names)})", markup=False)
     return report
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the stages that train leave; None is what this build does without."""
+
+    teacher: Artifact | None
+    student: Artifact
+    distilled: Artifact | None
+    corpus: Corpus | None
+    stages: tuple[Artifact | None, ...]
+
+
+def _learn(
+    store: Store, config: Build, task: Task, given: Found, train: Examples | None, traits: Traits
+) -> Learned:
+    """From the models that came to a teacher and a student that know the task."""
+    data, first_step, second_step = config.data, config.distil, config.finetune
+    common = {"seed": config.seed, "precision": config.hardware.precision}
+    inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
+    source, brought, layers = given.teacher, given.student, given.layers
+    trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
+
+    # The teacher learns the task, unless it knows it.
+    teacher = None
+    if source:
+        teacher = store.stage(
+            "teacher",
+            lambda folder, scratch: learning.finetune_teacher(
+                folder, scratch, config, task, source, train, traits
+            ),
+            settings=common | inputs | {"teacher": config.teacher.optimization},
+            inputs={"came": model_key(source), **trained_on},
+            everywhere=True,
+            folder="teacher",
+        )
+
+    # The student learns the teacher's language: general distillation with the triple loss.
+    speaker = distilled = corpus = None
+    if first_step.enabled and source and teacher and train and not brought:
+        if first_step.length > source.positions:
+            raise UserError(
+                f"--distil.length {first_step.length}: {source.name} takes at most "
+                f"{source.positions} word pieces"
+            )
+        corpus = _corpus(config, train.texts)
+        text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
+        pretrained = first_step.teacher == "pretrained"
+        origin = source.folder if pretrained else teacher.folder
+        taught_by: dict[str, Artifact | str] = {
+            "teacher": model_key(source) if pretrained else teacher
+        }
+        if first_step.names_tokens:
+            speaker = store.stage(
+                "mlm-teacher",
+                lambda folder, scratch: learning.fit_mlm_head(
+                    folder,
+                    scratch,
+                    config,
+                    origin,
+                    corpus,
+                    has_head=pretrained and source.has_mlm_head,
+                ),
+                settings=common | text | {"mlm_head": config.mlm_head},
+                inputs=taught_by,
+                everywhere=True,
+            )
+        distilled = store.stage(
+            "distilled",
+            lambda folder, scratch: learning.distil(
+                folder, scratch, config, speaker.folder if speaker else origin, corpus, layers
+            ),
+            settings=common
+            | text
+            | {"distil": first_step, "student": config.student, "layers": layers},
+            inputs=_present(speaker) or taught_by,
+            everywhere=True,
+        )
+
+    # The student learns the task, from the labels and from the teacher's logits: the second step.
+    # One that knows it already stays as it is.
+    if brought and given.ready:
+        student = store.stage(
+            "student",
+            lambda folder, _: learning.take_student(folder, config, task, brought, traits),
+            settings=inputs,
+            inputs={"came": model_key(brought)},
+            everywhere=True,
+            folder="student",
+        )
+        return Learned(teacher, student, None, None, (teacher, student))
+    assert train is not None
+    outputs = None
+    if second_step.second_step and teacher:
+        outputs = store.stage(
+            "teacher-outputs",
+            lambda folder, _: learning.record_teacher_outputs(
+                folder, config, task, teacher.folder, train, traits, layers
+            ),
+            settings=inputs | {"layers": layers if second_step.alpha_hidden else ()},
+            inputs={"teacher": teacher},
+        )
+    student = store.stage(
+        "student",
+        lambda folder, scratch: learning.finetune_student(
+            folder,
+            scratch,
+            config,
+            task,
+            teacher.folder if teacher else None,
+            brought,
+            distilled.folder if distilled else None,
+            outputs.folder if outputs else None,
+            train,
+            traits,
+            layers,
+        ),
+        settings=common
+        | inputs
+        | {"finetune": second_step, "student": config.student, "layers": layers},
+        inputs={
+            **({"came": model_key(brought)} if brought else {}),
+            **_present(teacher, distilled, outputs),
+            **trained_on,
+        },
+        everywhere=True,
+        folder="student",
+    )
+    stages = (teacher, speaker, distilled, outputs, student)
+    return Learned(teacher, student, distilled, corpus, stages)
 
 
 def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
@@ -326,13 +382,14 @@ def _corpus(config: Build, texts: Sequence[str]) -> Corpus | None:
     return None
 
 
-def _corpus_facts(corpus: Corpus | None, distilled: Artifact | None) -> dict[str, Any] | None:
-    if corpus is None or distilled is None:
+def _corpus_facts(learned: Learned) -> dict[str, Any] | None:
+    if learned.corpus is None or learned.distilled is None:
         return None
+    facts = learned.distilled.facts
     return {
-        "name": corpus.name,
-        "sha256": distilled.facts["text_sha256"],
-        "samples": distilled.facts["examples"],
+        "name": learned.corpus.name,
+        "sha256": facts["text_sha256"],
+        "samples": facts["examples"],
     }
 
 

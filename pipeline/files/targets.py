@@ -21,9 +21,9 @@ from converters.precisions import PRECISIONS
 from converters.runtimes.checksums import sha256
 from pipeline import tasks
 from pipeline.config import Build, FilePrecision, Target
+from pipeline.models.origin import Origin
 
 STEM = "student"
-BASELINE_STEM = "teacher"
 
 # What files say of what nobody told.
 NOT_STATED = "not stated"
@@ -91,9 +91,12 @@ class Format(ABC):
         """Where a folder keeps the student's file of a precision."""
         return folder / f"{STEM}-{precision}{self.suffix}"
 
-    def baseline(self, folder: Path) -> Path:
-        """Where a folder keeps the teacher, which the student's files are timed against."""
-        return folder / f"{BASELINE_STEM}-fp32{self.suffix}"
+    def baseline(self, folder: Path, stem: str = "teacher") -> Path:
+        """Where a folder keeps the model in float32 that the student's files are timed against.
+
+        It is the teacher; without one it is the student itself.
+        """
+        return folder / f"{stem}-fp32{self.suffix}"
 
     def require(self) -> None:
         """Refuse the target if its libraries are missing, before hours of training.
@@ -107,7 +110,9 @@ class Format(ABC):
                 f"--target {self.name} needs {', '.join(missing)}: {install_hint(self.name)}"
             )
 
-    def make(self, model: Any, folder: Path, build: Build, vocabulary: Path) -> dict[str, Path]:
+    def make(
+        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+    ) -> dict[str, Path]:
         """Write a student's files and check them by their content.
 
         Args:
@@ -115,6 +120,7 @@ class Format(ABC):
             folder: to write into.
             build: for precisions, lengths and what the files say about themselves.
             vocabulary: a word piece a line, packed into files whose users look for it there.
+            origin: what the student was made from.
 
         Returns:
             Precision -> file.
@@ -123,16 +129,18 @@ class Format(ABC):
             ConversionError: the model cannot be converted, or a file is not what it must be.
         """
         files = {}
-        for precision, (path, problems) in self._export(model, folder, build, vocabulary).items():
+        for precision, (path, problems) in self._export(
+            model, folder, build, vocabulary, origin
+        ).items():
             if problems:
                 raise ConversionError(f"the converter made {path.name} wrong: {problems[0]}")
             files[precision] = path
         return files
 
-    def make_baseline(self, teacher: Any, folder: Path, build: Build) -> Path:
-        """Write the teacher in float32, see `baseline`, and return the file."""
-        path = self.baseline(folder)
-        self._export_baseline(teacher, path, build.data.max_length)
+    def make_baseline(self, model: Any, folder: Path, build: Build, stem: str) -> Path:
+        """Write a model in float32, see `baseline`, and return the file."""
+        path = self.baseline(folder, stem)
+        self._export_baseline(model, path, build.data.max_length)
         return path
 
     @abstractmethod
@@ -141,7 +149,7 @@ class Format(ABC):
 
     @abstractmethod
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path
+        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
     ) -> Mapping[str, Checked]:
         """Write the file of each precision, and look for faults of the converter in it."""
 
@@ -172,7 +180,7 @@ class TfLite(Format):
         )
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path
+        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
     ) -> Mapping[str, Checked]:
         from converters.tflite.check import check_portable
         from converters.tflite.export import export_many
@@ -189,10 +197,10 @@ class TfLite(Format):
         )
         about = About(
             f"{tasks.find(build.task).title.capitalize()} student",
-            _summary(build),
+            _summary(build, origin),
             asked.model_version,
             asked.author or NOT_STATED,
-            license_of(build.teacher.model, asked.license) or NOT_STATED,
+            asked.license or origin.license or NOT_STATED,
         )
         for path in files.values():
             add_metadata(path, vocabulary, about)
@@ -228,7 +236,7 @@ class CoreMl(Format):
         return FileFacts(coreml_package.size(path), seal, releases)
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path
+        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
     ) -> Mapping[str, Checked]:
         from converters.coreml import graph as coreml_graph
         from converters.coreml.constants import compare_constants
@@ -237,9 +245,9 @@ class CoreMl(Format):
         asked = build.export
         card = ModelCard(
             asked.author or NOT_STATED,
-            license_of(build.teacher.model, asked.license) or NOT_STATED,
+            asked.license or origin.license or NOT_STATED,
             asked.model_version,
-            _summary(build),
+            _summary(build, origin),
             vocabulary.read_text(encoding="utf-8"),
         )
         files = export_many(
@@ -282,7 +290,7 @@ class Onnx(Format):
         return FileFacts(path.stat().st_size, sha256(path), runtimes)
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path
+        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
     ) -> Mapping[str, Checked]:
         from converters.onnx.check import check_portable
         from converters.onnx.export import export_many
@@ -315,8 +323,5 @@ def license_of(teacher: str, stated: str) -> str:
     return stated or ("Apache-2.0" if teacher in _APACHE else "")
 
 
-def _summary(build: Build) -> str:
-    return (
-        f"{tasks.find(build.task).summary} A student of {Path(build.teacher.model).name}, trained "
-        f"on {Path(build.data.train_file).name}."
-    )
+def _summary(build: Build, origin: Origin) -> str:
+    return f"{tasks.find(build.task).summary} {origin.made_from}"

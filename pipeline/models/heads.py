@@ -16,26 +16,22 @@ class Head:
     Attributes:
         interface: what files with this head give.
         moves: where a part of BERT's head lies in DistilBERT's; a student starts from these.
-        missing: beginning of the names of BERT's tensors that a checkpoint without the head lacks.
     """
 
     interface: Interface
     moves: Mapping[str, str]
-    missing: str
 
-    @property
-    def bert(self) -> str:
-        """The class of transformers for the teacher."""
-        return f"Bert{self.interface.head}"
+    def model(self, kind: str) -> str:
+        """The class of transformers with this head for "bert" or "distilbert"."""
+        return {"bert": "Bert", "distilbert": "DistilBert"}[kind] + self.interface.head
 
-    @property
-    def distilbert(self) -> str:
-        """The class of transformers for the student."""
-        return f"DistilBert{self.interface.head}"
+    def parts(self, kind: str) -> tuple[str, ...]:
+        """Beginnings of the names of its tensors, which a checkpoint without the head lacks."""
+        names = self.moves.values() if kind == "distilbert" else self.moves
+        # BERT's pooler belongs to the encoder: checkpoints without a head have it as well.
+        return tuple(f"{name}." for name in names if not name.startswith("pooler"))
 
 
-SPAN_HEAD = Head(SPANS, {"qa_outputs": "qa_outputs"}, "qa_outputs.")
-CLASS_HEAD = Head(
-    CLASSES, {"pooler.dense": "pre_classifier", "classifier": "classifier"}, "classifier."
-)
+SPAN_HEAD = Head(SPANS, {"qa_outputs": "qa_outputs"})
+CLASS_HEAD = Head(CLASSES, {"pooler.dense": "pre_classifier", "classifier": "classifier"})
 HEADS = (SPAN_HEAD, CLASS_HEAD)

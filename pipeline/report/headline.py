@@ -26,20 +26,26 @@ def headline_file(report: Report) -> File | None:
 
 
 def headline(report: Report) -> list[Fact]:
-    """How much smaller and faster, how much of the teacher's score is left, did every gate pass."""
+    """How much smaller and faster, how much of the score is left, did every gate pass.
+
+    The file is compared with the teacher; in a build without one, with the student in float32.
+    """
     file, teacher = headline_file(report), model_named(report, "teacher")
+    compared = ("the teacher", teacher)
+    if teacher is None:
+        compared = ("the student in float32", model_named(report, "student"))
     return [
-        _size_fact(file, teacher),
+        _size_fact(file, *compared),
         _speed_fact(report),
-        _score_fact(report, file, teacher),
+        _score_fact(report, file, *compared),
         _gates_fact(report),
     ]
 
 
-def _size_fact(file: File | None, teacher: Model | None) -> Fact:
-    if file is None or teacher is None or not file["bytes"]:
-        return Fact(DASH, "size", "There is no exported file and teacher to compare.")
-    return size_fact(file["name"], file["bytes"], "the teacher", teacher["bytes"])
+def _size_fact(file: File | None, name: str, model: Model | None) -> Fact:
+    if file is None or model is None or not file["bytes"]:
+        return Fact(DASH, "size", "There is no exported file and model to compare.")
+    return size_fact(file["name"], file["bytes"], name, model["bytes"])
 
 
 def _speed_fact(report: Report) -> Fact:
@@ -51,10 +57,10 @@ def _speed_fact(report: Report) -> Fact:
     return speed_fact(latency, latency["ratios"][0])
 
 
-def _score_fact(report: Report, file: File | None, teacher: Model | None) -> Fact:
+def _score_fact(report: Report, file: File | None, name: str, model: Model | None) -> Fact:
     mine = (file["name"] if file else "", file)
     data = report["data"]["eval"]["name"]
-    return score_fact(report["metrics"], mine, ("the teacher", teacher), data)
+    return score_fact(report["metrics"], mine, (name, model), data)
 
 
 def _gates_fact(report: Report) -> Fact:

@@ -98,10 +98,13 @@ def finetune_student(
 ) -> Fit:
     """Trains the student in place; with `outputs`, the second distillation step."""
     if not config.train_embeddings:
-        student.distilbert.embeddings.requires_grad_(False)
+        student.base_model.embeddings.requires_grad_(False)
+    segments = student.config.model_type == "bert"
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return student_loss(task, model, batch, config, with_teacher=outputs is not None)
+        return student_loss(
+            task, model, batch, config, with_teacher=outputs is not None, segments=segments
+        )
 
     result = fit(
         student.train(),
@@ -176,15 +179,25 @@ STUDENT_LOSS = (
 
 
 def student_loss(
-    task: Task, model: nn.Module, batch: Batch, config: Finetune, *, with_teacher: bool
+    task: Task,
+    model: nn.Module,
+    batch: Batch,
+    config: Finetune,
+    *,
+    with_teacher: bool,
+    segments: bool = False,
 ) -> dict[str, Tensor]:
     """The weighted parts of the student's loss for one batch of :class:`Collate`.
 
-    Without a teacher that is the loss on the gold labels alone, whatever its weight.
+    Without a teacher that is the loss on the gold labels alone, whatever its weight. A student with
+    segments, a BERT, is given those of the batch.
     """
     mask = batch["attention_mask"]
     matching = with_teacher and config.alpha_hidden > 0
-    out = model(input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching)
+    more = {"token_type_ids": batch["token_type_ids"]} if segments else {}
+    out = model(
+        input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching, **more
+    )
     step = StudentStep(
         task,
         batch,

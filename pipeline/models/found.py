@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The teacher and the student that a build is given, judged together before any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config import Build
+from pipeline.data.sources import NONE
+from pipeline.errors import UserError
+from pipeline.models.heads import Head
+from pipeline.models.layers import choose_layers
+from pipeline.models.teacher import Source, check_vocabulary, find_student, find_teacher
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a build is given.
+
+    Attributes:
+        teacher: None where nothing is learned from one and nothing compared with one.
+        student: None where the student is made from the teacher.
+        layers: the teacher's layers that the student's take after; none without a teacher.
+    """
+
+    teacher: Source | None
+    student: Source | None
+    layers: tuple[int, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the student needs no training at all."""
+        return self.student is not None and self.student.has_head
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained on the task's examples."""
+        return not self.ready or (self.teacher is not None and not self.teacher.has_head)
+
+
+def find(config: Build, head: Head, labels: int) -> Found:
+    """Finds both and refuses what cannot become files.
+
+    Raises:
+        UserError: one is missing or damaged, or they do not go together.
+    """
+    names = config.teacher.model, config.student.model
+    if names[0] == NONE and not names[1]:
+        raise UserError(
+            "--teacher none leaves nothing to make a student from: name a teacher, or a student "
+            "with --student"
+        )
+    teacher = None if names[0] == NONE else find_teacher(names[0], head, labels)
+    student = find_student(names[1], head, labels) if names[1] else None
+    for role, source in (("teacher", teacher), ("student", student)):
+        if source is None:
+            continue
+        check_vocabulary(source, role)
+        if config.data.max_length > source.positions:
+            raise UserError(
+                f"--max-length {config.data.max_length}: {source.name} takes at most "
+                f"{source.positions} word pieces"
+            )
+    if not config.finetune.enabled and (student is None or not student.has_head):
+        whose = f"{student.name} has" if student else "a new student has"
+        raise UserError(
+            f"--no-finetune: {whose} no head for the task and would answer at random; leave the "
+            "flag out, or name a student that has one"
+        )
+    found = Found(teacher, student, _layers(config, teacher, student))
+    if teacher and student and not found.ready and config.finetune.second_step:
+        _check_together(config, teacher, student)
+    return found
+
+
+def _layers(config: Build, teacher: Source | None, student: Source | None) -> tuple[int, ...]:
+    if teacher is None:
+        return ()
+    count = config.student.layers if student is None else str(student.layers)
+    if student is not None and student.layers > teacher.layers:
+        return ()
+    return tuple(choose_layers(teacher.layers, count))
+
+
+def _check_together(config: Build, teacher: Source, student: Source) -> None:
+    """Refuses a teacher whose outputs the student cannot learn from."""
+    from pipeline.models.teacher import load_tokenizer
+
+    ours, theirs = (load_tokenizer(each.folder).get_vocab() for each in (student, teacher))
+    if ours != theirs:
+        raise UserError(
+            f"student {student.name} and teacher {teacher.name} have different vocabularies "
+            f"({len(ours)} and {len(theirs)} pieces), so that the teacher's logits are for other "
+            "tokens: name a teacher with the same vocabulary, or pass --no-second-step"
+        )
+    sizes = student.hidden_size, teacher.hidden_size
+    if config.finetune.alpha_hidden and (sizes[0] != sizes[1] or student.layers > teacher.layers):
+        raise UserError(
+            f"student {student.name} has {student.layers} layers of width {sizes[0]} and teacher "
+            f"{teacher.name} {teacher.layers} of width {sizes[1]}: their hidden states cannot be "
+            "matched; pass --finetune.alpha-hidden 0"
+        )

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a student was made from, kept in its folder: files say it about themselves.
+
+A student that is given back to a later build then becomes the same files as in the first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.artifacts import write_json
+
+ORIGIN = "origin.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a student was made from.
+
+    Attributes:
+        made_from: a sentence, such as "A student of bert-base-uncased, trained on squad.json."
+        license: of what it was made from; empty where it is not known.
+    """
+
+    made_from: str
+    license: str = ""
+
+
+def write(folder: Path, origin: Origin) -> None:
+    """Writes it into a student's folder."""
+    write_json(folder / ORIGIN, asdict(origin))
+
+
+def read(folder: Path) -> Origin | None:
+    """What a student's folder says; None where it says nothing that can be read."""
+    try:
+        document = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        return Origin(str(document["made_from"]), str(document["license"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
