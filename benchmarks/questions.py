@@ -14,8 +14,9 @@ from typing import Any
 from benchmarks.measure.schema import Metric
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.evaluate import METRICS, Answer, Answerer, Logits, score
+from pipeline.tasks.question_answering.evaluate import METRICS, Answer, Answerer, score
 from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
+from pipeline.tasks.reading import Model
 
 
 class TimedQuestions:
@@ -55,7 +56,7 @@ class TimedQuestions:
         self.tokens = [sum(len(w.ids) for w in cut(q.text, q.context)) for q in drawn]
         self._answers: dict[str, list[Answer]] = {}
 
-    def subject(self, name: str, model: Logits, pad_to: int | None) -> Callable[[Any], object]:
+    def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
         """A function that answers a question; what it answered before under `name` is forgotten."""
         like = self._like
         answerer = Answerer(
@@ -87,4 +88,5 @@ class TimedQuestions:
         """Scores by metric over the questions that were drawn."""
         answers = self._answers[name][-len(self.queries) :]
         drawn = QuestionSet(self.source, str(self.sha256), tuple(self.queries))
-        return score([answer.text for answer in answers], drawn).facts()
+        scores = score([answer.text for answer in answers], drawn)
+        return {name: round(value, 2) for name, value in scores.items()}

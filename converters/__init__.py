@@ -19,3 +19,14 @@ class ExpectedError(Exception):
 
 class ConversionError(ExpectedError):
     """A model or a file cannot be converted, opened or used."""
+
+
+def one_line(said: object, longest: int = 300) -> str:
+    """A text, or what an error says or else its kind, on one line of at most `longest` characters.
+
+    What is longer is cut, and ends in three dots more.
+    """
+    text = " ".join(str(said).split())
+    if not text and isinstance(said, BaseException):
+        return type(said).__name__
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.interface import interface_of_class
 
 WEIGHTS = "model.safetensors"
@@ -61,7 +61,9 @@ def load_config(folder: Path, **changes: Any) -> Any:
                 f"{folder} holds a {document.get('model_type')!r}, which only code in that folder "
                 "can open, and such code is never run: name a model that transformers knows"
             ) from error
-        raise ConversionError(f"{path} cannot be used ({_reason(error)}): save it again") from error
+        raise ConversionError(
+            f"{path} cannot be used ({one_line(error)}): save it again"
+        ) from error
 
 
 def load_model(kind: Any, folder: Path, *, head: str | None = None, **changes: Any) -> Any:
@@ -90,7 +92,7 @@ def load_model(kind: Any, folder: Path, *, head: str | None = None, **changes: A
             trust_remote_code=False,
         )
     except Exception as error:  # its errors have no common type
-        raise ConversionError(f"cannot load {folder}: {_reason(error)}") from error
+        raise ConversionError(f"cannot load {folder}: {one_line(error)}") from error
     for name, tensor in model.named_parameters():
         if not torch.isfinite(tensor).all():
             raise ConversionError(
@@ -139,7 +141,7 @@ def check_shapes(
             empty = kind.from_config(config, trust_remote_code=False) if is_auto else kind(config)
     except Exception as error:  # whatever layers make of a wrong value
         raise ConversionError(
-            f"{folder / 'config.json'} describes no model ({_reason(error)}): save it again"
+            f"{folder / 'config.json'} describes no model ({one_line(error)}): save it again"
         ) from error
     found = dict(_named_as(empty.base_model_prefix, stored))
     tied = set(empty._tied_weights_keys or ()) if config.tie_word_embeddings else set()
@@ -206,9 +208,3 @@ def _named_as(prefix: str, stored: Mapping[str, Shape]) -> Iterator[tuple[str, S
         yield name, shape
         if not name.startswith(f"{prefix}."):
             yield f"{prefix}.{name}", shape
-
-
-def _reason(error: Exception) -> str:
-    """What an error of a library says, on one line of bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a BERT teacher and a question-answering data set to a verified student on a phone.
+"""From a BERT teacher and the data of a task to a verified student on a phone.
 
     python -m pipeline.build --target tflite coreml onnx
 
@@ -33,18 +33,18 @@ from pipeline import (
     ranks,
     settings,
     shipping,
+    tasks,
 )
 from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
+from pipeline.data.sources import EMBEDDED
 from pipeline.errors import GateFailure, UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.models.teacher import find_teacher, teacher_key
-from pipeline.session import limits as window_limits
-from pipeline.tasks.question_answering.squad import EMBEDDED, load_questions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,14 +78,11 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
 
-    # The questions, the text, and the teacher as it came.
-    train = load_questions(data.train_file, "train", bad_answers=data.bad_answers).limited(
-        data.max_train
-    )
-    evaluation = load_questions(data.eval_file, "dev", bad_answers=data.bad_answers).limited(
-        data.max_eval
-    )
-    source = find_teacher(config.teacher.model)
+    # The examples, the text, and the teacher as it came.
+    task = tasks.find(config.task)
+    train, evaluation = task.load(data, "train"), task.load(data, "dev")
+    traits = task.traits(train)
+    source = find_teacher(config.teacher.model, task.head, task.labels(traits))
     for target in config.export.files:
         FORMATS[target].require()
     layers = choose_layers(source.layers, config.student.layers)
@@ -94,17 +91,19 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             raise UserError(
                 f"{flag} {length}: {source.name} takes at most {source.positions} word pieces"
             )
-    corpus = _corpus(config, train.passages)
+    corpus = _corpus(config, train.texts)
     text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
-    windows = {"max_length": data.max_length, "stride": data.stride, "max_query": data.max_query}
+    inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
     came = teacher_key(source)
 
     # The teacher learns the task, unless it knows it.
     teacher = store.stage(
         "teacher",
-        lambda folder, scratch: learning.finetune_teacher(folder, scratch, config, source, train),
-        settings=common | windows | {"teacher": config.teacher.optimization},
-        inputs={"came": came, "train": train.sha256, "count": str(len(train.questions))},
+        lambda folder, scratch: learning.finetune_teacher(
+            folder, scratch, config, task, source, train, traits
+        ),
+        settings=common | inputs | {"teacher": config.teacher.optimization},
+        inputs={"came": came, "train": train.sha256, "count": str(len(train.examples))},
         everywhere=True,
         folder="teacher",
     )
@@ -142,15 +141,15 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             everywhere=True,
         )
 
-    # The student learns the task, from the answers and from the teacher's logits: the second step.
+    # The student learns the task, from the labels and from the teacher's logits: the second step.
     outputs = None
     if second_step.second_step:
         outputs = store.stage(
             "teacher-outputs",
             lambda folder, _: learning.record_teacher_outputs(
-                folder, config, teacher.folder, train, layers
+                folder, config, task, teacher.folder, train, traits, layers
             ),
-            settings=windows | {"layers": layers if second_step.alpha_hidden else ()},
+            settings=inputs | {"layers": layers if second_step.alpha_hidden else ()},
             inputs={"teacher": teacher},
         )
     student = store.stage(
@@ -159,14 +158,16 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             folder,
             scratch,
             config,
+            task,
             teacher.folder,
             distilled.folder if distilled else None,
             outputs.folder if outputs else None,
             train,
+            traits,
             layers,
         ),
         settings=common
-        | windows
+        | inputs
         | {"finetune": second_step, "student": config.student, "layers": layers},
         inputs={"teacher": teacher} | _present(distilled, outputs),
         everywhere=True,
@@ -174,8 +175,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
 
     # Files for the phone, each held against the student; and what they cost.
-    limits = window_limits(config)
-    may_abstain = train.has_unanswerable
+    reading = {"task": task.name, "traits": traits, "reading": task.reading(data)}
     exported = [
         store.stage(
             target,
@@ -183,14 +183,15 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 shipping.export,
                 build=config,
                 target=target,
+                task=task,
                 student=student.folder,
                 evaluation=evaluation,
-                may_abstain=may_abstain,
+                traits=traits,
             ),
             # Other targets' settings may change without this one's files.
             settings={
                 "export": replace(config.export, target=(target,), precision=precisions),
-                "limits": limits,
+                **reading,
             },
             inputs={"student": student, "eval": evaluation.sha256},
             folder=target,
@@ -208,23 +209,23 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         settings={"length": data.max_length, "targets": list(config.export.files)},
         inputs={"teacher": teacher},
     )
-    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.questions))}
+    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
     verified = store.stage(
         "verify",
         lambda folder, _: shipping.verify(
-            folder, config, teacher.folder, student.folder, files, evaluation, may_abstain
+            folder, config, task, teacher.folder, student.folder, files, evaluation, traits
         ),
-        settings={"gates": config.gates, "limits": limits},
+        settings={"gates": config.gates, **reading},
         inputs={"teacher": teacher, "student": student, **_present(*exported), **asked},
     )
     timed = None
-    if config.benchmark.enabled:
+    if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
         timed = store.stage(
             "benchmark",
             lambda folder, _: shipping.benchmark(
-                folder, config, student.folder, baseline.folder, files, evaluation
+                folder, config, task, student.folder, baseline.folder, files, evaluation, traits
             ),
-            settings={"benchmark": config.benchmark, "limits": limits},
+            settings={"benchmark": config.benchmark, **reading},
             inputs={**_present(*exported, baseline), **asked},
         )
 
@@ -240,6 +241,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         "schema_version": VERSION,
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": command,
+        "task": task.name,
         "preset": config.preset,
         "seed": config.seed,
         "tool_version": __version__,
@@ -263,7 +265,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     _finish(report, out, console)
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
-        names = android_assets.write(app, out, precisions, evaluation)
+        names = android_assets.write(app, out, precisions, task.device_files(evaluation))
         console.print(f"android {word(app)}  ({', '.join(names)})", markup=False)
     return report
 
@@ -290,7 +292,7 @@ def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
     lines = [
         f"file    {first}  (vocabulary, model.json, golden.json beside it)",
         f"report  {word(out / 'report.html')}",
-        f'next    python -m pipeline.ask {first} --context "TEXT" "QUESTION?"',
+        f"next    {tasks.find(report['task']).command.format(file=first)}",
     ]
     if (out / HUB).is_dir():
         lines.insert(2, f"hub     {hub}  (push it: hf upload USER/NAME {hub})")
@@ -306,11 +308,11 @@ def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
         raise GateFailure("; ".join(failed))
 
 
-def _corpus(config: Build, passages: Sequence[str]) -> Corpus | None:
+def _corpus(config: Build, texts: Sequence[str]) -> Corpus | None:
     """Text held in memory; None for a hub data set, which is streamed."""
     sources = config.distil.text
     if not any(is_hub_id(source) and source != EMBEDDED for source in sources):
-        return load_corpus(sources, passages if config.distil.passages else ())
+        return load_corpus(sources, texts if config.distil.passages else ())
     if len(sources) > 1:
         raise UserError(
             f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data "

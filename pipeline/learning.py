@@ -12,16 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.pretrained import load_model
+from converters.pretrained import load_model, load_with_head
 from pipeline.config import Build
 from pipeline.errors import UserError
-from pipeline.session import limits, prepare, progress
-from pipeline.tasks.question_answering.squad import QuestionSet
+from pipeline.session import prepare, progress
 
 if TYPE_CHECKING:
     from pipeline.data.corpus import Corpus
     from pipeline.models.teacher import Source
-    from pipeline.tasks.question_answering.features import Feature
+    from pipeline.tasks.task import Examples, Task, Traits
 
 Facts = Mapping[str, Any]
 STREAM_COUNTED = (
@@ -68,23 +67,29 @@ def fit_mlm_head(
 
 
 def finetune_teacher(
-    folder: Path, scratch: Path, build: Build, source: Source, train: QuestionSet
+    folder: Path,
+    scratch: Path,
+    build: Build,
+    task: Task,
+    source: Source,
+    train: Examples,
+    traits: Traits,
 ) -> Facts:
-    """The teacher with a question-answering head: its own, or fine-tuned on the questions."""
+    """The teacher with a head for the task: its own, or fine-tuned on the examples."""
     from pipeline.files.export import describe_tokenizer
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering import finetune
+    from pipeline.tasks import finetune
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(source.folder)
     describe_tokenizer(tokenizer)  # one that no app can follow is refused before hours of training
-    model = teachers.load_question_answering(source).to(device)
+    model = teachers.load_for_task(source, task.head, task.labels(traits)).to(device)
     facts: Facts = {"head": "the teacher's own"}
-    if not source.has_qa_head:
-        features = _features(build, tokenizer, train)
+    if not source.has_head:
         facts = finetune.finetune_teacher(
+            task,
             model,
-            features,
+            task.features(tokenizer, build.data, train, traits),
             tokenizer.pad_token_id,
             optimization=build.teacher.optimization,
             hardware=build.hardware,
@@ -150,27 +155,37 @@ def distil(
 
 
 def record_teacher_outputs(
-    folder: Path, build: Build, teacher: Path, train: QuestionSet, layers: Sequence[int]
+    folder: Path,
+    build: Build,
+    task: Task,
+    teacher: Path,
+    train: Examples,
+    traits: Traits,
+    layers: Sequence[int],
 ) -> Facts:
-    """The fine-tuned teacher's logits and hidden states for every training window."""
-    from transformers import BertForQuestionAnswering
-
+    """The fine-tuned teacher's logits and hidden states for every training input."""
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering import finetune
+    from pipeline.tasks import finetune
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = load_model(BertForQuestionAnswering, teacher).to(device)
-    features = _features(build, tokenizer, train)
+    model = load_with_head(teacher).to(device)
+    features = task.features(tokenizer, build.data, train, traits)
     kept = layers if build.finetune.alpha_hidden else ()
-    size = finetune.outputs_bytes(features, len(kept), model.config.hidden_size) / 1e9
+    size = (
+        finetune.outputs_bytes(
+            task, features, task.labels(traits), len(kept), model.config.hidden_size
+        )
+        / 1e9
+    )
     if size > build.finetune.cache_gigabytes:
         raise UserError(
-            f"the teacher's outputs for {len(features)} windows take {size:.1f} GB, the limit "
+            f"the teacher's outputs for {len(features)} inputs take {size:.1f} GB, the limit "
             f"is {build.finetune.cache_gigabytes:g}: raise --finetune.cache-gigabytes, or leave "
             "out the hidden states with --finetune.alpha-hidden 0"
         )
     return finetune.record_outputs(
+        task,
         model,
         features,
         tokenizer.pad_token_id,
@@ -185,45 +200,44 @@ def finetune_student(
     folder: Path,
     scratch: Path,
     build: Build,
+    task: Task,
     teacher: Path,
     distilled: Path | None,
     outputs: Path | None,
-    train: QuestionSet,
+    train: Examples,
+    traits: Traits,
     layers: Sequence[int],
 ) -> Facts:
     """The student that is shipped, fine-tuned with or without the second distillation step."""
-    from transformers import (
-        BertForQuestionAnswering,
-        DistilBertForMaskedLM,
-        DistilBertForQuestionAnswering,
-    )
+    import transformers
 
     from pipeline.models import student as students
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering import finetune
+    from pipeline.tasks import finetune
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = load_model(BertForQuestionAnswering, teacher)
+    model = load_with_head(teacher)
     taught = students.student_state(
         model.state_dict(), layers, fold_token_types=build.student.fold_token_types
     )
     state = taught if build.student.init == "teacher" else None
     if distilled is not None:
-        learned = load_model(DistilBertForMaskedLM, distilled).state_dict()
+        learned = load_model(transformers.DistilBertForMaskedLM, distilled).state_dict()
         state = {name: tensor for name, tensor in learned.items() if name.startswith("distilbert.")}
         if build.student.init == "teacher":
             # The head that reads the teacher's last hidden states fits the student's, which were
             # made to resemble them.
-            state |= {
-                name: tensor for name, tensor in taught.items() if name.startswith("qa_outputs.")
-            }
+            head = tuple(f"{part}." for part in task.head.moves.values())
+            state |= {name: tensor for name, tensor in taught.items() if name.startswith(head)}
+    kind = getattr(transformers, task.head.distilbert)
     student = students.build_student(
-        DistilBertForQuestionAnswering, model.config, state, layers, build.seed
+        kind, model.config, state, layers, build.seed, task.labels(traits)
     )
     result = finetune.finetune_student(
+        task,
         student,
-        _features(build, tokenizer, train),
+        task.features(tokenizer, build.data, train, traits),
         tokenizer.pad_token_id,
         outputs=finetune.TeacherOutputs(outputs) if outputs else None,
         config=build.finetune,
@@ -233,12 +247,6 @@ def finetune_student(
     )
     _save(student, tokenizer, folder)
     return result.facts()
-
-
-def _features(build: Build, tokenizer: Any, train: QuestionSet) -> list[Feature]:
-    from pipeline.tasks.question_answering.features import Windower, training_features
-
-    return training_features(Windower(tokenizer, limits(build)), train.questions)
 
 
 def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from converters.precisions import PRECISIONS
 from pipeline.artifacts import INNER, SCRATCH, refuse_foreign
 from pipeline.config import Build
+from pipeline.data.sources import EMBEDDED
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.settings import STAGES
-from pipeline.tasks.question_answering.squad import EMBEDDED
 
 APART = ("teacher", "student", *PRECISIONS)  # the stages whose folders users take away
 

@@ -1,26 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every stage begins with: device, threads, seeds, limits; and how it shows progress."""
+"""What every stage begins with: device, threads, seeds; and how it shows progress."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pipeline.config import Build
 from pipeline.progress import tracked
 
-if TYPE_CHECKING:
-    from pipeline.tasks.question_answering.features import Limits
-
 T = TypeVar("T")
-
-
-def limits(build: Build) -> Limits:
-    """How passages are cut, from the settings."""
-    from pipeline.tasks.question_answering.features import Limits
-
-    data = build.data
-    return Limits(data.max_length, data.stride, data.max_query, data.max_answer, data.n_best)
 
 
 def prepare(build: Build) -> Any:

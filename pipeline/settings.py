@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import functools
 import itertools
 import reprlib
 import sys
@@ -20,7 +19,7 @@ import tyro
 import yaml
 
 from converters.precisions import PRECISIONS
-from pipeline import __version__, usage
+from pipeline import __version__, tasks, usage
 from pipeline.config import Build, loss_weights
 from pipeline.errors import UserError
 
@@ -66,10 +65,11 @@ def parse(arguments: Sequence[str], description: str) -> Build:
     first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=Build.preset)
     first.add_argument("--config", type=Path)
+    first.add_argument("--task")
     known, _ = first.parse_known_args(arguments)
-    base = load(known.preset, known.config)
+    base = load(known.preset, known.config, known.task)
     build: Build = tyro.cli(
-        Build,
+        type(base),
         prog=PROGRAM,
         description=description,
         args=arguments,
@@ -95,8 +95,8 @@ def version_asked(arguments: Sequence[str]) -> bool:
     return True
 
 
-def load(preset: str, config: Path | None = None) -> Build:
-    """The settings of a preset, with a YAML file over it."""
+def load(preset: str, config: Path | None = None, task: str | None = None) -> Build:
+    """The settings of a preset, with a YAML file over it, for a task if one is named."""
     if preset not in presets():
         raise UserError(
             f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}"
@@ -117,12 +117,15 @@ def load(preset: str, config: Path | None = None) -> Build:
             raise UserError(f"{config} sets {name}: that is for the command line; pass --{name}")
         document = _merged(document, own)
     document["preset"] = preset
-    return _validated(_merged(dataclasses.asdict(Build()), document))
+    if task is not None:
+        document["task"] = task
+    kind = tasks.find(str(document.get("task", Build.task))).settings
+    return _validated(kind, _merged(dataclasses.asdict(kind()), document))
 
 
 def check(build: Build) -> Build:
     """Checks settings, those that flags gave among them; raises a UserError with all problems."""
-    build = _validated(dataclasses.asdict(build))
+    build = _validated(type(build), dataclasses.asdict(build))
     problems = []
     unknown = [name for name in build.force if name not in STAGES]
     for name in unknown:
@@ -135,13 +138,7 @@ def check(build: Build) -> Build:
         for text in _texts(dataclasses.asdict(build))
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
     ]
-    data = build.data
-    room = data.max_length - data.max_query - 3
-    if data.stride > room:
-        problems.append(
-            f"--stride {data.stride}: at most {room} with --max-length {data.max_length} and "
-            f"--max-query {data.max_query}, or pieces fall between two windows"
-        )
+    problems += tasks.find(build.task).problems(build)
     problems += _file_problems(build)
     first, second = build.distil, build.finetune
     if first.enabled and not any(loss_weights(first).values()):
@@ -225,24 +222,19 @@ def as_document(build: Build) -> dict[str, Any]:
     return {key: plain(value) for key, value in dataclasses.asdict(build).items()}
 
 
-def _validated(document: Mapping[str, Any]) -> Build:
+def _validated(kind: type[Build], document: Mapping[str, Any]) -> Build:
     try:
-        return _adapter().validate_python(dict(document))
+        return pydantic.TypeAdapter(kind).validate_python(dict(document))
     except pydantic.ValidationError as error:
-        problems = "; ".join(_problem(problem) for problem in error.errors())
+        problems = "; ".join(_problem(kind, problem) for problem in error.errors())
         raise UserError(" ".join(problems.split())) from error
 
 
-@functools.cache
-def _adapter() -> pydantic.TypeAdapter[Build]:
-    return pydantic.TypeAdapter(Build)
-
-
-def _problem(problem: Any) -> str:
+def _problem(kind: type[Build], problem: Any) -> str:
     """One line for one of pydantic's errors."""
     place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     if problem["type"] == "unexpected_keyword_argument":
-        holder: Any = Build()
+        holder: Any = kind()
         for part in problem["loc"][:-1]:
             holder = getattr(holder, str(part), None)
         known = dataclasses.fields(holder) if dataclasses.is_dataclass(holder) else ()

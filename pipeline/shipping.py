@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from converters.pretrained import load_model
+from converters.pretrained import load_with_head
 from pipeline.config import Build, Target
 from pipeline.progress import Progress
-from pipeline.session import limits, prepare, progress
-from pipeline.tasks.question_answering.squad import QuestionSet
+from pipeline.session import prepare, progress
+
+if TYPE_CHECKING:
+    from pipeline.tasks.task import Examples, Task, Traits
 
 Facts = Mapping[str, Any]
 
@@ -26,53 +28,52 @@ def export(
     *,
     build: Build,
     target: Target,
+    task: Task,
     student: Path,
-    evaluation: QuestionSet,
-    may_abstain: bool,
+    evaluation: Examples,
+    traits: Traits,
 ) -> Facts:
     """A target's folder: a file for each precision, vocabulary, model.json, golden cases."""
-    from transformers import DistilBertForQuestionAnswering
-
     from converters.runtimes.open import open_predictor
+    from pipeline.artifacts import write_json
     from pipeline.files import export
     from pipeline.files.targets import FORMATS
     from pipeline.models import teacher as teachers
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
-    model = load_model(DistilBertForQuestionAnswering, student).eval()
+    model = load_with_head(student).eval()
     vocabulary = export.write_vocabulary(folder, tokenizer)
     kind = FORMATS[target]
     files = kind.make(model, folder, build, vocabulary)
+    about = {"task": task.label, **task.describe(build.data, traits)}
     export.write_model_json(
         vocabulary,
         files,
         tokenizer,
-        limits(build),
+        task.head.interface,
+        about,
+        length=build.data.max_length,
         max_positions=model.config.max_position_embeddings,
-        may_abstain=may_abstain,
+        classes=task.labels(traits),
         static_lengths=build.export.static_lengths if kind.has_static_lengths else (),
     )
-    cases = export.write_golden(
-        folder,
-        {path.name: open_predictor(path) for path in files.values()},
-        tokenizer,
-        limits(build),
-        evaluation.questions,
-        build.export.golden_cases,
-        may_abstain=may_abstain,
-    )
+    readers = {
+        path.name: task.reader(open_predictor(path), tokenizer, build.data, traits)
+        for path in files.values()
+    }
+    golden = task.golden(readers, evaluation, build.export.golden_cases)
+    write_json(folder / "golden.json", golden)
+    cases = len(golden["cases"])
     return {"files": len(files), "golden_cases": cases}
 
 
 def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     """The teacher in the formats that are timed, so that the report compares like with like."""
-    from transformers import BertForQuestionAnswering
-
     from pipeline.files.targets import FORMATS
 
     prepare(build)
-    model = load_model(BertForQuestionAnswering, teacher).eval()
+    model = load_with_head(teacher).eval()
     return {
         target: FORMATS[target].make_baseline(model, folder, build).stat().st_size
         for target in build.export.files
@@ -83,29 +84,30 @@ def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
 def verify(
     folder: Path,
     build: Build,
+    task: Task,
     teacher: Path,
     student: Path,
     files: Sequence[Path],
-    evaluation: QuestionSet,
-    may_abstain: bool,
+    evaluation: Examples,
+    traits: Traits,
 ) -> Facts:
     """Scores teacher, student and every file; holds each file against the student."""
     from converters.runtimes.open import open_predictor
     from pipeline.artifacts import write_json
     from pipeline.files.targets import format_of, precision_of
     from pipeline.models import teacher as teachers
-    from pipeline.tasks.question_answering.evaluate import METRICS, Answerer
     from pipeline.verify import compare, run
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
 
     def ask(model: Any, label: str, pad_to: int | None = None) -> Any:
-        answerer = Answerer(model, tokenizer, limits(build), pad_to=pad_to, may_abstain=may_abstain)
+        reader = task.reader(model, tokenizer, build.data, traits, pad_to=pad_to)
         return run(
-            answerer,
+            task,
+            reader,
             evaluation,
-            lambda asked: progress(build, asked, f"scoring {label}", "question"),
+            lambda examples: progress(build, examples, f"scoring {label}", task.unit),
         )
 
     reference = ask(_torch_predictor(build, student), "student")
@@ -124,15 +126,15 @@ def verify(
                 "precision": precision,
                 "purpose": kind.precisions[precision],
                 **asdict(kind.describe(path)),
-                "scores": natural.scores.facts(),
-                "gate": compare(natural, padded, reference, build.gates[precision]),
+                "scores": natural.facts(),
+                "gate": compare(task, natural, padded, reference, build.gates[precision]),
             }
         )
     models = [
-        _describe(teacher, "teacher") | {"scores": taught.scores.facts()},
-        _describe(student, "student") | {"scores": reference.scores.facts()},
+        _describe(teacher, "teacher") | {"scores": taught.facts()},
+        _describe(student, "student") | {"scores": reference.facts()},
     ]
-    found = {"metrics": METRICS, "models": models, "files": entries}
+    found = {"metrics": list(task.metrics), "models": models, "files": entries}
     write_json(folder / "verify.json", found)
     return {"passed": all(entry["gate"]["passed"] for entry in entries)}
 
@@ -140,10 +142,12 @@ def verify(
 def benchmark(
     folder: Path,
     build: Build,
+    task: Task,
     student: Path,
     baseline: Path,
     files: Sequence[Path],
-    evaluation: QuestionSet,
+    evaluation: Examples,
+    traits: Traits,
 ) -> Facts:
     """Latency of the files and of the teacher, interleaved; load time and memory of each alone."""
     from benchmarks.measure import memory
@@ -162,7 +166,7 @@ def benchmark(
             teacher = format_of(path).baseline(baseline)
             subjects |= {teacher.name: teacher, path.name: path}
             compared += [(path.name, teacher.name, mine, theirs) for mine, theirs in WAYS]
-    asked = _Questions(build, student, evaluation, settings.queries)
+    asked = _Queries(build, task, student, evaluation, traits)
 
     def cold_start(path: Path, threads: int) -> ColdStart:
         command = [*module_command("converters.runtimes.probe"), str(path)]
@@ -188,34 +192,39 @@ def benchmark(
     return {"queries": len(asked.queries)}
 
 
-class _Questions:
-    """Evaluation questions, evenly spread, cut into windows: an `Asked` of `benchmarks.measure`.
+class _Queries:
+    """Evaluation examples, evenly spread, made into inputs: an `Asked` of `benchmarks.measure`.
 
-    A query is the windows of one question, and its time is that of the model on all of them.
+    A query is all inputs of one example, and its time is that of the model on all of them.
     """
 
-    one = "question with all its windows"
     available: int | None = None
     metrics: Sequence[Any] = ()
 
-    def __init__(self, build: Build, student: Path, evaluation: QuestionSet, count: int) -> None:
+    def __init__(
+        self, build: Build, task: Task, student: Path, evaluation: Examples, traits: Traits
+    ) -> None:
         from pipeline.models.teacher import load_tokenizer
-        from pipeline.tasks.question_answering.features import Windower
 
+        self.one = f"{task.unit} with all its inputs"
         self.source = evaluation.name
         self.sha256: str | None = evaluation.sha256
-        self._limits, self._tokenizer = limits(build), load_tokenizer(student)
-        step = max(1, len(evaluation.questions) // count)
-        questions = evaluation.questions[::step][:count]
-        cut = Windower(self._tokenizer, self._limits).windows
-        self.queries: Sequence[Any] = [cut(q.text, q.context) for q in questions]
-        self.tokens = [sum(len(window.ids) for window in query) for query in self.queries]
+        tokenizer = load_tokenizer(student)
+
+        def reader(model: Any, pad_to: int | None) -> Any:
+            return task.reader(model, tokenizer, build.data, traits, pad_to=pad_to)
+
+        self._reader = reader
+        count = build.benchmark.queries
+        step = max(1, len(evaluation.examples) // count)
+        encode = reader(None, None).encode
+        self.queries: Sequence[Any] = [encode(e) for e in evaluation.examples[::step][:count]]
+        self.tokens = [sum(len(each.ids) for each in query) for query in self.queries]
 
     def subject(self, name: str, model: Any, pad_to: int | None) -> Callable[[Any], object]:
         """See `Asked.subject`."""
-        from pipeline.tasks.question_answering.evaluate import Answerer
-
-        return Answerer(model, self._tokenizer, self._limits, pad_to=pad_to).logits
+        run: Callable[[Any], object] = self._reader(model, pad_to).outputs
+        return run
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """See `Asked.phases`: a query is inference alone."""
@@ -228,19 +237,15 @@ class _Questions:
 
 def _torch_predictor(build: Build, folder: Path) -> Any:
     """A model of the build in PyTorch, on the build's device."""
-    from transformers import AutoModelForQuestionAnswering
-
     from converters.runtimes.torch import TorchPredictor
 
-    model = load_model(AutoModelForQuestionAnswering, folder)
+    model = load_with_head(folder)
     return TorchPredictor(model.to(prepare(build)), folder.name)
 
 
 def _describe(folder: Path, name: str) -> dict[str, Any]:
     """Size of a saved model, for the report."""
-    from transformers import AutoModelForQuestionAnswering
-
-    model = load_model(AutoModelForQuestionAnswering, folder)
+    model = load_with_head(folder)
     config = model.config
     weights = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
     return {

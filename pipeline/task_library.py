@@ -86,9 +86,9 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
         for question in questions:
             theirs = workers[0].ask(question=question.text, context=question.context)["answer"]
             reading = answerer.run(question.text, question.context)
-            start, end = reading.answer.start, reading.answer.end
+            start, end = reading.prediction.start, reading.prediction.end
             own = whole_words(question.context, start, end) if end > start else ""
-            window = reading.windows[0]
+            window = reading.inputs[0]
             case = Case(
                 ids=tuple(window.ids.tolist()),
                 first=window.first,
@@ -97,7 +97,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
                 question=question.text,
                 context=question.context,
             )
-            mine = np.stack(reading.logits[0])
+            mine = np.stack(reading.outputs[0])
             ours, cause = task_library_answer(case, mine), ""
             if theirs != ours:
                 other = workers[1].logits(case.request(384), 1)[0][:, : len(window.ids)]
@@ -169,7 +169,8 @@ def _report(
             ("ours by its rules", [each.ours for each in found]),
             ("ours", [each.own for each in found]),
         ):
-            print(f"  F1 of {label}, in whole words: {score(answers, questions).f1:.1f}")
+            f1 = score(answers, questions)["f1"]
+            print(f"  F1 of {label}, in whole words: {f1:.1f}")
         causes = Counter(each.cause.partition(",")[0] for each in found if each.cause)
         for cause, count in causes.most_common():
             print(f"  {count} differ: {cause}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gates: an exported file must give the student's answers, or the build fails.
+"""The gates: an exported file must give the student's predictions, or the build fails.
 
-Every file is run over the evaluation questions twice, each window at its own length and padded to
-the longest; its logits are compared with the student's on every token, and its answers are scored.
+Every file is run over the evaluation examples twice, each input at its own length and padded to the
+longest; all its outputs are compared with the student's, and its predictions are scored.
 """
 
 from __future__ import annotations
@@ -14,45 +14,51 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Gate
-from pipeline.tasks.question_answering.evaluate import METRICS, Answerer, Scores, score
-from pipeline.tasks.question_answering.squad import Question, QuestionSet
-
-Windows = list[tuple[np.ndarray, np.ndarray]]  # start and end logits of each window of a question
+from pipeline.tasks.reading import Outputs, Reader
+from pipeline.tasks.task import Examples, Task
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one model gave for every question.
+    """What one model gave for every example.
 
     Attributes:
-        logits: of each window of each question, padding cut off.
-        scores: of the answers decoded from them.
+        outputs: of each input of each example, padding cut off.
+        predictions: decoded from them.
+        scores: of the predictions, by metric.
     """
 
-    logits: tuple[Windows, ...]
-    scores: Scores
+    outputs: tuple[list[Outputs], ...]
+    predictions: tuple[Any, ...]
+    scores: dict[str, float]
+
+    def facts(self) -> dict[str, float]:
+        """The scores, rounded for documents."""
+        return {name: round(score, 2) for name, score in self.scores.items()}
 
 
 def run(
-    answerer: Answerer,
-    questions: QuestionSet,
-    progress: Callable[[Sequence[Question]], Iterable[Question]] = iter,
+    task: Task,
+    reader: Reader[Any, Any],
+    examples: Examples,
+    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Run:
-    """Runs a model over the questions, keeping every logit; `progress` may wrap the questions."""
-    logits, answers = [], []
-    for question in progress(questions.questions):
-        reading = answerer.run(question.text, question.context)
-        logits.append(reading.logits)
-        answers.append(reading.answer.text)
-    return Run(tuple(logits), score(answers, questions))
+    """Runs a model over the examples, keeping every output; `progress` may wrap the examples."""
+    outputs, predictions = [], []
+    for example in progress(examples.examples):
+        reading = reader.read(example)
+        outputs.append(reading.outputs)
+        predictions.append(reading.prediction)
+    return Run(tuple(outputs), tuple(predictions), task.score(predictions, examples))
 
 
-def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any]:
+def compare(task: Task, file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any]:
     """Holds a file against its reference.
 
     Args:
-        file: the file at each window's own length.
-        padded: the same file, each window padded.
+        task: says which predictions are the same, and which metric may not drop.
+        file: the file at each input's own length.
+        padded: the same file, each input padded.
         reference: the student in PyTorch.
         gate: the thresholds.
 
@@ -60,26 +66,22 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
         `{"passed": bool, "checks": [...]}` as the report has it; a figure that is not finite fails
         and is told as None.
     """
-    errors = [_errors(run.logits, reference.logits) for run in (file, padded)]
+    errors = [_errors(run.outputs, reference.outputs) for run in (file, padded)]
     worst = max(float(e.max(initial=0.0)) for e in errors)
     mean = max(float(e.mean()) for e in errors)
-    answers = file.scores.answers
+    name = task.metrics[0]["name"]
+
+    def changed(other: Run) -> float:
+        """Share of the predictions that differ, in percent."""
+        pairs = list(zip(file.predictions, other.predictions, strict=True))
+        return 100.0 * sum(not task.same(*pair) for pair in pairs) / len(pairs)
+
     figures = [
         ("max_logit_error", "both", worst, gate.max_logit_error),
         ("mean_logit_error", "both", mean, gate.mean_logit_error),
-        (
-            "changed_predictions",
-            "natural",
-            _changed(answers, reference.scores.answers),
-            gate.changed_predictions,
-        ),
-        (
-            "padding_changes",
-            "padded",
-            _changed(answers, padded.scores.answers),
-            gate.padding_changes,
-        ),
-        ("score_drop", "natural", _drop(file.scores, reference.scores), gate.score_drop),
+        ("changed_predictions", "natural", changed(reference), gate.changed_predictions),
+        ("padding_changes", "padded", changed(padded), gate.padding_changes),
+        ("score_drop", "natural", reference.scores[name] - file.scores[name], gate.score_drop),
     ]
     checks = [
         {
@@ -96,24 +98,15 @@ def compare(file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any
     return {"passed": all(check["passed"] for check in checks), "checks": checks}
 
 
-def _errors(logits: Sequence[Windows], reference: Sequence[Windows]) -> np.ndarray:
-    """Absolute differences over every token of every window, start and end; NaN becomes inf."""
+def _errors(
+    outputs: Sequence[Sequence[Outputs]], reference: Sequence[Sequence[Outputs]]
+) -> np.ndarray:
+    """Absolute differences over every value of every output; NaN becomes inf."""
     differences = [
         np.abs(np.concatenate(mine) - np.concatenate(theirs))
-        for question, expected in zip(logits, reference, strict=True)
-        for mine, theirs in zip(question, expected, strict=True)
+        for example, expected in zip(outputs, reference, strict=True)
+        for mine, theirs in zip(example, expected, strict=True)
     ]
     errors: np.ndarray = np.concatenate(differences)
     errors[~np.isfinite(errors)] = np.inf
     return errors
-
-
-def _drop(scores: Scores, reference: Scores) -> float:
-    """How much lower a file's first metric is than the reference's, in the metric's unit."""
-    name = METRICS[0]["name"]
-    return float(getattr(reference, name) - getattr(scores, name))
-
-
-def _changed(answers: Sequence[str], others: Sequence[str]) -> float:
-    """Share of the answers that differ, in percent."""
-    return 100.0 * sum(a != b for a, b in zip(answers, others, strict=True)) / len(answers)

@@ -186,11 +186,12 @@ def tiny_export(
 
     Windows are 48 pieces long; answers vary from question to question.  Copy it to change it.
     """
+    from span_files import write_golden, write_model_json
     from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
 
     from converters.runtimes.open import open_predictor
     from converters.tflite.export import export_many
-    from pipeline.files.export import write_golden, write_model_json, write_vocabulary
+    from pipeline.files.export import write_vocabulary
     from pipeline.models.student import build_student, student_state
     from pipeline.tasks.question_answering.features import Limits
     from pipeline.tasks.question_answering.squad import Question
@@ -203,15 +204,13 @@ def tiny_export(
     limits = Limits(max_length=48, stride=16, max_query=12, max_answer=8)
     files = export_many(student, folder, ("int8", "fp32"), length=limits.max_length)
     vocabulary = write_vocabulary(folder, tokenizer)
-    write_model_json(
-        vocabulary, files, tokenizer, limits, max_positions=POSITIONS, may_abstain=False
-    )
+    write_model_json(vocabulary, files, tokenizer, limits, max_positions=POSITIONS)
     questions = [
         Question(str(i), "", f"The {thing} of {place} is old.", f"Where is the {thing}?", (), ())
         for i, (thing, place) in enumerate(zip(THINGS, PLACES, strict=True))
     ]
     models = {path.name: open_predictor(path) for path in files.values()}
-    write_golden(folder, models, tokenizer, limits, questions, 3, may_abstain=False)
+    write_golden(folder, models, tokenizer, limits, questions, 3)
     student.save_pretrained(folder.parent / "student")
     tokenizer.save_pretrained(folder.parent / "student")
     return folder

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converters import ExpectedError
+from converters import ExpectedError, one_line
 from converters.extras import install_hint
 
 # Everything that is pushed; a run that was cut off leaves at most this, and the next removes it.
@@ -77,7 +77,7 @@ def find(serial: str | None) -> Phone:
         found = client.list()
     except (adbutils.AdbError, OSError, subprocess.SubprocessError) as error:
         raise PhoneError(
-            f"adb does not answer at {client.host}:{client.port} ({_one_line(error)}): install "
+            f"adb does not answer at {client.host}:{client.port} ({one_line(error)}): install "
             "Android's platform-tools and run adb start-server"
         ) from error
     wanted = serial or os.environ.get("ANDROID_SERIAL")
@@ -146,7 +146,7 @@ class Phone:
         self.clean()
         ran = self.shell(f"mkdir -p {FOLDER}")
         if ran.code:
-            raise PhoneError(f"the phone does not make {FOLDER}: {_one_line(ran.output)}")
+            raise PhoneError(f"the phone does not make {FOLDER}: {one_line(ran.output)}")
 
     def clean(self) -> None:
         """Kill what still runs and remove all that was pushed."""
@@ -224,7 +224,7 @@ class Phone:
                 else ""
             )
             raise PhoneError(
-                f"the phone does not install {apk.name}: {_one_line(ran.output)}{advice}"
+                f"the phone does not install {apk.name}: {one_line(ran.output)}{advice}"
             )
 
     def _check_room(self, name: str, size: int) -> None:
@@ -246,20 +246,15 @@ class Phone:
         except AdbTimeout as error:
             raise SilentError(f"{what} in time") from error
         except (AdbError, OSError, EOFError, ValueError, AssertionError, struct.error) as error:
-            raise (self._gone() or PhoneError(f"{what}: {_one_line(error)}")) from error
+            raise (self._gone() or PhoneError(f"{what}: {one_line(error)}")) from error
 
     def _gone(self) -> GoneError | None:
         """The error to raise if the phone went away."""
         try:
             states = {each.serial: each.state for each in self._client.list()}
         except Exception as error:  # whatever it is: without adb there is no phone
-            return GoneError(f"adb does not answer any more ({_one_line(error)})")
+            return GoneError(f"adb does not answer any more ({one_line(error)})")
         if states.get(self.serial) == "device":
             return None
         state = states.get(self.serial, "gone")
         return GoneError(f"the phone {self.serial} is {state}: was it unplugged, or switched off?")
-
-
-def _one_line(error: object) -> str:
-    """What was said, on one line; its type where nothing was."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

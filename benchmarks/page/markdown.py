@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmarks.page.layout import Table
 
@@ -62,6 +62,11 @@ def shell(word: str) -> Markdown:
 def literal(text: str) -> Markdown:
     """A Python string, on one line and in ASCII, so that it cannot end a fenced block."""
     return Markdown(ascii(text))
+
+
+def literals(texts: Iterable[str]) -> Markdown:
+    """A Python list of strings, on one line and in ASCII."""
+    return Markdown(ascii(list(texts)))
 
 
 def indented(text: str) -> Markdown:

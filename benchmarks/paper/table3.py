@@ -41,8 +41,7 @@ from benchmarks.measure.schema import NATURAL, PADDED
 from benchmarks.page.text_table import table
 from benchmarks.paper import elmo
 from benchmarks.paper.sentence_pairs import ASSUMED, PAD_TO, Pair, pairs
-from converters import terminal, whole_file
-from pipeline.errors import UserError
+from converters import ExpectedError, terminal, whole_file
 
 KIND: Final = "paper-table-3"
 VERSION: Final = 1
@@ -303,11 +302,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     if given.table != 3:
-        raise UserError(
+        raise ExpectedError(
             f"--table {given.table} needs trained models and data: {ELSEWHERE[given.table]}"
         )
     if not given.out.absolute().parent.is_dir():
-        raise UserError(f"--out {given.out}: no such folder; make it first")
+        raise ExpectedError(f"--out {given.out}: no such folder; make it first")
     warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
     command = shlex.join(["python", "-m", "benchmarks.paper", *_hidden(arguments)])
     count = QUICK_PAIRS if given.quick else given.sentences

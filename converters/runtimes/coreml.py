@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.interface import INPUTS, expected_tensors, interface_of
 from converters.quiet import quiet
-from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length
 
 
 class CoreMlPredictor:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.extras import install_hint
 from converters.interface import INPUTS, MAX_LENGTH_KEY, expected_tensors, interface_of
-from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length
 
 
 class OnnxPredictor:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.extras import install_hint
 from converters.interface import SPANS
 from converters.quiet import quiet
 from converters.runtimes.onnx import onnx_session
-from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length
 
 # Hugging Face's names of `INPUTS`, in the order of its models' forward; DistilBERT has no segments.
 HUGGING_FACE_INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -60,8 +60,3 @@ def checked_length(predictor: Predictor, *arrays: Ids, rows: int | None = 1) -> 
             f"{shape[1]} tokens do not fit {predictor.name}: pass 1 to {predictor.max_length}"
         )
     return int(shape[1])
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, without line breaks, or else its kind."""
-    return " ".join(str(error).split()) or type(error).__name__

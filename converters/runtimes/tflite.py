@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.interface import INPUTS, expected_tensors, interface_of
-from converters.runtimes.predictor import Ids, Outputs, checked_length, one_line
+from converters.runtimes.predictor import Ids, Outputs, checked_length
 
 
 class TfLitePredictor:

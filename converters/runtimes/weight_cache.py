@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.interface import INPUTS, INTERFACES, interface_of
 from converters.quiet import quiet
-from converters.runtimes.predictor import Ids, Outputs, one_line
+from converters.runtimes.predictor import Ids, Outputs
 
 
 def start_runtime() -> Any:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from benchmarks.measure.latency import VALID_QUERIES
 from benchmarks.measure.schema import Metric
@@ -32,12 +33,9 @@ def builds(results: Results) -> str:
         lines += [
             f"## {name}",
             "",
-            f"The models were trained on {data['train']['questions']:,} questions about "
-            f"{data['train']['passages']:,} passages ({data['train']['name']}, sha256 "
-            f"`{data['train']['sha256'][:12]}`) and evaluated on {data['eval']['questions']:,} questions about "
-            f"{data['eval']['passages']:,} other passages ({data['eval']['name']}, sha256 "
-            f"`{data['eval']['sha256'][:12]}`). Where a student has several seeds, the table shows the mean over the "
-            "seeds, and the score of each seed in parentheses.",
+            f"The models were trained on {_counted(data['train'])} and evaluated on {_counted(data['eval'])}. Where a "
+            "student has several seeds, the table shows the mean over the seeds, and the score of each seed in "
+            "parentheses.",
             "",
         ]
         by_variant = {
@@ -67,6 +65,12 @@ def builds(results: Results) -> str:
 
 def _score(build: Results, model: str, score: str) -> float:
     return float(next(m for m in build["models"] if m["name"] == model)["scores"][score])
+
+
+def _counted(data: Mapping[str, Any]) -> str:
+    """The numbers of examples in a data set by kind, with its name and checksum."""
+    counts = (f"{count:,} {name}" for name, count in data["counts"].items() if name != "skipped")
+    return f"{' about '.join(counts)} ({data['name']}, sha256 `{data['sha256'][:12]}`)"
 
 
 def _students(metrics: Sequence[Metric], variant: str, rows: Sequence[Results]) -> list[str]:
@@ -197,7 +201,7 @@ def data(experiment: str, key: str, *parts: str) -> Callable[[Results], str]:
 
     def total(results: Results) -> str:
         data = next(b["data"] for b in results["builds"] if b["experiment"] == experiment)
-        return f"{sum(data[part][key] for part in parts):,}"
+        return f"{sum(data[part]['counts'][key] for part in parts):,}"
 
     return total
 

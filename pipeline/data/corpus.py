@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import load_dataset
-from pipeline.tasks.question_answering.squad import EMBEDDED, read_bytes
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills a folder of an Android app's assets: .tflite files of a build and all that goes with them.
 
-`vocab.txt`, and `model.json` and `golden.json` as they lie beside the files but told of these files
-alone; and `questions.json`, the evaluation questions, for a benchmark on the device.
+`vocab.txt`, and `model.json` and `golden.json` as they lie beside the files but about these files
+alone; and what the task adds, such as the questions of a benchmark on the device.
 """
 
 from __future__ import annotations
@@ -10,19 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure.latency import VALID_QUERIES
 from converters import whole_file
 from pipeline import made
 from pipeline.artifacts import fingerprints, write_json
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.squad import QuestionSet
-
-QUESTIONS_SCHEMA = 1
-QUESTIONS = "questions.json"
 
 
 def check(folder: Path, out: Path) -> None:
@@ -54,14 +49,14 @@ def check(folder: Path, out: Path) -> None:
             )
 
 
-def write(folder: Path, out: Path, precisions: Sequence[str], evaluation: QuestionSet) -> list[str]:
+def write(folder: Path, out: Path, precisions: Sequence[str], more: Mapping[str, Any]) -> list[str]:
     """Writes the folder whole or not at all; what an earlier build put there is replaced.
 
     Args:
         folder: what `--android-assets` names; made if it is not there.
         out: the build folder; its `tflite/` holds a file of each precision.
         precisions: of the files to take, the app's default first.
-        evaluation: questions for the benchmark.
+        more: further documents of the task by file name.
 
     Returns:
         The names of the files in it.
@@ -89,7 +84,8 @@ def write(folder: Path, out: Path, precisions: Sequence[str], evaluation: Questi
                 shutil.copyfile(source / name, aside / name)
             write_json(aside / "model.json", model)
             _write_compact(aside / "golden.json", golden)
-            _write_compact(aside / QUESTIONS, questions_document(evaluation))
+            for name, document in more.items():
+                _write_compact(aside / name, document)
             digests = {name: file["sha256"] for name, file in fingerprints(aside).items()}
             del digests[made.MADE]
             made.write(aside, digests)
@@ -106,30 +102,6 @@ def write(folder: Path, out: Path, precisions: Sequence[str], evaluation: Questi
             f"cannot write --android-assets {folder} ({error.strerror}): choose another folder"
         ) from error
     return sorted(digests)
-
-
-def questions_document(evaluation: QuestionSet) -> dict[str, Any]:
-    """`questions.json`: no more questions than a benchmark has to ask; each passage once.
-
-    An answer that several people gave is in it once; a question without answers (SQuAD 2.0) has [].
-    """
-    picked = evaluation.spread(VALID_QUERIES)
-    places = {passage: place for place, passage in enumerate(picked.passages)}
-    return {
-        "schema_version": QUESTIONS_SCHEMA,
-        "source": evaluation.name,
-        "sha256": evaluation.sha256,
-        "available": len(evaluation.questions),
-        "passages": list(places),
-        "questions": [
-            {
-                "passage": places[question.context],
-                "question": question.text,
-                "answers": list(dict.fromkeys(question.answers)),
-            }
-            for question in picked.questions
-        ],
-    }
 
 
 def _write_compact(path: Path, document: Any) -> None:

@@ -9,40 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from converters.interface import INPUTS, SPANS
+from converters.interface import INPUTS, Interface
 from converters.runtimes.checksums import sha256
 from pipeline import __version__
 from pipeline.artifacts import write_json
 from pipeline.errors import UserError
 from pipeline.files.targets import format_of
-from pipeline.tasks.question_answering.evaluate import Answerer, Logits
-from pipeline.tasks.question_answering.features import Limits
-from pipeline.tasks.question_answering.squad import Question
 
 MODEL_SCHEMA = 1
-GOLDEN_SCHEMA = 1
-
-# Texts on which tokenizers differ: accents, combining marks, CJK, characters outside the BMP, zero
-# width, and a word longer than a tokenizer accepts.
-UNUSUAL = (
-    (
-        "Wer wohnte in Köln?",
-        "Zoë and naïve René moved from Köln to Malmo\u0308 in 1998, near the café.",
-    ),
-    (
-        "Which tower is in 東京?",
-        "東京 has the Skytree, 634 m tall; \U0001f5fc is only its picture "
-        "\U0001f468\u200d\U0001f469\u200d\U0001f467.",
-    ),
-    (
-        "What is hidden?",
-        "A soft\u00adhyphen, a zero\u200bwidth space,\ta tab and "
-        + "x" * 120
-        + " are hidden here.",
-    ),
-)
 
 
 def write_vocabulary(folder: Path, tokenizer: Any) -> Path:
@@ -62,10 +36,12 @@ def write_model_json(
     vocabulary: Path,
     files: Mapping[str, Path],
     tokenizer: Any,
-    limits: Limits,
+    interface: Interface,
+    about: Mapping[str, Any],
     *,
+    length: int,
     max_positions: int,
-    may_abstain: bool,
+    classes: int = 0,
     static_lengths: Sequence[int] = (),
 ) -> None:
     """Writes `model.json` beside the exported files: all that an app has to know of them.
@@ -74,9 +50,11 @@ def write_model_json(
         vocabulary: what `write_vocabulary` wrote.
         files: by precision; the first is the one an app should take.
         tokenizer: the student's.
-        limits: windows and answer lengths.
+        interface: what the files take and give.
+        about: what the task says: its name, and how an app makes inputs and reads outputs.
+        length: the longest input that an app makes, in word pieces.
         max_positions: the longest input that a file takes.
-        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
+        classes: how many values an output with the axis "class" has.
         static_lengths: the only lengths that the files take; none for any length.
     """
     kind = format_of(next(iter(files.values())))
@@ -84,7 +62,7 @@ def write_model_json(
     document = {
         "schema_version": MODEL_SCHEMA,
         "made_by": f"pipeline {__version__}",
-        "task": "extractive question answering",
+        "task": about["task"],
         "default": next(iter(files.values())).name,
         "files": {
             precision: {
@@ -94,25 +72,23 @@ def write_model_json(
             }
             for precision, path in files.items()
         },
-        "signature": SPANS.signature,
+        "signature": interface.signature,
         "inputs": [{"name": name, "dtype": "int32", "shape": [rows, -1]} for name in INPUTS],
         "outputs": [
-            {"name": name, "dtype": "float32", "shape": [rows, -1]} for name in SPANS.names
+            {
+                "name": output.name,
+                "dtype": "float32",
+                "shape": [rows, -1 if output.axis == "token" else classes],
+            }
+            for output in interface.outputs
         ],
         "lengths": {
-            "default": limits.max_length,
+            "default": length,
             "min": 1,
             "max": max(static_lengths, default=max_positions),
             "static": sorted(set(static_lengths)),
         },
-        "limits": {
-            "max_length": limits.max_length,
-            "stride": limits.stride,
-            "max_query": limits.max_query,
-            "max_answer": limits.max_answer,
-            "n_best": limits.n_best,
-        },
-        "may_abstain": may_abstain,
+        **{key: value for key, value in about.items() if key != "task"},
         "tokenizer": describe_tokenizer(tokenizer)
         | {"file": vocabulary.name, "sha256": sha256(vocabulary)},
         "golden": "golden.json",
@@ -165,82 +141,3 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
             for name, piece in special.items()
         },
     }
-
-
-def write_golden(
-    folder: Path,
-    models: Mapping[str, Logits],
-    tokenizer: Any,
-    limits: Limits,
-    questions: Sequence[Question],
-    count: int,
-    *,
-    may_abstain: bool,
-) -> int:
-    """Writes `golden.json`: questions with ids, logits and answers of each exported file.
-
-    Args:
-        folder: to write into.
-        models: an opened predictor for each file name.
-        tokenizer: the student's.
-        limits: windows and answer lengths.
-        questions: of the evaluation set, drawn from evenly.
-        count: how many of them; unusual texts and one long passage come on top.
-        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
-
-    Returns:
-        The number of cases.
-    """
-    step = max(1, len(questions) // count)
-    picked = [(q.text, q.context) for q in questions[::step]][:count]
-    distinct = list(dict.fromkeys(q.context for q in questions))
-    long_passage = "\n\n".join(distinct[: -(-5 * limits.max_length // 200)])
-    cases = [*picked, *UNUSUAL, (picked[-1][0], long_passage), (picked[0][0], "")]
-    answerers = {
-        name: Answerer(model, tokenizer, limits, may_abstain=may_abstain)
-        for name, model in models.items()
-    }
-    write_json(folder / "golden.json", golden_document(cases, answerers))
-    return len(cases)
-
-
-def golden_document(
-    cases: Sequence[tuple[str, str]], answerers: Mapping[str, Answerer]
-) -> dict[str, Any]:
-    """What `golden.json` says of questions and their passages, answered by each file."""
-    return {
-        "schema_version": GOLDEN_SCHEMA,
-        "offsets": "Unicode code points",
-        "logits": "of the first window, at its own length",
-        "cases": [_case(question, context, answerers) for question, context in cases],
-    }
-
-
-def _case(question: str, context: str, answerers: Mapping[str, Answerer]) -> dict[str, Any]:
-    readings = {name: answerer.run(question, context) for name, answerer in answerers.items()}
-    windows = next(iter(readings.values())).windows
-    results = {}
-    for name, reading in readings.items():
-        answer, (start, end) = reading.answer, reading.logits[0]
-        results[name] = {
-            "text": answer.text,
-            "start": answer.start,
-            "end": answer.end,
-            "score": round(answer.score, 4),
-            "start_logits": _rounded(start),
-            "end_logits": _rounded(end),
-        }
-    return {
-        "question": question,
-        "context": context,
-        "windows": [
-            {"ids": w.ids.tolist(), "first": w.first, "offsets": w.offsets.tolist()}
-            for w in windows[:1]
-        ],
-        "window_count": len(windows),
-        "answers": results,
-    }
-
-
-def _rounded(logits: np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in logits]

@@ -19,6 +19,7 @@ from converters import ConversionError
 from converters.extras import EXTRAS, install_hint
 from converters.precisions import PRECISIONS
 from converters.runtimes.checksums import sha256
+from pipeline import tasks
 from pipeline.config import Build, FilePrecision, Target
 
 STEM = "student"
@@ -187,7 +188,7 @@ class TfLite(Format):
             static_lengths=asked.static_lengths or None,
         )
         about = About(
-            "Question answering student",
+            f"{tasks.find(build.task).title.capitalize()} student",
             _summary(build),
             asked.model_version,
             asked.author or NOT_STATED,
@@ -316,6 +317,6 @@ def license_of(teacher: str, stated: str) -> str:
 
 def _summary(build: Build) -> str:
     return (
-        "Extractive question answering: finds the answer to a question in a passage. A student of "
-        f"{Path(build.teacher.model).name}, trained on {Path(build.data.train_file).name}."
+        f"{tasks.find(build.task).summary} A student of {Path(build.teacher.model).name}, trained "
+        f"on {Path(build.data.train_file).name}."
     )

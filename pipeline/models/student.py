@@ -11,12 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    BertConfig,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-    DistilBertForQuestionAnswering,
-)
+from transformers import BertConfig, DistilBertConfig
+
+from pipeline.models.heads import HEADS
 
 # Where a block of BERT lies in a block of DistilBERT.
 BLOCK_NAMES = {
@@ -55,14 +52,14 @@ def student_state(
     """The teacher's tensors under the student's names.
 
     Args:
-        teacher: state dict of a `BertForMaskedLM`, `BertForQuestionAnswering` or `BertModel`.
+        teacher: state dict of a BERT of transformers, with or without a head.
         layers: the teacher's layers to take, from :func:`pipeline.models.layers.choose_layers`.
         fold_token_types: add row 0 of the token-type table to every position embedding: BERT adds
             that row to each token of a single segment, and the student has no such table.
 
     Returns:
-        Tensors of the encoder (`distilbert.*`), of the MLM head (`vocab_*`) and of the QA head
-        (`qa_outputs.*`), as far as the teacher has them.
+        Tensors of the encoder (`distilbert.*`), of the MLM head (`vocab_*`) and of the heads in
+        `HEADS`, as far as the teacher has them.
     """
     teacher = {name.removeprefix("bert."): tensor for name, tensor in teacher.items()}
     embeddings = "embeddings."
@@ -86,8 +83,9 @@ def student_state(
     heads = {
         "cls.predictions.transform.dense": "vocab_transform",
         "cls.predictions.transform.LayerNorm": "vocab_layer_norm",
-        "qa_outputs": "qa_outputs",
     }
+    for head in HEADS:
+        heads |= head.moves
     for bert, distilbert in heads.items():
         for kind in ("weight", "bias"):
             if f"{bert}.{kind}" in teacher:
@@ -99,24 +97,28 @@ def student_state(
 
 
 def build_student(
-    kind: type[DistilBertForMaskedLM] | type[DistilBertForQuestionAnswering],
+    kind: Any,
     teacher_config: BertConfig,
     state: Mapping[str, Tensor] | None,
     layers: Sequence[int],
     seed: int,
+    labels: int = 2,
 ) -> Any:
     """A student in float32, in training mode.
 
     Args:
-        kind: with the MLM head or with the question-answering head.
+        kind: a class of transformers: a DistilBERT with the MLM head or the head of a task.
         teacher_config: gives width, heads and vocabulary.
         state: from :func:`student_state` or of another student; None leaves the random weights
             (the ablation "random weights initialisation" of the paper, table 4).
         layers: gives the number of layers.
         seed: for whatever is not in `state`.
+        labels: outputs of a head for a task.
     """
     torch.manual_seed(seed)
-    student = kind(student_config(teacher_config, len(layers)))
+    config = student_config(teacher_config, len(layers))
+    config.num_labels = labels
+    student = kind(config)
     if state is not None:
         missing, _ = student.load_state_dict(
             {n: t for n, t in state.items() if n in student.state_dict()}, strict=False

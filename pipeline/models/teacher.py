@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The teacher: any BERT, with or without an MLM head, with or without a question-answering head."""
+"""The teacher: any BERT, with or without an MLM head, with or without a head for the task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from converters import ConversionError
 from converters.extras import install_hint
@@ -22,15 +22,13 @@ from converters.pretrained import (
 )
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
+from pipeline.data.sources import EMBEDDED
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, snapshot
-from pipeline.tasks.question_answering.squad import EMBEDDED
-
-if TYPE_CHECKING:
-    from transformers import BertForQuestionAnswering
+from pipeline.models.heads import Head
 
 WEIGHTS = (WHOLE, INDEX)
-QA_HEAD, MLM_HEAD = "qa_outputs.", "cls."  # beginnings of the names of their tensors
+MLM_HEAD = "cls."  # beginning of the names of its tensors
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 TOKENIZER = ("tokenizer.json", "vocab.txt")
 # What else transformers reads of a folder if it is there, and what it keeps models in.
@@ -50,7 +48,7 @@ class Source:
         name: what the user asked for, without any path: for reports.
         folder: a Hugging Face folder.
         has_mlm_head: whether its weights hold a masked-language-model head.
-        has_qa_head: whether they hold a question-answering head.
+        has_head: whether they hold a head for the task.
         layers: how many the encoder has.
         positions: the longest input it takes, in word pieces.
     """
@@ -60,11 +58,16 @@ class Source:
     layers: int
     positions: int
     has_mlm_head: bool
-    has_qa_head: bool
+    has_head: bool
 
 
-def find_teacher(model: str) -> Source:
+def find_teacher(model: str, head: Head, labels: int) -> Source:
     """Finds a teacher: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
+
+    Args:
+        model: see above.
+        head: of the task, which the teacher has or gets.
+        labels: how many outputs that has.
 
     Raises:
         UserError: if it cannot be found or reached, has no tokenizer, no safetensors weights, or is
@@ -88,10 +91,10 @@ def find_teacher(model: str) -> Source:
             shards = [path.name for path in weight_files(folder) if path.name != WHOLE]
             if shards:
                 folder = snapshot(model, (*READ, *WEIGHTS, *shards))
-    return _inspect(name, folder)
+    return _inspect(name, folder, head, labels)
 
 
-def _inspect(name: str, folder: Path) -> Source:
+def _inspect(name: str, folder: Path, head: Head, labels: int) -> Source:
     """Checks a folder before anything is loaded from it."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -121,7 +124,7 @@ def _inspect(name: str, folder: Path) -> Source:
         _count(name, config, key) for key in ("num_hidden_layers", "max_position_embeddings")
     )
     try:
-        names = _checked_names(folder)
+        names = _checked_names(folder, head, labels)
     except ConversionError as error:
         raise UserError(f"teacher {name}: {error}") from error
     return Source(
@@ -130,7 +133,7 @@ def _inspect(name: str, folder: Path) -> Source:
         layers=layers,
         positions=positions,
         has_mlm_head=any(n.startswith("cls.predictions.transform") for n in names),
-        has_qa_head="qa_outputs.weight" in names,
+        has_head=any(n.startswith(head.missing) for n in names),
     )
 
 
@@ -149,15 +152,16 @@ def teacher_key(source: Source) -> str:
     return json.dumps(digests, sort_keys=True)
 
 
-def _checked_names(folder: Path) -> set[str]:
+def _checked_names(folder: Path, head: Head, labels: int) -> set[str]:
     """The tensors that a BERT's folder stores; a ConversionError if they are no whole BERT."""
-    from transformers import BertForMaskedLM, BertForQuestionAnswering
+    import transformers
 
     shapes = stored_shapes(folder)
-    config = load_config(folder, num_labels=2)
-    check_shapes(BertForQuestionAnswering, config, folder, shapes, head=QA_HEAD)
+    config = load_config(folder, num_labels=labels)
+    kind = getattr(transformers, head.bert)
+    check_shapes(kind, config, folder, shapes, head=head.missing)
     if any(name.startswith(MLM_HEAD) for name in shapes):
-        check_shapes(BertForMaskedLM, config, folder, shapes, head=MLM_HEAD)
+        check_shapes(transformers.BertForMaskedLM, config, folder, shapes, head=MLM_HEAD)
     return set(shapes)
 
 
@@ -186,9 +190,10 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_question_answering(source: Source) -> BertForQuestionAnswering:
-    """The teacher with a question-answering head, in float32; a missing head is random."""
-    from transformers import BertForQuestionAnswering
+def load_for_task(source: Source, head: Head, labels: int) -> Any:
+    """The teacher with the head of a task, in float32; a missing head is random."""
+    import transformers
 
-    model = load_model(BertForQuestionAnswering, source.folder, head=QA_HEAD, num_labels=2)
+    kind = getattr(transformers, head.bert)
+    model = load_model(kind, source.folder, head=head.missing, num_labels=labels)
     return model.float().eval()  # it comes in the precision it was saved in

@@ -28,17 +28,16 @@ from benchmarks.page.layout import (
 )
 from benchmarks.page.scores import explained, in_words, score_columns, score_of
 from benchmarks.page.tables import mark
-from converters import whole_file
-from pipeline import made
+from converters import one_line, whole_file
+from pipeline import made, tasks
 from pipeline.artifacts import MANIFEST
+from pipeline.data.sources import EMBEDDED
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.report.headline import headline
 from pipeline.report.render import write_reports
 from pipeline.report.tables import largest_error, model_named, releases, value_of
-from pipeline.tasks.question_answering.evaluate import MEANING
-from pipeline.tasks.question_answering.squad import EMBEDDED
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -84,7 +83,7 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
     # Paths in a command are nobody's business but the builder's.
     report = {**report, "command": _portable(report["command"])}
     card, folder = out / CARD, out / HUB
-    text = model_card(report, may_abstain=_may_abstain(report, out))
+    text = model_card(report, _description(report, out))
     if _unfit(report):
         made.discard(folder, out)
     else:
@@ -103,15 +102,16 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
+def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
     """The card: the Hub's metadata block, then Markdown.
 
     Args:
         report: of the build.
-        may_abstain: whether the student was trained to answer nothing (SQuAD 2.0).
+        model: what model.json says beside the first file.
     """
+    task = tasks.find(report["task"])
     environment = jinja2.Environment(  # noqa: S701 - Markdown; `finalize` escapes every value
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader([Path(__file__).parent / "templates", task.card]),
         finalize=markdown.escape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -125,6 +125,7 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
         indented=markdown.indented,
         grouped="{:,}".format,
         decimal="{:.1f}".format,
+        literals=markdown.literals,
     )
     data = metadata(report)
     student: Any = model_named(report, "student")  # type: ignore[arg-type]
@@ -145,12 +146,15 @@ def model_card(report: Mapping[str, Any], *, may_abstain: bool) -> str:
         training=list(_training(report)),
         evaluation=_evaluation(report),
         latency=_latency(report),
-        limits=report["config"]["data"],
-        may_abstain=may_abstain,
+        task=task,
+        outputs=", ".join(task.head.interface.names),
+        model=model,
+        train=_counted(report["data"]["train"]),
+        evaluated=_counted(report["data"]["eval"]),
         english=data.language == "en",
         few=FEW,
         units=explained(report["metrics"]) if report["metrics"] else "",
-        meaning=MEANING,
+        meaning=task.meaning,
         scores=in_words(report["metrics"], student),
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
@@ -160,19 +164,19 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
     """The card's metadata; what the report does not say is left out rather than guessed."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    config = report["config"]
+    config, task = report["config"], tasks.find(report["task"])
     asked, scored = config["data"]["train_file"], config["data"]["eval_file"]
     base = _teacher(report)
     read = [asked, *(config["distil"]["text"] if "distilled" in _stages(report) else ())]
     results = [
         EvalResult(
-            task_type="question-answering",
-            task_name="Extractive question answering",
+            task_type=task.name,
+            task_name=task.label.capitalize(),
             dataset_type=_hub_name(scored) or "custom",
-            dataset_name=_one_line(report["data"]["eval"]["name"]),
+            dataset_name=one_line(report["data"]["eval"]["name"]),
             dataset_split="validation" if _hub_name(scored) else None,
             metric_type=metric["name"],
-            metric_name=f"{metric['label']}, {_one_line(entry['name'])} ({kind})",
+            metric_name=f"{metric['label']}, {one_line(entry['name'])} ({kind})",
             metric_value=score,
         )
         for entry, kind in _scored(report)
@@ -184,12 +188,12 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         language="en" if asked in ENGLISH else None,
         license=license_of(config["teacher"]["model"], config["export"]["license"]).lower() or None,
         library_name="transformers",
-        pipeline_tag="question-answering",
+        pipeline_tag=task.name,
         base_model=_hub_name(base),
         datasets=list(dict.fromkeys(filter(None, map(_hub_name, read)))) or None,
         tags=["distilbert", *tags],
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
-        model_name=f"{_one_line(Path(base).name)}-distilbert-qa",
+        model_name=f"{one_line(Path(base).name)}-distilbert-{task.suffix}",
         eval_results=results or None,
     )
 
@@ -246,17 +250,18 @@ def _latency(report: Mapping[str, Any]) -> Table | None:
 
 def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and description of each training stage that the build has."""
-    from pipeline.tasks.question_answering.finetune import STUDENT_LOSS
+    from pipeline.tasks.finetune import STUDENT_LOSS
     from pipeline.training.distil import TRIPLE_LOSS
 
     config, stages = report["config"], _stages(report)
+    unit = tasks.find(report["task"]).unit
     own = {name: facts.get("head") == "the teacher's own" for name, facts in stages.items()}
     if "teacher" in stages:
         yield (
             "Teacher",
-            "it came with a question-answering head and was not trained"
+            "it came with a head for the task and was not trained"
             if own["teacher"]
-            else "fine-tuned on the training questions: "
+            else f"fine-tuned on the training {unit}s: "
             + _schedule(config["teacher"]["optimization"], stages["teacher"]),
         )
     if "mlm-teacher" in stages:
@@ -289,12 +294,12 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if "student" in stages:
         second = config["finetune"]
-        loss = "from the gold answers alone"
+        loss = "from the gold labels alone"
         if second["second_step"]:
             loss = f"with the second distillation step; {_loss(second, STUDENT_LOSS)}"
         yield (
             "Fine-tuning",
-            f"on the training questions, {loss}; "
+            f"on the training {unit}s, {loss}; "
             + _schedule(second["optimization"], stages["student"]),
         )
 
@@ -342,9 +347,17 @@ def _files(report: Mapping[str, Any]) -> list[Path]:
     return [*files, *(folder / name for folder in folders for name in COMPANIONS)]
 
 
-def _may_abstain(report: Mapping[str, Any], out: Path) -> bool:
-    description = out / _files(report)[0].with_name("model.json")
-    return bool(json.loads(description.read_text(encoding="utf-8"))["may_abstain"])
+def _description(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """What model.json says beside the first file."""
+    path = out / _files(report)[0].with_name("model.json")
+    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return description
+
+
+def _counted(data: Mapping[str, Any] | None) -> str:
+    """How many examples a data set has of what, in words: "391 questions, 59 passages"."""
+    counts = data["counts"] if data else {}
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if name != "skipped")
 
 
 def _teacher(report: Mapping[str, Any]) -> str:
@@ -374,10 +387,6 @@ def _portable(command: str) -> str:
         flag + equals + (Path(value).name if Path(value).is_absolute() else value)
         for flag, equals, value in parts
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _link(source: Path, target: Path) -> None:

@@ -37,7 +37,8 @@ from benchmarks.measure.schema import (
 VERSION: Final = 3
 RULES = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
-# The names that checks had until version 2.
+# The names that settings and checks had until version 2.
+FORMER_SETTINGS: Final = {"alpha_squad": "alpha_gold"}
 FORMER_CHECKS: Final = {"changed_answers": "changed_predictions", "f1_drop": "score_drop"}
 
 
@@ -47,16 +48,13 @@ class Dataset(TypedDict):
     Attributes:
         name: The name of the data set.
         sha256: The checksum of its content, hexadecimal.
-        passages: The number of passages that were used.
-        questions: The number of questions that were used.
-        skipped: The number of questions that could not be used.
+        counts: How many there are of what, such as `questions`, `passages` and `skipped`; the
+            number of examples comes first.
     """
 
     name: str
     sha256: str
-    passages: Count
-    questions: Count
-    skipped: Count
+    counts: dict[str, Count]
 
 
 class Corpus(TypedDict):
@@ -198,6 +196,7 @@ class Report(TypedDict):
         schema_version: The version of this schema.
         created: The end of the build, in UTC and ISO 8601.
         command: The command that repeats the build.
+        task: The task that the models were trained for, by its name on the Hugging Face Hub.
         preset: The name of the preset whose settings the build started from.
         seed: The seed of every random number generator.
         tool_version: The version of this project.
@@ -217,6 +216,7 @@ class Report(TypedDict):
     schema_version: Literal[3]
     created: str
     command: str
+    task: str
     preset: str
     seed: int
     tool_version: str
@@ -249,14 +249,33 @@ def read(document: Any) -> Report:
 
 
 def _report_2(report: dict[str, Any]) -> dict[str, Any]:
-    """Version 3 has scores by metric, and names of checks that fit every task."""
+    """Version 3 names the task and has scores by metric, counts of data and checks for any task."""
     models, files = report["models"], report["files"]
     return {
         **report,
+        "task": "question-answering",
+        "config": _config_2(report["config"]),
+        "data": {name: _data_2(one) for name, one in report["data"].items()},
         "metrics": upgrade.former_metrics(models, files),
         "models": [upgrade.with_scores(model) for model in models],
         "files": [{**upgrade.with_scores(file), "gate": _gate_2(file["gate"])} for file in files],
     }
+
+
+def _config_2(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with the present name of the weight of the gold labels."""
+    finetune = {
+        FORMER_SETTINGS.get(name, name): value for name, value in config["finetune"].items()
+    }
+    return {**config, "task": "question-answering", "finetune": finetune}
+
+
+def _data_2(one: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A data set with its numbers as `counts`; text for general distillation has none."""
+    if one is None or "questions" not in one:
+        return dict(one) if one else None
+    counts = {name: one[name] for name in ("questions", "passages", "skipped")}
+    return {"name": one["name"], "sha256": one["sha256"], "counts": counts}
 
 
 def _gate_2(gate: Mapping[str, Any] | None) -> dict[str, Any] | None:

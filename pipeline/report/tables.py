@@ -293,17 +293,18 @@ def _stages_table(report: Report) -> Table:
 
 def _data_table(report: Report) -> Table:
     sets: list[tuple[str, dict[str, Any]]] = [
-        (name, dict(one)) for name, one in report["data"].items() if isinstance(one, dict)
+        (name, {**one, **one.get("counts", {})})
+        for name, one in report["data"].items()
+        if isinstance(one, dict)
     ]
+    known = {"name", "sha256", "counts"}
+    numbers = dict.fromkeys(what for _, one in sets for what in one if what not in known)
     return Table(
         "",
         [
             Column("Used as", [name for name, _ in sets]),
             Column("Name", [one["name"] for _, one in sets]),
-            *(
-                number(what.capitalize(), [one.get(what) for _, one in sets], 0)
-                for what in ("passages", "questions", "skipped", "samples")
-            ),
+            *(number(what.capitalize(), [one.get(what) for _, one in sets], 0) for what in numbers),
             Column("SHA-256", [one["sha256"] for _, one in sets], "code"),
         ],
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from span_files import write_golden, write_model_json
 
 from converters.quiet import quiet
 from converters.runtimes.open import open_predictor
@@ -23,7 +24,7 @@ from converters.tflite import export as to_tflite
 from converters.tflite import file as tflite_file
 from converters.tflite.metadata import About, add_metadata
 from pipeline.artifacts import write_json
-from pipeline.files.export import write_golden, write_model_json, write_vocabulary
+from pipeline.files.export import write_vocabulary
 from pipeline.files.targets import format_of
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question
@@ -115,7 +116,6 @@ def _describe(
         tokenizer,
         LIMITS,
         max_positions=POSITIONS,
-        may_abstain=False,
         static_lengths=static_lengths,
     )
     if misread is not None:
@@ -129,7 +129,7 @@ def _describe(
         write_json(folder / "model.json", document)
         files = {**files, MISREAD: misread}
     models = {path.name: open_predictor(path) for path in files.values()}
-    write_golden(folder, models, tokenizer, LIMITS, questions, CASES, may_abstain=False)
+    write_golden(folder, models, tokenizer, LIMITS, questions, CASES)
     golden = folder / "golden.json"  # a third of the size without its line breaks
     document = json.loads(golden.read_text(encoding="utf-8"))
     golden.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -25,7 +25,8 @@ from converters.pretrained import load_model
 from converters.runtimes.open import open_predictor
 from pipeline import ask
 from pipeline.errors import UserError
-from pipeline.models.teacher import find_teacher, load_question_answering
+from pipeline.models.heads import SPAN_HEAD
+from pipeline.models.teacher import find_teacher, load_for_task
 
 OPENING = ("from_pretrained", "from_config")
 
@@ -81,7 +82,7 @@ def change(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> N
 def refusals(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What is said of a folder as the teacher of a build, and by `pipeline.ask`."""
     with pytest.raises(UserError) as caught:
-        find_teacher(str(folder))
+        find_teacher(str(folder), SPAN_HEAD, 2)
     assert ask.main([str(folder), "who?", "--context", "anna came."]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -125,7 +126,7 @@ def test_no_answers_from_a_head_that_is_not_there(
 ) -> None:
     """A build trains a head; who asks a folder without one would get another answer each time."""
     change(folder, lambda w: [w.pop(name) for name in list(w) if name.startswith("qa_outputs.")])
-    assert not find_teacher(str(folder)).has_qa_head
+    assert not find_teacher(str(folder), SPAN_HEAD, 2).has_head
     assert ask.main([str(folder), "who?", "--context", "anna came."]) == 2
     assert "lacks the weights qa_outputs.weight" in capsys.readouterr().err
 
@@ -166,8 +167,8 @@ def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
         weights["bert.encoder.layer.0.output.dense.weight"][3, 4] = torch.nan
 
     change(folder, spoil)
-    source = find_teacher(str(folder))  # reads no weights
-    for load in (lambda: load_question_answering(source), lambda: open_predictor(folder)):
+    source = find_teacher(str(folder), SPAN_HEAD, 2)  # reads no weights
+    for load in (lambda: load_for_task(source, SPAN_HEAD, 2), lambda: open_predictor(folder)):
         with pytest.raises(ConversionError, match=r"layer\.0\.output\.dense\.weight hold NaN"):
             load()
 
@@ -183,7 +184,7 @@ def test_a_classifiers_head_is_left_out(
     model = BertForSequenceClassification.from_pretrained(source, num_labels=labels)
     path = Path(shutil.copytree(source, tmp_path / "classifier"))
     model.save_pretrained(path)
-    loaded = load_question_answering(find_teacher(str(path)))
+    loaded = load_for_task(find_teacher(str(path), SPAN_HEAD, 2), SPAN_HEAD, 2)
     assert tuple(loaded.qa_outputs.weight.shape) == (2, model.config.hidden_size)
 
 
@@ -198,7 +199,7 @@ def test_older_names_and_a_missing_prefix_are_known(folder: Path) -> None:
             weights[new.replace("LayerNorm.bias", "LayerNorm.beta")] = weights.pop(name)
 
     change(folder, rename)
-    find_teacher(str(folder))
+    find_teacher(str(folder), SPAN_HEAD, 2)
     model = load_model(AutoModelForQuestionAnswering, folder)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
 

@@ -17,6 +17,7 @@ import pytest
 from conftest import MakeTeacher
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from span_files import write_model_json
 from transformers import AutoTokenizer
 
 from converters.runtimes.checksums import sha256
@@ -304,7 +305,7 @@ def rebuilt(original: Any, folder: Path) -> Any:
     files = {"int8": folder / "student-int8.tflite"}
     vocabulary = export.write_vocabulary(folder, original)
     with patch.object(TfLite, "describe", return_value=FileFacts(1, "ab", {})):
-        export.write_model_json(
+        write_model_json(
             vocabulary, files, original, Limits(), max_positions=512, may_abstain=False
         )
     document = json.loads((folder / "model.json").read_text(encoding="utf-8"))

@@ -396,6 +396,22 @@ def test_unusable_teachers(
 
 
 @pytest.mark.parametrize(
+    ("target", "timed"), [("tflite", True), ("coreml", sys.platform == "darwin")]
+)
+def test_files_that_cannot_run_here_are_not_timed(
+    target: str,
+    timed: bool,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--out", str(tmp_path / "out"), "--target", target, "--dry-run"]
+    assert main([*arguments, *flags]) == 0
+    plan = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert target in plan and ("benchmark" in plan) == timed
+
+
+@pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--train-file", "no/such.json"], "no data file no/such.json"),

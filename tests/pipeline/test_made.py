@@ -30,7 +30,6 @@ from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.report import card
 from pipeline.report.render import REPORTS
-from pipeline.tasks.question_answering.squad import QuestionSet
 
 CHANGING = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "chmod", "symlink", "open")
 STAGES = ("teacher", "distilled", "student", "tflite", "verify")
@@ -124,8 +123,7 @@ def build(
         write_reports(report, out)
         card.write_hub_folder(report, out)
         if config.android_assets:
-            asked = QuestionSet("dev.json", "ab", ())
-            android_assets.write(config.android_assets, out, ("int8",), asked)
+            android_assets.write(config.android_assets, out, ("int8",), {"questions.json": {}})
 
 
 def write_reports(report: Mapping[str, Any], folder: Path) -> None:

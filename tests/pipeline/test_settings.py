@@ -220,7 +220,7 @@ def test_training_on_nothing_is_refused() -> None:
     assert "distil: every alpha is 0" in refused(*nothing)
     assert not parse(*nothing, "--distil.no-enabled").distil.enabled
     nothing = [
-        part for name in ("ce", "squad", "hidden") for part in (f"--finetune.alpha-{name}", "0")
+        part for name in ("ce", "gold", "hidden") for part in (f"--finetune.alpha-{name}", "0")
     ]
     assert "finetune: every alpha is 0" in refused(*nothing)
     assert not parse(*nothing, "--finetune.no-second-step").finetune.second_step

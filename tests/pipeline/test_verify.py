@@ -17,7 +17,8 @@ from transformers import BertForQuestionAnswering
 from converters.runtimes.torch import TorchPredictor
 from pipeline import settings
 from pipeline.config import Gate, Limit
-from pipeline.tasks.question_answering.evaluate import Answerer, Scores
+from pipeline.tasks.question_answering import TASK
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 from pipeline.verify import Run, compare, run
@@ -41,7 +42,8 @@ def made_up(
 ) -> Run:
     """A run over one question with one window, and the answers as they are told."""
     start, end = (np.array(row, np.float32) for row in values)
-    return Run((([(start, end)]),), Scores(50.0, f1, answers))
+    found = tuple(Answer(text, 0, len(text), 0.0) for text in answers)
+    return Run((([(start, end)]),), found, {"f1": f1, "exact_match": 50.0})
 
 
 REFERENCE = made_up([[1.0, 2.0], [3.0, 4.0]])
@@ -56,7 +58,7 @@ def failed(report: dict[str, Any]) -> set[str]:
 
 
 def test_equal_passes_at_limits_of_zero() -> None:
-    report = compare(REFERENCE, REFERENCE, REFERENCE, gate())
+    report = compare(TASK, REFERENCE, REFERENCE, REFERENCE, gate())
     assert report["passed"] is True
     assert figures(report) == dict.fromkeys(NAMES, 0.0)
     for check in report["checks"]:
@@ -71,7 +73,7 @@ def test_figures_by_hand() -> None:
     # mean 1 / 4.  The larger of each pair counts.  One of two answers differs: 50 %.
     file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
     padded = made_up([[1.0, 1.0], [3.0, 4.0]], ("x", "c"))
-    report = compare(file, padded, REFERENCE, gate())
+    report = compare(TASK, file, padded, REFERENCE, gate())
     assert figures(report) == {
         "max_logit_error": 1.0,
         "mean_logit_error": 0.25,
@@ -86,15 +88,18 @@ def test_figures_by_hand() -> None:
 def test_each_limit_alone_shuts_the_gate(name: str) -> None:
     file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
     padded = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "b"))
-    exact = figures(compare(file, padded, REFERENCE, gate()))
-    assert compare(file, padded, REFERENCE, gate(**exact))["passed"], "a limit itself is allowed"
-    report = compare(file, padded, REFERENCE, gate(**exact | {name: exact[name] - 0.001}))
+    exact = figures(compare(TASK, file, padded, REFERENCE, gate()))
+    assert compare(TASK, file, padded, REFERENCE, gate(**exact))["passed"], (
+        "a limit itself is allowed"
+    )
+    report = compare(TASK, file, padded, REFERENCE, gate(**exact | {name: exact[name] - 0.001}))
     assert failed(report) == {name} and not report["passed"]
 
 
 def test_better_than_the_reference_is_no_failure() -> None:
     report = compare(
-        dataclasses.replace(REFERENCE, scores=Scores(60.0, 70.0, ("a", "b"))),
+        TASK,
+        dataclasses.replace(REFERENCE, scores={"f1": 70.0, "exact_match": 60.0}),
         REFERENCE,
         REFERENCE,
         gate(),
@@ -108,7 +113,7 @@ def test_what_is_no_number_fails_and_is_told_as_none(value: float, where: str) -
     broken = made_up([[1.0, value], [3.0, 4.0]])
     runs = dict.fromkeys(("natural", "padded", "reference"), REFERENCE) | {where: broken}
     generous = gate(**dict.fromkeys(NAMES, 1e9))
-    report = compare(runs["natural"], runs["padded"], runs["reference"], generous)
+    report = compare(TASK, runs["natural"], runs["padded"], runs["reference"], generous)
     assert failed(report) == {"max_logit_error", "mean_logit_error"}
     assert figures(report)["max_logit_error"] is None
     assert figures(report)["mean_logit_error"] is None
@@ -117,13 +122,13 @@ def test_what_is_no_number_fails_and_is_told_as_none(value: float, where: str) -
 
 def test_nan_on_both_sides_is_not_equal() -> None:
     broken = made_up([[1.0, float("nan")], [3.0, 4.0]])
-    assert not compare(broken, broken, broken, gate(**dict.fromkeys(NAMES, 1e9)))["passed"]
+    assert not compare(TASK, broken, broken, broken, gate(**dict.fromkeys(NAMES, 1e9)))["passed"]
 
 
 def test_runs_over_other_questions_cannot_be_compared() -> None:
-    short = Run((), Scores(0.0, 0.0, ()))
+    short = Run((), (), {"f1": 0.0, "exact_match": 0.0})
     with pytest.raises(ValueError):
-        compare(short, short, REFERENCE, gate())
+        compare(TASK, short, short, REFERENCE, gate())
 
 
 # With models
@@ -154,7 +159,7 @@ def model(make_teacher: MakeTeacher) -> Any:
 def runs(model: Any, tokenizer: Any, questions: QuestionSet) -> tuple[Run, Run]:
     predictor = TorchPredictor(model, "tiny")
     natural, padded = (
-        run(Answerer(predictor, tokenizer, LIMITS, pad_to=length), questions)
+        run(TASK, Answerer(predictor, tokenizer, LIMITS, pad_to=length), questions)
         for length in (None, LIMITS.max_length)
     )
     return natural, padded
@@ -164,14 +169,14 @@ def test_run_keeps_every_logit_without_padding(
     model: Any, tokenizer: Any, questions: QuestionSet
 ) -> None:
     natural, padded = runs(model, tokenizer, questions)
-    assert [len(windows) for windows in natural.logits][0::2] == [1, 1]
-    assert len(natural.logits[1]) > 2, "a long passage has several windows"
-    for one, two in zip(natural.logits, padded.logits, strict=True):
+    assert [len(windows) for windows in natural.outputs][0::2] == [1, 1]
+    assert len(natural.outputs[1]) > 2, "a long passage has several windows"
+    for one, two in zip(natural.outputs, padded.outputs, strict=True):
         for a, b in zip(one, two, strict=True):
             assert a[0].shape == a[1].shape == b[0].shape == b[1].shape
             assert a[0].max() > -100, "no padding among them"
     asked = [q.context for q in questions.questions]
-    assert all(a in c for a, c in zip(natural.scores.answers, asked, strict=True))
+    assert all(a.text in c for a, c in zip(natural.predictions, asked, strict=True))
 
 
 def test_run_scores_what_the_answerer_answers(
@@ -186,7 +191,8 @@ def test_run_scores_what_the_answerer_answers(
             shown.append(item)
             yield item
 
-    assert list(run(answerer, questions, progress).scores.answers) == expected
+    found = run(TASK, answerer, questions, progress).predictions
+    assert [answer.text for answer in found] == expected
     assert shown == list(questions.questions)
 
 
@@ -194,7 +200,7 @@ def test_the_same_model_passes_the_strictest_gate(
     model: Any, tokenizer: Any, questions: QuestionSet
 ) -> None:
     natural, padded = runs(model, tokenizer, questions)
-    report = compare(natural, padded, natural, settings.load("embedded").gates["fp32"])
+    report = compare(TASK, natural, padded, natural, settings.load("embedded").gates["fp32"])
     assert report["passed"], report
 
 
@@ -208,7 +214,7 @@ def test_broken_weight_fails_every_gate(
         broken.bert.encoder.layer[1].output.dense.weight.mul_(-8.0)
     natural, padded = runs(broken, tokenizer, questions)
     gates = settings.load("embedded").gates
-    report = compare(natural, padded, reference, gates[precision])  # type: ignore[index]
+    report = compare(TASK, natural, padded, reference, gates[precision])  # type: ignore[index]
     assert not report["passed"]
 
 
@@ -223,8 +229,8 @@ def test_model_that_attends_to_its_padding_fails(
         Answerer(Careless(model, "tiny"), tokenizer, LIMITS, pad_to=length)
         for length in (None, LIMITS.max_length)
     )
-    natural, padded = (run(answerer, questions) for answerer in answerers)
-    report = compare(natural, padded, natural, settings.load("embedded").gates["fp32"])
+    natural, padded = (run(TASK, answerer, questions) for answerer in answerers)
+    report = compare(TASK, natural, padded, natural, settings.load("embedded").gates["fp32"])
     assert "max_logit_error" in failed(report)
 
 
@@ -234,6 +240,6 @@ def test_model_that_gives_nan_fails(model: Any, tokenizer: Any, questions: Quest
     with torch.no_grad():
         broken.qa_outputs.bias.fill_(float("nan"))
     natural, padded = runs(broken, tokenizer, questions)
-    report = compare(natural, padded, reference, settings.load("embedded").gates["int4"])
+    report = compare(TASK, natural, padded, reference, settings.load("embedded").gates["int4"])
     assert {"max_logit_error", "mean_logit_error"} <= failed(report)
     assert figures(report)["max_logit_error"] is None

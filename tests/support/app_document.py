@@ -55,6 +55,22 @@ def app_document(
     )
 
 
+def without_bounds(document: dict[str, Any]) -> dict[str, Any]:
+    """A document in the form of the app, which computes no bootstrap intervals."""
+
+    def stripped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: stripped(item)
+                for key, item in value.items()
+                if key not in ("low", "high") and not key.endswith(("_low", "_high"))
+            }
+        return [stripped(item) for item in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = stripped(document)
+    return found
+
+
 def app_lines(phone: FakePhone, extras: dict[str, str], **named: str) -> Iterator[str]:
     """The log of a run that goes well; its document lies in the phone's files then."""
     run_id = extras["run_id"]

@@ -7,15 +7,15 @@ passage, the end not before the start, no longer than the limit (Devlin et al. 2
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
-from pipeline.tasks.question_answering.squad import QuestionSet
+from pipeline.tasks.question_answering.squad import Question, QuestionSet
+from pipeline.tasks.reading import Model, Outputs, Reader, Reading
 
 if TYPE_CHECKING:
     from benchmarks.measure.schema import Metric
@@ -31,16 +31,6 @@ MEANING: Final = (
     "Exact match counts the answers that equal a gold one but for case, punctuation and articles. "
     "F1 is the mean overlap of words with the best-fitting gold answer."
 )
-
-
-class Logits(Protocol):
-    """Anything that maps int32 [1, S] ids, mask and segment ids to two float32 [S] arrays."""
-
-    def run(
-        self, ids: np.ndarray, mask: np.ndarray, segment_ids: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        """Start and end logits."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -63,21 +53,6 @@ class Answer:
     tokenize_ms: float = 0.0
     infer_ms: float = 0.0
     decode_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a model came to its answer.
-
-    Attributes:
-        windows: that the passage was cut into.
-        logits: start and end logits float32 [S] of each window, padding cut off.
-        answer: the best one over all windows.
-    """
-
-    windows: list[Window]
-    logits: list[tuple[np.ndarray, np.ndarray]]
-    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -124,7 +99,7 @@ def _best(logits: np.ndarray, count: int) -> np.ndarray:
 
 def decode(
     windows: Sequence[Window],
-    logits: Sequence[tuple[np.ndarray, np.ndarray]],
+    logits: Sequence[Outputs],
     limits: Limits,
     *,
     may_abstain: bool = False,
@@ -150,11 +125,11 @@ def decode(
     return best
 
 
-class Answerer:
+class Answerer(Reader[Window, Answer]):
     """A model with everything around it: question and passage in, answer out.
 
     Args:
-        model: gives the logits of one window.
+        model: gives start and end logits of one window.
         tokenizer: a fast BERT tokenizer.
         limits: windows and answer lengths.
         pad_to: pad every window to this length; None runs each at its own length.
@@ -164,7 +139,7 @@ class Answerer:
 
     def __init__(
         self,
-        model: Logits,
+        model: Model,
         tokenizer: Any,
         limits: Limits,
         *,
@@ -172,78 +147,38 @@ class Answerer:
         may_abstain: bool = False,
         reuse: bool = True,
     ) -> None:
-        self.model, self.limits, self.pad_to, self.may_abstain = model, limits, pad_to, may_abstain
+        super().__init__(model, tokenizer.pad_token_id, pad_to)
+        self.limits, self.may_abstain = limits, may_abstain
         self.windower = Windower(tokenizer, limits, reuse)
-        self.pad_id = tokenizer.pad_token_id
-
-    def window_logits(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Start and end logits float32 [S] of a window, its padding cut off again."""
-        length = len(window.ids)
-        extra = max(0, (self.pad_to or 0) - length)
-        ids = np.pad(window.ids, (0, extra), constant_values=self.pad_id)[None]  # [S] -> [1, S]
-        mask = np.pad(np.ones(length, np.int32), (0, extra))[None]
-        segment_ids = np.pad(window.segment_ids, (0, extra))[None]
-        start, end = self.model.run(ids, mask, segment_ids)
-        return start[:length], end[:length]
-
-    def logits(self, windows: Sequence[Window]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Start and end logits of each window, as :meth:`window_logits` gives them."""
-        return [self.window_logits(window) for window in windows]
 
     def answer(self, question: str, context: str) -> Answer:
-        """The best answer over all windows of the passage."""
-        return self.run(question, context).answer
-
-    def run(self, question: str, context: str) -> Reading:
-        """The best answer, with the windows and the logits that it was read out of."""
-        clock = time.perf_counter
-        began = clock()
-        windows = self.windower.windows(question, context)
-        tokenized = clock()
-        logits = self.logits(windows)
-        inferred = clock()
-        start, end, score = self.decode(windows, logits)
-        decoded = clock()
-        answer = Answer(
-            context[start:end],
-            start,
-            end,
-            score,
-            len(windows),
-            tokenize_ms=(tokenized - began) * 1e3,
-            infer_ms=(inferred - tokenized) * 1e3,
-            decode_ms=(decoded - inferred) * 1e3,
+        """The best answer over all windows of the passage, with the time of each step."""
+        reading = self.run(question, context)
+        return replace(
+            reading.prediction,
+            tokenize_ms=reading.tokenize_ms,
+            infer_ms=reading.infer_ms,
+            decode_ms=reading.decode_ms,
         )
-        return Reading(windows, logits, answer)
+
+    def run(self, question: str, context: str) -> Reading[Window, Answer]:
+        """As `read`, of a question that no data set holds."""
+        return self.read(Question("", "", context, question, (), ()))
+
+    def encode(self, example: Question) -> list[Window]:
+        """The windows of a question and its passage."""
+        return self.windower.windows(example.text, example.context)
 
     def decode(
-        self, windows: Sequence[Window], logits: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> tuple[int, int, float]:
-        """As the function of the same name, with the limits of this model."""
-        return decode(windows, logits, self.limits, may_abstain=self.may_abstain)
+        self, example: Question, inputs: Sequence[Window], outputs: Sequence[Outputs]
+    ) -> Answer:
+        """The best answer: see the function of the same name."""
+        start, end, score = decode(inputs, outputs, self.limits, may_abstain=self.may_abstain)
+        return Answer(example.context[start:end], start, end, score, len(inputs))
 
 
-@dataclass(frozen=True)
-class Scores:
-    """SQuAD's two figures, in percent, and the answers they were computed from.
-
-    Attributes:
-        exact_match: share of answers equal to one of the gold answers after normalization.
-        f1: mean overlap of words with the best-fitting gold answer.
-        answers: in the order of the questions.
-    """
-
-    exact_match: float
-    f1: float
-    answers: tuple[str, ...]
-
-    def facts(self) -> dict[str, float]:
-        """The scores by the names in `METRICS`, rounded for documents."""
-        return {metric["name"]: round(getattr(self, metric["name"]), 2) for metric in METRICS}
-
-
-def score(answers: Sequence[str], questions: QuestionSet) -> Scores:
-    """Exact match and F1 by torchmetrics' SQuAD metric."""
+def score(answers: Sequence[str], questions: QuestionSet) -> dict[str, float]:
+    """Each of `METRICS` in percent, unrounded, by torchmetrics' SQuAD metric."""
     from torchmetrics.functional.text import squad
 
     predictions = [
@@ -258,4 +193,4 @@ def score(answers: Sequence[str], questions: QuestionSet) -> Scores:
         for q in questions.questions
     ]
     figures = squad(predictions, targets)
-    return Scores(float(figures["exact_match"]), float(figures["f1"]), tuple(answers))
+    return {metric["name"]: float(figures[metric["name"]]) for metric in METRICS}

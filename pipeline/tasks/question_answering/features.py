@@ -131,8 +131,18 @@ class Feature:
     end: int
 
     @property
+    def ids(self) -> np.ndarray:
+        """Word-piece ids of the window, int32 [S]."""
+        return self.window.ids
+
+    @property
+    def segment_ids(self) -> np.ndarray:
+        """Segment ids of the window, int32 [S]."""
+        return self.window.segment_ids
+
+    @property
     def length(self) -> int:
-        """Number of tokens."""
+        """Number of tokens, S."""
         return len(self.window.ids)
 
 

@@ -16,12 +16,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.data.sources import EMBEDDED, Part, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
 
-EMBEDDED = "embedded"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON joins the two halves of a whole pair
-Part = Literal["train", "dev"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,16 @@ class QuestionSet:
         return tuple(dict.fromkeys(q.context for q in self.questions))
 
     @property
+    def examples(self) -> tuple[Question, ...]:
+        """The questions: the name that every task has for them."""
+        return self.questions
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The passages, likewise."""
+        return self.passages
+
+    @property
     def has_unanswerable(self) -> bool:
         """Whether any question has no answer in its passage, as in SQuAD 2.0."""
         return any(not q.answers for q in self.questions)
@@ -89,9 +98,11 @@ class QuestionSet:
         return {
             "name": self.name,
             "sha256": self.sha256,
-            "passages": len(self.passages),
-            "questions": len(self.questions),
-            "skipped": self.skipped,
+            "counts": {
+                "questions": len(self.questions),
+                "passages": len(self.passages),
+                "skipped": self.skipped,
+            },
         }
 
 
@@ -121,16 +132,6 @@ def load_questions(
         f"no data file {source}: name a SQuAD 1.1 or 2.0 JSON file, a hub data set such as "
         f"rajpurkar/squad, or `{EMBEDDED}`"
     )
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes; a UserError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; check the path and its rights"
-        ) from error
 
 
 def parse_squad(content: bytes, name: str, bad_answers: Literal["error", "skip"]) -> QuestionSet:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_document import without_bounds
 from repository import CONTRACT
 
 from benchmarks import compare
@@ -106,22 +107,6 @@ def test_is_compared(document: dict[str, Any], tmp_path: Path) -> None:
     path.write_text(json.dumps(slower))
     assert compare.main([str(GOLDEN), str(GOLDEN)]) == 0
     assert compare.main([str(GOLDEN), str(path)]) == 1
-
-
-def without_bounds(document: dict[str, Any]) -> dict[str, Any]:
-    """A document in the form of the app, which computes no bootstrap intervals."""
-
-    def stripped(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {
-                key: stripped(item)
-                for key, item in value.items()
-                if key not in ("low", "high") and not key.endswith(("_low", "_high"))
-            }
-        return [stripped(item) for item in value] if isinstance(value, list) else value
-
-    found: dict[str, Any] = stripped(document)
-    return found
 
 
 def test_intervals_that_the_app_leaves_out_are_computed(document: dict[str, Any]) -> None:

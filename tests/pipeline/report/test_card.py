@@ -28,6 +28,8 @@ from pipeline.report import card
 from pipeline.report.card import COMPANIONS, model_card, write_hub_folder
 
 REPORT = of_preset()
+LIMITS = {"max_length": 384, "stride": 128, "max_query": 64, "max_answer": 30, "n_best": 20}
+MODEL = {"may_abstain": False, "limits": LIMITS}
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def out(tmp_path: Path) -> Path:
         for name in (*COMPANIONS, "manifest.json", "left-over.bin"):
             _put(out / target / name)
         _put(out / path / WEIGHTS if path.endswith(".mlpackage") else out / path)
-        (out / target / "model.json").write_text('{"may_abstain": false}')
+        (out / target / "model.json").write_text(json.dumps(MODEL))
     _put(out / "coreml/student-fp16.mlpackage/Manifest.json")
     return out
 
@@ -205,7 +207,7 @@ def test_no_path_of_this_machine_is_in_the_folder(report: dict[str, Any], out: P
 
 
 def test_metadata_has_the_hubs_names_and_the_reports_figures(report: dict[str, Any]) -> None:
-    text = model_card(report, may_abstain=False)
+    text = model_card(report, MODEL)
     block = _block(text)
     scores = block.pop("model-index")
     assert block == {
@@ -233,7 +235,7 @@ def test_metadata_has_the_hubs_names_and_the_reports_figures(report: dict[str, A
 def test_metadata_of_a_build_from_the_hub() -> None:
     report = of_preset("distilbert-squad")
     report["data"]["eval"]["name"] = "rajpurkar/squad validation"
-    block = _block(model_card(report, may_abstain=False))
+    block = _block(model_card(report, MODEL))
     assert block["base_model"] == "google-bert/bert-base-uncased"
     assert block["datasets"] == ["rajpurkar/squad", "wikimedia/wikipedia"]
     assert (block["language"], block["license"]) == ("en", "apache-2.0")
@@ -243,7 +245,7 @@ def test_metadata_of_a_build_from_the_hub() -> None:
         "split": "validation",
     }
     report["stages"] = [stage for stage in report["stages"] if stage["name"] != "distilled"]
-    assert _block(model_card(report, may_abstain=False))["datasets"] == ["rajpurkar/squad"]
+    assert _block(model_card(report, MODEL))["datasets"] == ["rajpurkar/squad"]
 
 
 def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
@@ -253,7 +255,7 @@ def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
     report["latency"] = None
     for entry in (*report["models"], *report["files"]):
         entry["scores"] = None
-    text = model_card(report, may_abstain=True)
+    text = model_card(report, MODEL | {"may_abstain": True})
     block = _block(text)
     claims = ("base_model", "datasets", "language", "license", "model-index", "metrics")
     assert not set(claims) & block.keys()
@@ -278,14 +280,14 @@ def test_the_text_tells_the_license_that_the_block_tells(
 ) -> None:
     report["config"]["teacher"]["model"] = teacher
     report["config"]["export"]["license"] = stated
-    text = model_card(report, may_abstain=False)
+    text = model_card(report, MODEL)
     assert words in text and _block(text)["license"] == (stated or "apache-2.0")
     section = text.partition("## License")[2].partition("## ")[0]
     assert ("Apache-2.0" in section) == (teacher == "embedded")
 
 
 def test_every_number_of_the_evaluation_is_the_reports(report: dict[str, Any]) -> None:
-    head, *rows = _tables(model_card(report, may_abstain=False))[0]
+    head, *rows = _tables(model_card(report, MODEL))[0]
     assert head == [
         *(
             "Name",
@@ -317,13 +319,13 @@ def test_every_number_of_the_evaluation_is_the_reports(report: dict[str, Any]) -
 def test_the_lowest_runtime_is_shown_where_it_is_known(report: dict[str, Any]) -> None:
     report["files"][0]["min_runtime"] = {"LiteRT": "1.0.1", "TensorFlow Lite": "2.17.0"}
     report["files"][1]["min_runtime"] = {}
-    head, *rows = _tables(model_card(report, may_abstain=False))[0]
+    head, *rows = _tables(model_card(report, MODEL))[0]
     assert head[-1] == "Lowest runtime"
     assert [row[-1] for row in rows][2:4] == ["LiteRT 1.0.1 or TensorFlow Lite 2.17.0", "—"]
 
 
 def test_latency_is_the_reports(report: dict[str, Any]) -> None:
-    _, latency = _tables(model_card(report, may_abstain=False))
+    _, latency = _tables(model_card(report, MODEL))
     subjects = report["latency"]["subjects"]
     assert len(latency) == 1 + 2 * len(subjects)
     for name, lengths, mean, p90, _ in latency[1:]:
@@ -334,14 +336,14 @@ def test_latency_is_the_reports(report: dict[str, Any]) -> None:
 
 def test_times_that_are_not_valid_say_so_in_their_table(report: dict[str, Any]) -> None:
     report["latency"]["method"] = f"NOT VALID (too few): {report['latency']['method']}"
-    _, (head, *_) = _tables(model_card(report, may_abstain=False))
+    _, (head, *_) = _tables(model_card(report, MODEL))
     assert head[2:] == [
         f"{name} - NOT VALID" for name in ("mean, ms", "p90, ms", "95% interval of mean")
     ]
 
 
 def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
-    text = model_card(report, may_abstain=False)
+    text = model_card(report, MODEL)
     assert "layers 0, 2, 5 of the teacher's 6, counted from 0" in text
     assert "General distillation:** towards the fine-tuned teacher" in text
     assert "second distillation step; weights 0.25 for the gold answers, 1 for the div" in text
@@ -355,9 +357,9 @@ def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
         {"name": name, "seconds": 1.0, "resumed": True, "facts": facts}
         for name, facts in (("teacher", {"head": "the teacher's own"}), ("student", {}))
     ]
-    text = model_card(report, may_abstain=False)
-    assert "it came with a question-answering head and was not trained" in text
-    assert "from the gold answers alone" in text
+    text = model_card(report, MODEL)
+    assert "it came with a head for the task and was not trained" in text
+    assert "from the gold labels alone" in text
     for absent in ("General distillation:", "temperature", "weights", "steps taken"):
         assert absent not in text
 
@@ -430,7 +432,7 @@ def test_hostile_names_break_neither_block_nor_table(name: str) -> None:
     report["machine"]["cpu"] = name
     report["command"] = f"x{name}"  # no command, no block
     report["versions"] = {name: name, "torch": "1"}
-    text = model_card(report, may_abstain=False)
+    text = model_card(report, MODEL)
 
     block = _block(text)
     assert block["model-index"][0]["results"][0]["dataset"]["name"] == " ".join(name.split())
@@ -460,7 +462,7 @@ def test_hostile_names_break_neither_block_nor_table(name: str) -> None:
     )
     benign["machine"]["cpu"] = benign["command"] = "name"
     benign["versions"] = {"name": "name", "torch": "1"}
-    assert _structure(text) == _structure(model_card(benign, may_abstain=False))
+    assert _structure(text) == _structure(model_card(benign, MODEL))
 
 
 @pytest.fixture(scope="module")

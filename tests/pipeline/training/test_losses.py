@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.config import Distil, Finetune, loss_weights
-from pipeline.tasks.question_answering.finetune import STUDENT_LOSS
+from pipeline.tasks.finetune import STUDENT_LOSS
 from pipeline.training.distil import TRIPLE_LOSS
 from pipeline.training.losses import (
     IGNORED,

@@ -138,10 +138,10 @@ def test_an_answer_brings_its_windows_its_logits_and_the_time_of_each_phase(
     clock = iter((1.0, 1.25, 2.25, 2.75))
     monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock))
     reading = answerer.run("who?", context)
-    answer = reading.answer
-    assert (answer.tokenize_ms, answer.infer_ms, answer.decode_ms) == (250.0, 1000.0, 500.0)
-    assert answer.text == "anna" and answer.windows == len(reading.windows) == len(model.seen) > 1
-    for window, pair in zip(reading.windows, reading.logits, strict=True):
+    answer = reading.prediction
+    assert (reading.tokenize_ms, reading.infer_ms, reading.decode_ms) == (250.0, 1000.0, 500.0)
+    assert answer.text == "anna" and answer.windows == len(reading.inputs) == len(model.seen) > 1
+    for window, pair in zip(reading.inputs, reading.outputs, strict=True):
         assert all(logits.shape == window.ids.shape for logits in pair), "padding is cut off"
     assert answerer.decode(reading.windows, reading.logits)[:2] == (answer.start, answer.end)
 
@@ -273,23 +273,23 @@ def test_scores_follow_the_official_rules(cases: list[tuple[str, list[str]]]) ->
     exact = [max(normalized(a) == normalized(g) for g in golds) for a, golds in cases]
     f1 = [max(official_f1(a, g) for g in golds) for a, golds in cases]
     # torchmetrics sums in float32
-    assert found.exact_match == pytest.approx(100 * sum(exact) / len(cases), rel=1e-5)
-    assert found.f1 == pytest.approx(100 * sum(f1) / len(cases), rel=1e-5)
+    assert found["exact_match"] == pytest.approx(100 * sum(exact) / len(cases), rel=1e-5)
+    assert found["f1"] == pytest.approx(100 * sum(f1) / len(cases), rel=1e-5)
 
 
 def test_scores_worked_out_by_hand() -> None:
     questions = asked(("Anna Smith",), ("the tower", "tower of Rome"), ("1850",), ("by Boris",))
     found = score(["anna", "Tower!", "1851", "by Boris"], questions)
     # anna: 1 of 1 and 1 of 2 words, F1 2/3; tower: whole, without its article; 1851: nothing.
-    assert found.exact_match == pytest.approx(100 * 2 / 4)
-    assert found.f1 == pytest.approx(100 * (2 / 3 + 1 + 0 + 1) / 4)
+    assert found["exact_match"] == pytest.approx(100 * 2 / 4)
+    assert found["f1"] == pytest.approx(100 * (2 / 3 + 1 + 0 + 1) / 4)
     assert found.answers == ("anna", "Tower!", "1851", "by Boris")
 
 
 def test_unanswerable_questions_want_the_empty_answer() -> None:
     questions = asked((), ())
     found = score(["", "Anna"], questions)
-    assert (found.exact_match, found.f1) == (50.0, 50.0)
+    assert (found["exact_match"], found["f1"]) == (50.0, 50.0)
 
 
 def test_as_many_answers_as_questions_are_needed() -> None:

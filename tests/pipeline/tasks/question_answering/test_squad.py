@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.data.sources import read_bytes
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.squad import (
     QuestionSet,
     load_questions,
     parse_squad,
-    read_bytes,
 )
 
 CONTEXT = "The 😀 tower of Zürich was built by Anna in 1850."

@@ -17,14 +17,15 @@ from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswerin
 
 from pipeline.config import Finetune, Hardware, Optimization
 from pipeline.models.student import build_student, student_state
-from pipeline.tasks.question_answering import finetune
-from pipeline.tasks.question_answering.features import Feature, Window
-from pipeline.tasks.question_answering.finetune import (
+from pipeline.tasks import finetune
+from pipeline.tasks.finetune import (
     Collate,
     TeacherOutputs,
     record_outputs,
     student_loss,
 )
+from pipeline.tasks.question_answering import TASK
+from pipeline.tasks.question_answering.features import Feature, Window
 
 CPU = Hardware(device="cpu", precision="fp32", progress=False)
 PAD = 0
@@ -60,7 +61,7 @@ def student(teacher: Any) -> Any:
 
 def test_batch_is_padded_at_the_end(tmp_path: Path) -> None:
     short, long = feature(9, 5, 6), feature(11, 0, 0)
-    batch = Collate(7)(numbered([short, long]))
+    batch = Collate(TASK, 7)(numbered([short, long]))
     assert batch["input_ids"].shape == (2, 11)
     assert batch["input_ids"][0].tolist() == [*short.window.ids.tolist(), 7, 7]
     assert batch["input_ids"][1].tolist() == long.window.ids.tolist()
@@ -104,9 +105,9 @@ def test_gold_loss_by_hand() -> None:
     # End: softmax of (0, 0) is (1/2, 1/2): ln 2.  The third position is padding and counts for
     # nothing, large as its logits are.
     model = Fixed([[0.0, LN3, 50.0]], [[0.0, 0.0, 50.0]])
-    parts = student_loss(model, hand_batch(), Finetune(), with_teacher=False)
-    assert parts.keys() == {"squad"}
-    assert float(parts["squad"]) == pytest.approx((math.log(4 / 3) + LN2) / 2, rel=1e-5)
+    parts = student_loss(TASK, model, hand_batch(), Finetune(), with_teacher=False)
+    assert parts.keys() == {"gold"}
+    assert float(parts["gold"]) == pytest.approx((math.log(4 / 3) + LN2) / 2, rel=1e-5)
 
 
 def test_divergence_from_the_teacher_by_hand() -> None:
@@ -115,16 +116,16 @@ def test_divergence_from_the_teacher_by_hand() -> None:
     # End: both (0, 2 ln 3), KL = 0.  Mean of the two, times T^2 = 4, times the weight 0.25.
     model = Fixed([[0.0, 2 * LN3, 50.0]], [[0.0, 2 * LN3, 9.0]])
     batch = hand_batch(
-        teacher_start=torch.tensor([[0.0, 0.0, 0.0]]),
-        teacher_end=torch.tensor([[0.0, 2 * LN3, 0.0]]),
+        teacher_0=torch.tensor([[0.0, 0.0, 0.0]]),
+        teacher_1=torch.tensor([[0.0, 2 * LN3, 0.0]]),
     )
-    config = Finetune(alpha_ce=0.25, alpha_squad=0.1, temperature=2.0)
-    parts = student_loss(model, batch, config, with_teacher=True)
-    assert parts.keys() == {"squad", "ce"}
+    config = Finetune(alpha_ce=0.25, alpha_gold=0.1, temperature=2.0)
+    parts = student_loss(TASK, model, batch, config, with_teacher=True)
+    assert parts.keys() == {"gold", "ce"}
     assert float(parts["ce"]) == pytest.approx(0.25 * 4 * (0.5 * math.log(4 / 3)) / 2, rel=1e-5)
     # Gold: start -ln(9/10), end -ln(1/10) of softmax (0, 2 ln 3) = (1/10, 9/10).
     gold = (math.log(10 / 9) + math.log(10)) / 2
-    assert float(parts["squad"]) == pytest.approx(0.1 * gold, rel=1e-5)
+    assert float(parts["gold"]) == pytest.approx(0.1 * gold, rel=1e-5)
 
 
 def test_hidden_state_loss_by_hand() -> None:
@@ -136,21 +137,21 @@ def test_hidden_state_loss_by_hand() -> None:
     model = Fixed([[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], (torch.zeros(1), learned, learned))
     same = learned * torch.tensor([1.0, 1.0, 0.0])[:, None]
     batch = hand_batch(
-        teacher_start=torch.zeros(1, 3),
-        teacher_end=torch.zeros(1, 3),
+        teacher_0=torch.zeros(1, 3),
+        teacher_1=torch.zeros(1, 3),
         teacher_hidden=torch.stack([taught, same], dim=1),
     )
     config = Finetune(alpha_hidden=2.0, alpha_ce=0.0)
-    parts = student_loss(model, batch, config, with_teacher=True)
-    assert parts.keys() == {"squad", "hidden"}
+    parts = student_loss(TASK, model, batch, config, with_teacher=True)
+    assert parts.keys() == {"gold", "hidden"}
     assert float(parts["hidden"]) == pytest.approx(0.25, rel=1e-5)
 
 
 def test_padding_does_not_change_the_loss(student: Any, teacher: Any, tmp_path: Path) -> None:
     data = features(3)
-    record_outputs(teacher, data, PAD, (1, 3), tmp_path, 2)
+    record_outputs(TASK, teacher, data, PAD, (1, 3), tmp_path, 2)
     config = Finetune(alpha_hidden=1.0)
-    narrow = Collate(PAD, TeacherOutputs(tmp_path))(numbered(data))
+    narrow = Collate(TASK, PAD, TeacherOutputs(tmp_path))(numbered(data))
     wider = {
         name: torch.nn.functional.pad(
             tensor, (0, 0, 0, 7) if name == "teacher_hidden" else (0, 7) if tensor.ndim > 1 else ()
@@ -158,9 +159,10 @@ def test_padding_does_not_change_the_loss(student: Any, teacher: Any, tmp_path: 
         for name, tensor in narrow.items()
     }
     one, two = (
-        student_loss(student.eval(), batch, config, with_teacher=True) for batch in (narrow, wider)
+        student_loss(TASK, student.eval(), batch, config, with_teacher=True)
+        for batch in (narrow, wider)
     )
-    for name in ("squad", "ce", "hidden"):
+    for name in ("gold", "ce", "hidden"):
         assert torch.allclose(one[name], two[name], rtol=1e-4), name  # float32
 
 
@@ -172,7 +174,7 @@ def test_recorded_outputs_are_those_of_a_direct_forward(
     tmp_path: Path, teacher: Any, batch_size: int
 ) -> None:
     data = features(7)
-    facts = record_outputs(teacher.train(), data, PAD, (0, 3), tmp_path, batch_size)
+    facts = record_outputs(TASK, teacher.train(), data, PAD, (0, 3), tmp_path, batch_size)
     assert facts == {
         "features": 7,
         "tokens": sum(f.length for f in data),
@@ -184,7 +186,7 @@ def test_recorded_outputs_are_those_of_a_direct_forward(
     outputs = TeacherOutputs(tmp_path)
     numbers = [4, 0, 6]
     batch = outputs.batch(numbers, 30)
-    assert batch["teacher_start"].shape == (3, 30)
+    assert batch["teacher_0"].shape == (3, 30)
     assert batch["teacher_hidden"].shape == (3, 2, 30, 32)
     assert {tensor.dtype for tensor in batch.values()} == {torch.float32}
     for row, number in enumerate(numbers):
@@ -197,8 +199,8 @@ def test_recorded_outputs_are_those_of_a_direct_forward(
             )
         length = len(window.ids)
         pairs = [
-            (batch["teacher_start"][row], direct.start_logits[0]),
-            (batch["teacher_end"][row], direct.end_logits[0]),
+            (batch["teacher_0"][row], direct.start_logits[0]),
+            (batch["teacher_1"][row], direct.end_logits[0]),
             (batch["teacher_hidden"][row, 0], direct.hidden_states[1][0]),
             (batch["teacher_hidden"][row, 1], direct.hidden_states[4][0]),
         ]
@@ -209,15 +211,15 @@ def test_recorded_outputs_are_those_of_a_direct_forward(
 
 
 def test_without_layers_no_hidden_states_are_kept(tmp_path: Path, teacher: Any) -> None:
-    facts = record_outputs(teacher, features(2), PAD, (), tmp_path, 2)
+    facts = record_outputs(TASK, teacher, features(2), PAD, (), tmp_path, 2)
     assert facts["hidden_layers"] == 0
     assert {p.name for p in tmp_path.iterdir()} == {"index.json", "logits.f16"}
-    assert TeacherOutputs(tmp_path).batch([1], 20).keys() == {"teacher_start", "teacher_end"}
+    assert TeacherOutputs(tmp_path).batch([1], 20).keys() == {"teacher_0", "teacher_1"}
 
 
 def test_teacher_is_not_trained_by_recording(tmp_path: Path, teacher: Any) -> None:
     before = teacher.qa_outputs.weight.clone()
-    record_outputs(teacher, features(2), PAD, (), tmp_path, 2)
+    record_outputs(TASK, teacher, features(2), PAD, (), tmp_path, 2)
     assert torch.equal(teacher.qa_outputs.weight, before)
     assert teacher.qa_outputs.weight.grad is None
 
@@ -226,11 +228,11 @@ def test_collator_finds_the_outputs_by_number_and_not_by_place(
     tmp_path: Path, teacher: Any
 ) -> None:
     data = features(5)
-    record_outputs(teacher, data, PAD, (), tmp_path, 2)
+    record_outputs(TASK, teacher, data, PAD, (), tmp_path, 2)
     outputs = TeacherOutputs(tmp_path)
-    batch = Collate(PAD, outputs)([(8, (4, data[4])), (9, (1, data[1]))])
-    assert torch.equal(batch["teacher_start"][0, : data[4].length], outputs_of(outputs, 4))
-    assert torch.equal(batch["teacher_start"][1, : data[1].length], outputs_of(outputs, 1))
+    batch = Collate(TASK, PAD, outputs)([(8, (4, data[4])), (9, (1, data[1]))])
+    assert torch.equal(batch["teacher_0"][0, : data[4].length], outputs_of(outputs, 4))
+    assert torch.equal(batch["teacher_0"][1, : data[1].length], outputs_of(outputs, 1))
 
 
 def outputs_of(outputs: TeacherOutputs, number: int) -> torch.Tensor:
@@ -249,7 +251,7 @@ HOW = Optimization(
 def test_teacher_learns_the_answers(tmp_path: Path, make_teacher: MakeTeacher) -> None:
     model = BertForQuestionAnswering.from_pretrained(make_teacher(layers=2))
     data = features(16)
-    batch = Collate(PAD)(numbered(data))
+    batch = Collate(TASK, PAD)(numbered(data))
 
     def loss() -> float:
         with torch.no_grad():
@@ -264,7 +266,7 @@ def test_teacher_learns_the_answers(tmp_path: Path, make_teacher: MakeTeacher) -
 
     before = loss()
     result = finetune.finetune_teacher(
-        model, data, PAD, optimization=HOW, hardware=CPU, seed=1, scratch=tmp_path
+        TASK, model, data, PAD, optimization=HOW, hardware=CPU, seed=1, scratch=tmp_path
     )
     assert (result.steps, result.examples) == (24, 96)
     assert loss() < 0.7 * before
@@ -275,6 +277,7 @@ def train_student(
 ) -> dict[str, torch.Tensor]:
     config = Finetune(optimization=HOW, **changes)
     finetune.finetune_student(
+        TASK,
         student,
         features(12),
         PAD,
@@ -293,14 +296,14 @@ def test_second_step_brings_the_student_nearer_to_its_teacher(
 ) -> None:
     data = features(12)
     (tmp_path / "outputs").mkdir()
-    record_outputs(teacher, data, PAD, (1, 3), tmp_path / "outputs", 4)
+    record_outputs(TASK, teacher, data, PAD, (1, 3), tmp_path / "outputs", 4)
     outputs = TeacherOutputs(tmp_path / "outputs")
-    batch = Collate(PAD, outputs)(numbered(data))
-    config = Finetune(alpha_hidden=1.0, alpha_squad=0.0)
+    batch = Collate(TASK, PAD, outputs)(numbered(data))
+    config = Finetune(alpha_hidden=1.0, alpha_gold=0.0)
 
     def distance() -> dict[str, float]:
         with torch.no_grad():
-            parts = student_loss(student.eval(), batch, config, with_teacher=True)
+            parts = student_loss(TASK, student.eval(), batch, config, with_teacher=True)
         return {name: float(value) for name, value in parts.items()}
 
     before = distance()
@@ -310,7 +313,7 @@ def test_second_step_brings_the_student_nearer_to_its_teacher(
         student,
         outputs,
         alpha_hidden=1.0,
-        alpha_squad=0.0,
+        alpha_gold=0.0,
         train_embeddings=False,
     )
     after = distance()
@@ -331,4 +334,4 @@ def test_student_without_a_teacher_trains_on_the_gold_answers_alone(
 
     monkeypatch.setattr(finetune, "student_loss", spied)
     train_student(tmp_path, student, None)
-    assert seen == {"squad"}
+    assert seen == {"gold"}

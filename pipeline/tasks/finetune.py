@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Question answering: the teacher's fine-tuning, and the student's second distillation step.
+"""Learning a task: the teacher's fine-tuning, and the student's second distillation step.
 
-The second step (DistilBERT, arXiv 1910.01108, section 4.1): while it learns the gold answers, the
-student also learns from the start and end logits of a teacher already fine-tuned for the task.
+The second step (DistilBERT, arXiv 1910.01108, section 4.1): while it learns the gold labels, the
+student also learns from the logits of a teacher already fine-tuned for the task.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
 
 from pipeline.config import Finetune, Hardware, Optimization
-from pipeline.tasks.question_answering.features import Feature
+from pipeline.tasks.task import Feature, Task
 from pipeline.training import losses
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
 from pipeline.training.loop import Fit, fit
@@ -31,11 +30,12 @@ from pipeline.training.losses import Term
 class Collate:
     """Makes a batch of (place, (feature number, feature)) items.
 
-    The batch holds `input_ids`, `token_type_ids`, `attention_mask` int64 [B, S], `start`, `end`
-    int64 [B] and, where the teacher's outputs are given, `teacher_start`, `teacher_end` float32
-    [B, S] and `teacher_hidden` float32 [B, layers, S, dim].
+    The batch holds `input_ids`, `token_type_ids`, `attention_mask` int64 [B, S], the task's labels
+    and, where the teacher's outputs are given, those as `teacher_0` and so on in the interface's
+    order, float32 [B, S] or [B, C], and `teacher_hidden` float32 [B, layers, S, dim].
     """
 
+    task: Task
     pad_id: int
     outputs: TeacherOutputs | None = None
 
@@ -43,13 +43,12 @@ class Collate:
         """See the class."""
         numbers = [number for _, (number, _) in items]
         features = [feature for _, (_, feature) in items]
-        rows = [f.window.ids for f in features]
+        rows = [f.ids for f in features]
         batch = {
             "input_ids": pad(rows, self.pad_id),
-            "token_type_ids": pad([f.window.segment_ids for f in features], 0),
+            "token_type_ids": pad([f.segment_ids for f in features], 0),
             "attention_mask": attention_mask(rows),
-            "start": torch.tensor([f.start for f in features]),
-            "end": torch.tensor([f.end for f in features]),
+            **self.task.gold(features),
         }
         if self.outputs is not None:
             batch |= self.outputs.batch(numbers, batch["input_ids"].shape[1])
@@ -57,7 +56,8 @@ class Collate:
 
 
 def finetune_teacher(
-    teacher: BertForQuestionAnswering,
+    task: Task,
+    teacher: Any,
     features: Sequence[Feature],
     pad_id: int,
     *,
@@ -66,16 +66,15 @@ def finetune_teacher(
     seed: int,
     scratch: Path,
 ) -> Fit:
-    """Trains a BERT in place on the gold answers (Devlin et al. 2019, section 4.2)."""
+    """Trains a BERT in place on the gold labels (Devlin et al. 2019, section 4)."""
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        start, end = _teacher_logits(model, batch)
-        return {"squad": losses.span_loss(start, end, batch["start"], batch["end"])}
+        return {GOLD_LOSS.name: task.gold_loss(_teacher_logits(task, model, batch), batch)}
 
     return fit(
         teacher.train(),
         _schedule(features, optimization, seed),
-        Collate(pad_id),
+        Collate(task, pad_id),
         loss,
         settings=optimization,
         hardware=hardware,
@@ -86,7 +85,8 @@ def finetune_teacher(
 
 
 def finetune_student(
-    student: DistilBertForQuestionAnswering,
+    task: Task,
+    student: Any,
     features: Sequence[Feature],
     pad_id: int,
     *,
@@ -101,12 +101,12 @@ def finetune_student(
         student.distilbert.embeddings.requires_grad_(False)
 
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return student_loss(model, batch, config, with_teacher=outputs is not None)
+        return student_loss(task, model, batch, config, with_teacher=outputs is not None)
 
     result = fit(
         student.train(),
         _schedule(features, config.optimization, seed),
-        Collate(pad_id, outputs),
+        Collate(task, pad_id, outputs),
         loss,
         settings=config.optimization,
         hardware=hardware,
@@ -123,29 +123,28 @@ class StudentStep:
     """What the student's losses are computed from, for one batch of :class:`Collate`.
 
     Attributes:
+        task: says what the losses on logits are.
         batch: the batch, with the teacher's outputs where a loss needs them.
-        start, end: the student's logits [B, S], padding masked.
+        logits: the student's, in the interface's order: [B, S] with padding masked, or [B, C].
         hidden: the student's hidden states [B, S, dim] of each layer; None if not matched.
         temperature: softens teacher and student.
     """
 
+    task: Task
     batch: Batch
-    start: Tensor
-    end: Tensor
+    logits: Sequence[Tensor]
     hidden: Sequence[Tensor] | None
     temperature: float
 
     def gold(self) -> Tensor:
-        """L_squad on the gold answers."""
-        return losses.span_loss(self.start, self.end, self.batch["start"], self.batch["end"])
+        """The task's loss on the gold labels."""
+        return self.task.gold_loss(self.logits, self.batch)
 
     def divergence(self) -> Tensor:
-        """L_ce from the teacher's start and end logits."""
-        start, end = (
-            losses.mask_padding(self.batch[name], self.batch["attention_mask"])
-            for name in ("teacher_start", "teacher_end")
-        )
-        return losses.span_distillation_loss((self.start, self.end), (start, end), self.temperature)
+        """L_ce from the teacher's logits."""
+        taught = [self.batch[f"teacher_{place}"] for place in range(len(self.logits))]
+        taught = _masked(self.task, taught, self.batch["attention_mask"])
+        return self.task.soft_loss(self.logits, taught, self.temperature)
 
     def matching(self) -> Tensor:
         """The distance of the hidden states, on all tokens but padding."""
@@ -157,7 +156,7 @@ class StudentStep:
         )
 
 
-GOLD_LOSS = Term("squad", "alpha_squad", "the gold answers", StudentStep.gold)
+GOLD_LOSS = Term("gold", "alpha_gold", "the gold labels", StudentStep.gold)
 STUDENT_LOSS = (
     GOLD_LOSS,
     Term(
@@ -177,19 +176,19 @@ STUDENT_LOSS = (
 
 
 def student_loss(
-    model: nn.Module, batch: Batch, config: Finetune, *, with_teacher: bool
+    task: Task, model: nn.Module, batch: Batch, config: Finetune, *, with_teacher: bool
 ) -> dict[str, Tensor]:
     """The weighted parts of the student's loss for one batch of :class:`Collate`.
 
-    Without a teacher that is the loss on the gold answers alone, whatever its weight.
+    Without a teacher that is the loss on the gold labels alone, whatever its weight.
     """
     mask = batch["attention_mask"]
     matching = with_teacher and config.alpha_hidden > 0
     out = model(input_ids=batch["input_ids"], attention_mask=mask, output_hidden_states=matching)
     step = StudentStep(
+        task,
         batch,
-        losses.mask_padding(out.start_logits, mask),
-        losses.mask_padding(out.end_logits, mask),
+        _logits(task, out, mask),
         out.hidden_states[1:] if matching else None,
         config.temperature,
     )
@@ -209,15 +208,27 @@ def _schedule(features: Sequence[Feature], optimization: Optimization, seed: int
     )
 
 
-def _teacher_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Start and end logits [B, S] of a BERT, padding masked."""
+def _teacher_logits(task: Task, model: nn.Module, batch: Batch) -> list[Tensor]:
+    """Logits of a BERT in the interface's order, padding masked."""
     out = model(
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
         token_type_ids=batch["token_type_ids"],
     )
-    mask = batch["attention_mask"]
-    return losses.mask_padding(out.start_logits, mask), losses.mask_padding(out.end_logits, mask)
+    return _logits(task, out, batch["attention_mask"])
+
+
+def _logits(task: Task, out: Any, mask: Tensor) -> list[Tensor]:
+    """What a model of transformers gave, in the interface's order, padding masked."""
+    return _masked(task, [out[name] for name in task.head.interface.names], mask)
+
+
+def _masked(task: Task, logits: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
+    """Logits with those of padding out of reach; logits of classes have none."""
+    return [
+        losses.mask_padding(each, mask) if output.axis == "token" else each
+        for output, each in zip(task.head.interface.outputs, logits, strict=True)
+    ]
 
 
 class TeacherOutputs:
@@ -233,7 +244,10 @@ class TeacherOutputs:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.begins = np.concatenate([[0], np.cumsum(index["lengths"])])
         total, layers, dim = int(self.begins[-1]), index["layers"], index["dim"]
-        self.logits = np.memmap(folder / "logits.f16", np.float16, "r", shape=(total, 2))
+        self.by_token = index["by_token"]
+        rows = total if self.by_token else len(index["lengths"])
+        shape = (rows, index["outputs"])
+        self.logits = np.memmap(folder / "logits.f16", np.float16, "r", shape=shape)
         self.hidden = (
             np.memmap(folder / "hidden.f16", np.float16, "r", shape=(total, layers, dim))
             if layers
@@ -242,14 +256,18 @@ class TeacherOutputs:
 
     def batch(self, numbers: Sequence[int], length: int) -> Batch:
         """The outputs for some features, padded to `length` tokens with zeros."""
-        logits = np.zeros((len(numbers), length, 2), np.float32)
-        for row, number in enumerate(numbers):
-            span = slice(self.begins[number], self.begins[number + 1])
-            logits[row, : span.stop - span.start] = self.logits[span]
-        batch = {
-            "teacher_start": torch.from_numpy(logits[:, :, 0]),
-            "teacher_end": torch.from_numpy(logits[:, :, 1]),
-        }
+        if self.by_token:
+            logits = np.zeros((len(numbers), length, self.logits.shape[1]), np.float32)
+            for row, number in enumerate(numbers):
+                span = slice(self.begins[number], self.begins[number + 1])
+                logits[row, : span.stop - span.start] = self.logits[span]
+            batch = {
+                f"teacher_{place}": torch.from_numpy(logits[:, :, place])
+                for place in range(logits.shape[2])
+            }
+        else:
+            classes = np.asarray(self.logits[list(numbers)], np.float32)  # [B, C]
+            batch = {"teacher_0": torch.from_numpy(classes)}
         if self.hidden is not None:
             _, layers, dim = self.hidden.shape
             hidden = np.zeros((len(numbers), layers, length, dim), np.float32)
@@ -261,14 +279,26 @@ class TeacherOutputs:
         return batch
 
 
-def outputs_bytes(features: Sequence[Feature], layers: int, dim: int) -> int:
-    """Disk space of what :func:`record_outputs` writes: two logits and the states of each token."""
-    return 2 * sum(f.length for f in features) * (2 + layers * dim)
+def outputs_bytes(
+    task: Task, features: Sequence[Feature], labels: int, layers: int, dim: int
+) -> int:
+    """Disk space of what :func:`record_outputs` writes: logits, and the states of each token."""
+    tokens = sum(f.length for f in features)
+    logits = (
+        tokens * len(task.head.interface.outputs) if _by_token(task) else len(features) * labels
+    )
+    return 2 * (logits + tokens * layers * dim)
+
+
+def _by_token(task: Task) -> bool:
+    """Whether the task's outputs have a value for each token, or one for each class."""
+    return all(output.axis == "token" for output in task.head.interface.outputs)
 
 
 @torch.no_grad()
 def record_outputs(
-    teacher: BertForQuestionAnswering,
+    task: Task,
+    teacher: Any,
     features: Sequence[Feature],
     pad_id: int,
     layers: Sequence[int],
@@ -279,12 +309,13 @@ def record_outputs(
     """Runs the teacher over every feature and writes logits and the hidden states of `layers`.
 
     Args:
+        task: says which outputs there are.
         teacher: fine-tuned; run on the device it is on.
         features: every training window, in the order that the outputs are asked for later.
         pad_id: of the tokenizer.
         layers: teacher layers to keep, none if hidden states are not matched.
-        folder: to fill with `index.json`, `logits.f16` [tokens, 2] and `hidden.f16`
-            [tokens, layers, dim].
+        folder: to fill with `index.json`, `logits.f16` [tokens, outputs] or [features, classes],
+            and `hidden.f16` [tokens, layers, dim].
         batch_size: windows in a batch.
         progress: may wrap the batches.
     """
@@ -292,25 +323,38 @@ def record_outputs(
     lengths = [f.length for f in features]
     dim = teacher.config.hidden_size
     begins = np.concatenate([[0], np.cumsum(lengths)])
-    total = int(begins[-1])
+    total, count = int(begins[-1]), 0
+    by_token = _by_token(task)
+    rows = begins if by_token else np.arange(len(features) + 1)
     # Written, not mapped: a full disk is an error then, where a map would end the process.
     with contextlib.ExitStack() as files:
         logits = files.enter_context((folder / "logits.f16").open("wb"))
         hidden = files.enter_context((folder / "hidden.f16").open("wb")) if layers else None
         for numbers in progress(list(_by_length(lengths, batch_size))):
-            batch = to_device(Collate(pad_id)([(0, (n, features[n])) for n in numbers]), teacher)
+            batch = to_device(
+                Collate(task, pad_id)([(0, (n, features[n])) for n in numbers]), teacher
+            )
             out = teacher(
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
                 token_type_ids=batch["token_type_ids"],
                 output_hidden_states=bool(layers),
             )
-            pairs = torch.stack([out.start_logits, out.end_logits], dim=-1)  # [B, S, 2]
-            _write_rows(logits, pairs, numbers, begins)
+            found = [out[name] for name in task.head.interface.names]
+            # [B, S, outputs], or [B, C] -> [B, 1, C]: as if of one token
+            values = torch.stack(found, dim=-1) if by_token else found[0][:, None]
+            count = values.shape[-1]
+            _write_rows(logits, values, numbers, rows)
             if hidden is not None:
                 kept = torch.stack([out.hidden_states[layer + 1] for layer in layers], dim=2)
                 _write_rows(hidden, kept, numbers, begins)  # [B, S, layers, dim]
-    index = {"lengths": lengths, "layers": len(layers), "dim": dim}
+    index = {
+        "lengths": lengths,
+        "layers": len(layers),
+        "dim": dim,
+        "outputs": count,
+        "by_token": by_token,
+    }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     return {"features": len(features), "tokens": total, "hidden_layers": len(layers)}
 

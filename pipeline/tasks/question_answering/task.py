@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Question answering as a task of the build; see `pipeline.tasks.task.Task` for what each part is.
+
+PyTorch and the data are imported inside the methods, so that `--help` and a build with nothing to
+do end in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pipeline.config import Build, Data
+from pipeline.data.sources import Part
+from pipeline.models.heads import SPAN_HEAD
+from pipeline.tasks.question_answering import settings
+from pipeline.tasks.question_answering.evaluate import MEANING, METRICS, Answer, Answerer, score
+from pipeline.tasks.question_answering.features import Feature, Limits, Windower, training_features
+from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
+from pipeline.tasks.task import Task, Traits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.tasks.reading import Model
+
+
+class QuestionAnswering(Task):
+    """Extractive question answering: the answer is a span of the passage."""
+
+    name = "question-answering"
+    title = "question answering"
+    label = "extractive question answering"
+    description = (
+        "Given a question and a passage, this model marks the words of the passage that answer the "
+        "question."
+    )
+    summary = "Extractive question answering: finds the answer to a question in a passage."
+    suffix = "qa"
+    unit = "question"
+    head = SPAN_HEAD
+    metrics = METRICS
+    settings = settings.QuestionBuild
+    card = Path(__file__).parent / "card"
+    command = 'python -m pipeline.ask {file} --context "TEXT" "QUESTION?"'
+    meaning = MEANING
+
+    def load(self, data: Data, part: Part) -> QuestionSet:
+        """A SQuAD file, a hub data set with SQuAD's columns, or the embedded questions."""
+        mine = _own(data)
+        source, most = (
+            (mine.train_file, mine.max_train)
+            if part == "train"
+            else (mine.eval_file, mine.max_eval)
+        )
+        return load_questions(source, part, bad_answers=mine.bad_answers).limited(most)
+
+    def problems(self, build: Build) -> Iterator[str]:
+        """Windows that would leave out pieces of a passage."""
+        return settings.problems(_own(build.data))
+
+    def traits(self, train: Any) -> Traits:
+        """Whether some questions have no answer (SQuAD 2.0), so that a model may abstain."""
+        return {"may_abstain": train.has_unanswerable}
+
+    def encoding(self, data: Data) -> Mapping[str, Any]:
+        """How questions and passages are cut."""
+        mine = _own(data)
+        return {"max_length": mine.max_length, "stride": mine.stride, "max_query": mine.max_query}
+
+    def reading(self, data: Data) -> Limits:
+        """How they are cut, and which spans may be answers."""
+        return _own(data).limits
+
+    def features(self, tokenizer: Any, data: Data, train: Any, traits: Traits) -> list[Feature]:
+        """Every window of every question with the places of its answer."""
+        return training_features(Windower(tokenizer, _own(data).limits), train.questions)
+
+    def gold(self, features: Sequence[Feature]) -> dict[str, Tensor]:
+        """`start` and `end`, int64 [B]."""
+        import torch
+
+        return {
+            "start": torch.tensor([f.start for f in features]),
+            "end": torch.tensor([f.end for f in features]),
+        }
+
+    def gold_loss(self, logits: Sequence[Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """L_squad: the mean of the cross-entropies of start and end (Devlin et al. 2019)."""
+        from pipeline.training import losses
+
+        start, end = logits
+        return losses.span_loss(start, end, batch["start"], batch["end"])
+
+    def soft_loss(
+        self, logits: Sequence[Tensor], taught: Sequence[Tensor], temperature: float
+    ) -> Tensor:
+        """L_ce from the teacher's start and end logits (paper, section 4.1)."""
+        from pipeline.training import losses
+
+        start, end = logits
+        taught_start, taught_end = taught
+        return losses.span_distillation_loss((start, end), (taught_start, taught_end), temperature)
+
+    def reader(
+        self,
+        model: Model,
+        tokenizer: Any,
+        data: Data,
+        traits: Traits,
+        *,
+        pad_to: int | None = None,
+        reuse: bool = True,
+    ) -> Answerer:
+        """Question and passage in, answer out."""
+        return Answerer(
+            model,
+            tokenizer,
+            _own(data).limits,
+            pad_to=pad_to,
+            may_abstain=traits["may_abstain"],
+            reuse=reuse,
+        )
+
+    def same(self, prediction: Answer, other: Answer) -> bool:
+        """Whether two answers have the same words."""
+        return prediction.text == other.text
+
+    def score(self, predictions: Sequence[Answer], examples: Any) -> dict[str, float]:
+        """SQuAD's F1 and exact match, in percent."""
+        return score([answer.text for answer in predictions], examples)
+
+    def describe(self, data: Data, traits: Traits) -> dict[str, Any]:
+        """The limits of windows and answers, and whether there may be no answer."""
+        return {"limits": asdict(_own(data).limits), "may_abstain": traits["may_abstain"]}
+
+    def golden(self, readers: Mapping[str, Any], evaluation: Any, count: int) -> dict[str, Any]:
+        """Questions with ids, logits and answers of each file."""
+        from pipeline.tasks.question_answering import golden
+
+        limits = next(iter(readers.values())).limits
+        picked = golden.cases(evaluation.questions, count, limits.max_length)
+        return golden.golden_document(picked, readers)
+
+    def device_files(self, evaluation: Any) -> dict[str, Any]:
+        """The questions of a benchmark on a phone."""
+        from pipeline.tasks.question_answering.golden import questions_document
+
+        return {"questions.json": questions_document(evaluation)}
+
+
+def _own(data: Data) -> settings.QuestionData:
+    """The data settings of a build for this task, which `settings` makes so."""
+    return cast(settings.QuestionData, data)
