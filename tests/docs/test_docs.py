@@ -180,7 +180,10 @@ def test_other_numbers_are_not(text: str) -> None:
 REPORT: dict[str, Any] = {
     "created": "2026-01-02T03:04:05Z",
     "data": {
-        part: {"name": f"set {part}", "sha256": "f" * 64, "questions": 1000 + n, "passages": 20 + n}
+        part: {
+            **{"name": f"set {part}", "sha256": "f" * 64},
+            "counts": {"questions": 1000 + n, "passages": 20 + n, "skipped": 0},
+        }
         for n, part in enumerate(("train", "eval"))
     },
     "metrics": METRICS,
