@@ -84,8 +84,9 @@ def student_state(
         "cls.predictions.transform.dense": "vocab_transform",
         "cls.predictions.transform.LayerNorm": "vocab_layer_norm",
     }
-    for head in HEADS:
-        heads |= head.moves
+    for head in HEADS:  # a pooler alone is no head
+        whole = all(f"{part}.weight" in teacher for part in head.moves)
+        heads |= head.moves if whole else {}
     for bert, distilbert in heads.items():
         for kind in ("weight", "bias"):
             if f"{bert}.{kind}" in teacher:

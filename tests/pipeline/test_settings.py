@@ -23,6 +23,7 @@ from repository import ROOT
 from pipeline import __version__, settings
 from pipeline.config import Build, FilePrecision, Optimization
 from pipeline.errors import UserError
+from pipeline.tasks.question_answering.settings import QuestionBuild
 
 WriteYaml = Callable[[str], Path]
 
@@ -78,7 +79,7 @@ def test_defaults_are_those_of_the_paper() -> None:
     # arXiv 1910.01108 and its reference scripts: 3 epochs, batches of 5 x 50, rate 5e-4, warm-up
     # 0.05, T = 2, the weights 5, 2, 1, 15 % of the tokens, smoothing 0.7; BERT's SQuAD recipe:
     # 384 / 128 / 64 / 30.
-    build = Build()
+    build = QuestionBuild()
     first, data = build.distil, build.data
     assert (first.alpha_ce, first.alpha_mlm, first.alpha_cos) == (5.0, 2.0, 1.0)
     assert (first.temperature, first.mask_share, first.mask_smoothing) == (2.0, 0.15, 0.7)
@@ -396,7 +397,7 @@ def test_every_number_has_a_range() -> None:
         document = dataclasses.asdict(Build())
         document["distil"]["optimization"][name] = math.nan
         with pytest.raises(UserError, match=name):
-            settings._validated(document)
+            settings._validated(Build, document)
 
 
 def test_files_that_no_target_can_make_are_refused() -> None:

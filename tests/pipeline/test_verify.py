@@ -131,6 +131,11 @@ def test_runs_over_other_questions_cannot_be_compared() -> None:
         compare(TASK, short, short, REFERENCE, gate())
 
 
+def test_scores_are_rounded_for_documents() -> None:
+    run = Run((), (), {"f1": 77.7777, "exact_match": 200 / 3})
+    assert run.facts() == {"f1": 77.78, "exact_match": 66.67}
+
+
 # With models
 
 

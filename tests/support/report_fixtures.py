@@ -68,7 +68,11 @@ def make_report() -> dict[str, Any]:
         "preset": "embedded",
         "seed": 42,
         "tool_version": "0.1.0",
-        "config": {"teacher": {"layers": 6, "learning_rate": 5e-5, "names": ["a", "b"]}},
+        "config": {
+            "task": "question-answering",
+            "teacher": {"layers": 6, "learning_rate": 5e-5, "names": ["a", "b"]},
+            "finetune": {"alpha_gold": 0.5},
+        },
         "versions": {"python": "3.11.7", "torch": "2.13.0", "coremltools": None},
         "machine": {
             "cpu": "Example CPU",

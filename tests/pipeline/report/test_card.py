@@ -346,7 +346,7 @@ def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
     text = model_card(report, MODEL)
     assert "layers 0, 2, 5 of the teacher's 6, counted from 0" in text
     assert "General distillation:** towards the fine-tuned teacher" in text
-    assert "second distillation step; weights 0.25 for the gold answers, 1 for the div" in text
+    assert "second distillation step; weights 0.25 for the gold labels, 1 for the div" in text
     assert "10 for the distance from the teacher's hidden states" in text
     assert "temperature 2" in text
     assert "learning rate 0.0006" in text

@@ -90,7 +90,7 @@ def test_samples_stand_on_one_line_of_the_json(report: dict[str, Any], tmp_path:
         ("config.teacher.bad", {1, 2}, "must be a value that JSON can hold"),
         ("machine.gpus.0.memory_bytes", math.inf, "must be a value that JSON can hold"),
         ("versions.torch", 2, "must be a string or null"),
-        ("data.train.questions", -1, "must be greater than or equal to 0"),
+        ("data.train.counts.questions", -1, "must be greater than or equal to 0"),
         ("data.eval", None, "must be an object"),
         ("data.corpus", {"name": "c", "sha256": "x"}, "missing"),
         ("stages.0.seconds", "1", "must be a number"),
@@ -124,7 +124,11 @@ def former(report: dict[str, Any]) -> dict[str, Any]:
         entry |= entry.pop("scores") or dict.fromkeys(("f1", "exact_match"))
     for file in report["files"]:
         file["gate"]["checks"][1]["name"] = "f1_drop"
-    del report["metrics"]
+    for one in (report["data"]["train"], report["data"]["eval"]):
+        one |= one.pop("counts")
+    finetune = report["config"]["finetune"]
+    finetune["alpha_squad"] = finetune.pop("alpha_gold")
+    del report["metrics"], report["task"], report["config"]["task"]
     return report | {"schema_version": 2}
 
 

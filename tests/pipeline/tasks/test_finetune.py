@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import torch
 from conftest import MakeTeacher
 from transformers import BertForQuestionAnswering, DistilBertForQuestionAnswering
+from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
 from pipeline.config import Finetune, Hardware, Optimization
 from pipeline.models.student import build_student, student_state
@@ -79,7 +79,7 @@ class Fixed(torch.nn.Module):
 
     def __init__(self, start: Any, end: Any, hidden: Any = ()) -> None:
         super().__init__()
-        self.output = SimpleNamespace(
+        self.output = QuestionAnsweringModelOutput(
             start_logits=torch.tensor(start), end_logits=torch.tensor(end), hidden_states=hidden
         )
 

@@ -68,9 +68,7 @@ def test_a_squad_1_file_is_read_whole(tiny_squad: WriteSquad) -> None:
     assert found.facts() == {
         "name": "squad.json",
         "sha256": found.sha256,
-        "passages": 4,
-        "questions": 12,
-        "skipped": 0,
+        "counts": {"questions": 12, "passages": 4, "skipped": 0},
     }
 
 

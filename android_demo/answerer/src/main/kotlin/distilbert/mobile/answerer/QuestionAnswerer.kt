@@ -2,15 +2,15 @@
 package distilbert.mobile.answerer
 
 import android.content.Context
-import distilbert.mobile.core.Answer
-import distilbert.mobile.core.Answerer
-import distilbert.mobile.core.GoldenCase
-import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
-import distilbert.mobile.core.WindowModel
+import distilbert.mobile.core.Predictor
 import distilbert.mobile.core.WordPieceTokenizer
 import distilbert.mobile.core.sha256
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.Answerer
+import distilbert.mobile.core.spans.GoldenCase
+import distilbert.mobile.core.spans.SpanDescription
 import java.io.File
 import java.nio.ByteBuffer
 import java.util.Locale
@@ -34,7 +34,7 @@ import java.lang.Runtime as JavaRuntime
  */
 class QuestionAnswerer private constructor(
     private val folder: ModelFolder,
-    val description: ModelDescription,
+    val description: SpanDescription,
     val file: ModelFile,
     private val tokenizer: WordPieceTokenizer,
     private val bytes: ByteBuffer,
@@ -91,7 +91,7 @@ class QuestionAnswerer private constructor(
         alone {
             if (bytes.sha256() != file.sha256) throw otherFile("another digest")
             val cases = GoldenCase.parse(folder.text(description.golden))
-            val comparison = GoldenComparison(file.path, model, ::answerer)
+            val comparison = GoldenComparison(file.path, description, model, ::answerer)
             cases.forEachIndexed { index, case ->
                 comparison.add(case) { isClosed || isCancelled() }
                 onProgress(index + 1, cases.size)
@@ -112,7 +112,7 @@ class QuestionAnswerer private constructor(
             work()
         }
 
-    private fun answerer(model: WindowModel) = Answerer(description, tokenizer, model)
+    private fun answerer(model: Predictor) = Answerer(description, tokenizer, model)
 
     private fun problem(comparison: GoldenComparison, cases: Int): String {
         val differ = comparison.different + comparison.nearTies
@@ -158,7 +158,7 @@ class QuestionAnswerer private constructor(
         internal fun open(folder: ModelFolder, path: String?, threads: Int): QuestionAnswerer {
             require(threads > 0) { "$threads threads: at least one is needed" }
             try {
-                val description = ModelDescription.parse(folder.text("model.json"))
+                val description = SpanDescription.parse(folder.text("model.json"))
                 val wanted = path ?: description.default
                 val file =
                     description.files.values.find { it.path == wanted } ?: throw ModelException(

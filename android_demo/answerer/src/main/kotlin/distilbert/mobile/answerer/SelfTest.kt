@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
-import distilbert.mobile.core.Answer
-import distilbert.mobile.core.Answerer
-import distilbert.mobile.core.GoldenAnswer
-import distilbert.mobile.core.GoldenCase
-import distilbert.mobile.core.Logits
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.WindowModel
+import distilbert.mobile.core.Predictor
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.Answerer
+import distilbert.mobile.core.spans.GoldenAnswer
+import distilbert.mobile.core.spans.GoldenCase
+import distilbert.mobile.core.spans.Logits
+import distilbert.mobile.core.spans.SpanDescription
 import kotlin.math.abs
 
 /**
@@ -45,21 +46,23 @@ class SelfTest internal constructor(
  * Compares golden cases with what comes out here.
  *
  * @param file the golden answers' name of the open file.
+ * @param description of the model.
  * @param model to listen to: the logits of a case's first window are compared.
  * @param answererOf the answerer around a model.
  */
 internal class GoldenComparison(
     private val file: String,
-    private val model: WindowModel,
-    answererOf: (WindowModel) -> Answerer,
+    private val description: SpanDescription,
+    private val model: Predictor,
+    answererOf: (Predictor) -> Answerer,
 ) {
     private var first: Logits? = null
     private var firstIds = IntArray(0)
     private val answerer =
         answererOf { ids, mask, segmentIds ->
-            model.run(ids, mask, segmentIds).also {
+            model.run(ids, mask, segmentIds).also { outputs ->
                 if (first == null) {
-                    first = it
+                    first = description.logits(outputs)
                     firstIds = ids.copyOf(mask.sum())
                 }
             }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
-import distilbert.mobile.core.Logits
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
-import distilbert.mobile.core.WindowModel
+import distilbert.mobile.core.Predictor
 import org.tensorflow.lite.Interpreter
 import java.nio.ByteBuffer
 
@@ -22,7 +21,7 @@ internal class TfLiteModel(
     private val file: ModelFile,
     private val description: ModelDescription,
     threads: Int,
-) : WindowModel,
+) : Predictor,
     AutoCloseable {
     val runtime = Runtime.current()
 
@@ -30,7 +29,8 @@ internal class TfLiteModel(
         translated { Interpreter(bytes, Interpreter.Options().setNumThreads(threads)) }
 
     init {
-        val expected = signatures().associateWith { INPUTS + OUTPUTS }
+        val tensors = (description.inputs + description.outputs).map { it.name }.toSet()
+        val expected = signatures().associateWith { tensors }
         val found =
             interpreter.signatureKeys.associateWith {
                 interpreter.getSignatureInputs(it).toSet() + interpreter.getSignatureOutputs(it)
@@ -44,19 +44,20 @@ internal class TfLiteModel(
         }
     }
 
-    override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): Logits {
-        val start = arrayOf(FloatArray(ids.size))
-        val end = arrayOf(FloatArray(ids.size))
+    override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray> {
+        val outputs = description.outputs.map { FloatArray(it.size(ids.size)) }
         // An array of arrays has a shape, [1, n]: the runtime resizes to it.
         val inputs = listOf(ids, mask, segmentIds).map { arrayOf(it) }
         translated {
             interpreter.runSignature(
-                INPUTS.zip(inputs).toMap(),
-                OUTPUTS.zip(listOf(start, end)).toMap(),
+                Predictor.INPUTS.zip(inputs).toMap(),
+                description.outputs
+                    .zip(outputs) { output, values -> output.name to arrayOf(values) }
+                    .toMap(),
                 signature(ids.size),
             )
         }
-        return Logits(start[0], end[0])
+        return outputs
     }
 
     override fun close() = interpreter.close()
@@ -102,8 +103,6 @@ internal class TfLiteModel(
     }
 
     private companion object {
-        val INPUTS = setOf("ids", "mask", "segment_ids")
-        val OUTPUTS = setOf("start_logits", "end_logits")
         const val MEBIBYTE = 20
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
-import distilbert.mobile.core.Answerer
-import distilbert.mobile.core.GoldenAnswer
-import distilbert.mobile.core.GoldenCase
-import distilbert.mobile.core.Logits
-import distilbert.mobile.core.ModelDescription
-import distilbert.mobile.core.WindowModel
+import distilbert.mobile.core.Predictor
 import distilbert.mobile.core.WordPieceTokenizer
+import distilbert.mobile.core.spans.Answerer
+import distilbert.mobile.core.spans.GoldenAnswer
+import distilbert.mobile.core.spans.GoldenCase
+import distilbert.mobile.core.spans.Logits
+import distilbert.mobile.core.spans.SpanDescription
 import distilbert.mobile.testing.Builds
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -17,7 +17,7 @@ import org.junit.Test
 /** The gate of the self-test, on logits made up from the golden ones. */
 class GoldenComparisonTest {
     private val description =
-        ModelDescription.parse(Builds.tiny.resolve("model.json").readText())
+        SpanDescription.parse(Builds.tiny.resolve("model.json").readText())
     private val tokenizer =
         WordPieceTokenizer.read(description.tokenizer, Builds.tiny.resolve("vocab.txt").readBytes())
     private val cases =
@@ -88,11 +88,12 @@ class GoldenComparisonTest {
         change: (Logits) -> Logits,
     ): GoldenComparison {
         val model =
-            WindowModel { ids, _, _ ->
+            Predictor { ids, _, _ ->
                 val case = cases.first { it.ids.contentEquals(ids) }
-                change(case.answers.getValue(TinyModel.RIGHT).logits)
+                with(change(case.answers.getValue(TinyModel.RIGHT).logits)) { listOf(start, end) }
             }
-        return GoldenComparison(TinyModel.RIGHT, model) { Answerer(description, tokenizer, it) }
-            .apply { asked.forEach { case -> add(case) { false } } }
+        return GoldenComparison(TinyModel.RIGHT, description, model) {
+            Answerer(description, tokenizer, it)
+        }.apply { asked.forEach { case -> add(case) { false } } }
     }
 }

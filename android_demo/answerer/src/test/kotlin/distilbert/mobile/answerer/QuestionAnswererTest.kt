@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
-import distilbert.mobile.core.GoldenCase
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.spans.GoldenCase
 import distilbert.mobile.testing.Builds
 import distilbert.mobile.testing.Comparison
 import distilbert.mobile.testing.escaped

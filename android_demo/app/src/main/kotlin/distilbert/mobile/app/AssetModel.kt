@@ -3,14 +3,14 @@ package distilbert.mobile.app
 
 import android.content.Context
 import distilbert.mobile.answerer.QuestionAnswerer
-import distilbert.mobile.core.Answer
-import distilbert.mobile.core.AnswerModel
-import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.spans.SpanDescription
 
 /** The model among the app's assets. */
 internal class AssetModel(private val answerer: QuestionAnswerer) : AnswerModel {
-    override val description: ModelDescription get() = answerer.description
+    override val description: SpanDescription get() = answerer.description
     override val file: ModelFile get() = answerer.file
     override val runtime: String get() = answerer.runtime
 

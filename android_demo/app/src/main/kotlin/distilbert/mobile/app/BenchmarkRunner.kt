@@ -40,7 +40,7 @@ internal sealed interface BenchmarkState {
  */
 internal class BenchmarkRunner(
     private val app: Application,
-    private val makeWorld: (BenchmarkTies) -> BenchmarkWorld,
+    private val makeWorld: (BenchmarkTies) -> BenchmarkWorld<*, *>,
     private val isWarm: () -> Boolean,
     private val worker: Executor,
     private val main: Executor,

@@ -12,8 +12,7 @@ internal class BenchmarkText(
 ) {
     /** Median and 90th percentile of each way. */
     fun figures(): String =
-        result.summaries.entries.joinToString("\n\n") { (lengths, summary) ->
-            val statistics = summary.statistics
+        result.summaries.entries.joinToString("\n\n") { (lengths, statistics) ->
             val figures =
                 resources.getString(
                     R.string.median_and_p90,
@@ -21,11 +20,8 @@ internal class BenchmarkText(
                     statistics.p50,
                     statistics.p90,
                 )
-            val interval =
-                with(summary.p50) {
-                    resources.getString(R.string.median_interval, statistics.count, low, high)
-                }
-            resources.getString(R.string.lines, figures, interval)
+            val count = resources.getString(R.string.median_of, statistics.count)
+            resources.getString(R.string.lines, figures, count)
         }
 
     /** Opening and first inference, and memory where the system tells. */

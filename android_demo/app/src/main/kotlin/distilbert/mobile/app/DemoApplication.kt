@@ -4,8 +4,8 @@ package distilbert.mobile.app
 import android.app.Application
 import android.os.Handler
 import android.os.Looper
-import distilbert.mobile.core.AnswerModel
 import distilbert.mobile.core.benchmark.BenchmarkWorld
+import distilbert.mobile.core.spans.AnswerModel
 import java.util.concurrent.Executor
 import java.util.concurrent.ExecutorService
 import java.util.concurrent.Executors
@@ -25,7 +25,7 @@ class DemoApplication : Application() {
     internal var openModel: () -> AnswerModel = { AssetModel.open(this) }
 
     /** The world a benchmark runs in; a test puts another one here as well. */
-    internal var benchmarkWorld: (BenchmarkTies) -> BenchmarkWorld = { PhoneWorld(this, it) }
+    internal var benchmarkWorld: (BenchmarkTies) -> BenchmarkWorld<*, *> = { PhoneWorld(this, it) }
 
     internal val models by lazy { ModelKeeper({ openModel() }, PassedTests(this), worker, main) }
     internal val benchmarks by lazy {

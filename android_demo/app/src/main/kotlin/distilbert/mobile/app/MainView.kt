@@ -17,7 +17,7 @@ import android.widget.LinearLayout
 import android.widget.ProgressBar
 import android.widget.ScrollView
 import android.widget.TextView
-import distilbert.mobile.core.Answer
+import distilbert.mobile.core.spans.Answer
 
 /** The views of [MainActivity], and how they show a state. */
 internal class MainView(private val activity: Activity) {

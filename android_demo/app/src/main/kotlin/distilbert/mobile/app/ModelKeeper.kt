@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
-import distilbert.mobile.core.AnswerModel
+import distilbert.mobile.core.spans.AnswerModel
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
 

@@ -3,7 +3,7 @@ package distilbert.mobile.app
 
 import android.content.Context
 import android.content.Context.MODE_PRIVATE
-import distilbert.mobile.core.AnswerModel
+import distilbert.mobile.core.spans.AnswerModel
 
 /**
  * Remembers which model was right on which runtime, so that the self-test runs once.

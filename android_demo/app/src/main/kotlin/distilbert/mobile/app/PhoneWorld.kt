@@ -3,12 +3,13 @@ package distilbert.mobile.app
 
 import android.content.Context
 import android.os.SystemClock
-import distilbert.mobile.core.AnswerModel
-import distilbert.mobile.core.GoldenCase
-import distilbert.mobile.core.benchmark.BenchmarkQuestions
 import distilbert.mobile.core.benchmark.BenchmarkWorld
 import distilbert.mobile.core.benchmark.Phone
 import distilbert.mobile.core.benchmark.Progress
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.spans.BenchmarkQuestions
+import distilbert.mobile.core.spans.GoldenCase
 import java.io.FileNotFoundException
 import java.time.Instant
 import java.time.temporal.ChronoUnit
@@ -25,7 +26,7 @@ internal interface BenchmarkTies {
 
 /** A benchmark on this phone, of the model among the app's assets. */
 internal class PhoneWorld(private val context: Context, private val ties: BenchmarkTies) :
-    BenchmarkWorld {
+    BenchmarkWorld<AnswerModel, Answer> {
     override val phone: Phone = AndroidPhone(context, others = ties::cautions)
     override val created: String get() = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()
 
@@ -34,7 +35,7 @@ internal class PhoneWorld(private val context: Context, private val ties: Benchm
     override fun open(file: String?, threads: Int): AnswerModel =
         AssetModel.open(context, file, threads)
 
-    override fun questions(model: AnswerModel): BenchmarkQuestions =
+    override fun workload(model: AnswerModel): BenchmarkQuestions =
         try {
             BenchmarkQuestions.parse(read(QUESTIONS))
         } catch (_: FileNotFoundException) {

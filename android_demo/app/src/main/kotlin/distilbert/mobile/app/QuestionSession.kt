@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
-import distilbert.mobile.core.Answer
-import distilbert.mobile.core.AnswerModel
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.AnswerModel
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
 

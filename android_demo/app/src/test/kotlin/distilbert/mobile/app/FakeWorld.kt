@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
-import distilbert.mobile.core.AnswerModel
 import distilbert.mobile.core.Times
-import distilbert.mobile.core.benchmark.BenchmarkQuestion
-import distilbert.mobile.core.benchmark.BenchmarkQuestions
 import distilbert.mobile.core.benchmark.BenchmarkWorld
 import distilbert.mobile.core.benchmark.Device
 import distilbert.mobile.core.benchmark.Phone
 import distilbert.mobile.core.benchmark.PhoneState
 import distilbert.mobile.core.benchmark.ProcessMemory
 import distilbert.mobile.core.benchmark.Progress
+import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.spans.BenchmarkQuestion
+import distilbert.mobile.core.spans.BenchmarkQuestions
 
 /** A phone, a clock and a model that are the same every time. */
 internal class FakeWorld(
     private val ties: BenchmarkTies,
     private val model: () -> FakeModel = ::VaryingModel,
-) : BenchmarkWorld {
+) : BenchmarkWorld<AnswerModel, Answer> {
     private var nanoseconds = 0L
     val opened = ArrayList<FakeModel>()
 
@@ -31,7 +32,7 @@ internal class FakeWorld(
 
     override fun open(file: String?, threads: Int): AnswerModel = model().also(opened::add)
 
-    override fun questions(model: AnswerModel) =
+    override fun workload(model: AnswerModel) =
         BenchmarkQuestions(
             source = "embedded dev",
             sha256 = "1".repeat(64),

@@ -12,8 +12,8 @@ import android.widget.Button
 import android.widget.EditText
 import android.widget.LinearLayout
 import android.widget.ScrollView
-import distilbert.mobile.core.Answer
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.spans.Answer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull

@@ -17,8 +17,8 @@ import android.widget.ScrollView
 import android.widget.Spinner
 import android.widget.TextView
 import distilbert.mobile.answerer.QuestionAnswerer
-import distilbert.mobile.core.AnswerModel
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.spans.AnswerModel
 import distilbert.mobile.testing.Builds
 import distilbert.mobile.testing.HostRuntime
 import org.junit.Assert.assertEquals

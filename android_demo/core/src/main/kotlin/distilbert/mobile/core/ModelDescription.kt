@@ -2,50 +2,76 @@
 package distilbert.mobile.core
 
 /**
- * What `model.json` says of the exported files beside it.
+ * What `model.json` says of the exported files beside it, whatever their task. A task's own
+ * description extends this one by the settings that it reads from the same document.
  *
+ * @param json the document.
+ * @property task what the model does, in words.
  * @property default the file that an app should take.
  * @property files by precision.
  * @property signature the name of the model's one signature.
+ * @property inputs of the signature, in the file's order.
+ * @property outputs of the signature, in the file's order.
  * @property lengths what lengths the files take.
- * @property limits how a passage is cut and an answer read out.
- * @property mayAbstain whether "no answer" is an answer (SQuAD 2.0).
  * @property tokenizer everything that decides how a text is cut.
  * @property golden the file of golden cases.
+ * @throws ModelException if the document is of another version or lacks something.
  */
-class ModelDescription(
-    val default: String,
-    val files: Map<String, ModelFile>,
-    val signature: String,
-    val lengths: Lengths,
-    val limits: Limits,
-    val mayAbstain: Boolean,
-    val tokenizer: TokenizerDescription,
-    val golden: String,
-) {
+open class ModelDescription protected constructor(json: Json) {
+    init {
+        requireSchema("model.json", json, SCHEMA)
+    }
+
+    val task: String = json["task"].text()
+    val default: String = json["default"].text()
+    val files: Map<String, ModelFile> =
+        json["files"].members().mapValues { (_, file) -> ModelFile.of(file) }
+    val signature: String = json["signature"].text()
+    val inputs: List<TensorDescription> = json["inputs"].items().map { TensorDescription.of(it) }
+    val outputs: List<TensorDescription> = json["outputs"].items().map { TensorDescription.of(it) }
+    val lengths: Lengths = Lengths.of(json["lengths"])
+    val tokenizer: TokenizerDescription = TokenizerDescription.of(json["tokenizer"])
+    val golden: String = json["golden"].text()
+
+    init {
+        val names = inputs.map { it.name }
+        if (names.toSet() != Predictor.INPUTS.toSet()) {
+            throw ModelException(
+                "model.json has the inputs ${names.joinToString()}, this version gives " +
+                    "${Predictor.INPUTS.joinToString()}: build the model again",
+            )
+        }
+    }
+
     companion object {
         /** The one version of `model.json` that this library reads. */
         const val SCHEMA = 1
 
         /**
-         * Reads `model.json`.
+         * Reads the general part of `model.json`.
          *
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
-        fun parse(document: String): ModelDescription {
-            val json = Json.parse(document)
-            requireSchema("model.json", json, SCHEMA)
-            return ModelDescription(
-                default = json["default"].text(),
-                files = json["files"].members().mapValues { (_, file) -> ModelFile.of(file) },
-                signature = json["signature"].text(),
-                lengths = Lengths.of(json["lengths"]),
-                limits = Limits.of(json["limits"]),
-                mayAbstain = json["may_abstain"].flag(),
-                tokenizer = TokenizerDescription.of(json["tokenizer"]),
-                golden = json["golden"].text(),
-            )
-        }
+        fun parse(document: String) = ModelDescription(Json.parse(document))
+    }
+}
+
+/**
+ * One input or output of a model's signature.
+ *
+ * @property name in the signature.
+ * @property shape its dimensions, the batch first; one after it that is -1 is the number of word
+ *   pieces.
+ */
+class TensorDescription(val name: String, val shape: IntArray) {
+    /** The number of values for one input of [length] word pieces. */
+    fun size(length: Int): Int =
+        shape.drop(BATCH).fold(1) { size, side -> size * if (side < 0) length else side }
+
+    internal companion object {
+        private const val BATCH = 1
+
+        fun of(json: Json) = TensorDescription(json["name"].text(), json["shape"].integers())
     }
 }
 
@@ -80,12 +106,13 @@ class ModelFile(
 /**
  * The lengths that the files take, in word pieces.
  *
+ * @property default the longest input that the build made of a text.
  * @property longest the greatest.
  * @property static the only ones, ascending; empty where every length from 1 is taken.
  */
-class Lengths(val longest: Int, val static: IntArray) {
+class Lengths(val default: Int, val longest: Int, val static: IntArray) {
     /**
-     * The length to pad a window of [length] pieces to.
+     * The length to pad an input of [length] pieces to.
      *
      * @throws ModelException if the files take none that is long enough.
      */
@@ -94,53 +121,14 @@ class Lengths(val longest: Int, val static: IntArray) {
             length > longest -> null
             static.isEmpty() -> length
             else -> static.firstOrNull { it >= length }
-        } ?: throw ModelException("a window of $length word pieces; the model takes up to $longest")
+        } ?: throw ModelException("an input of $length word pieces; the model takes up to $longest")
 
     internal companion object {
         fun of(json: Json) =
-            Lengths(json["max"].integer(), json["static"].integers().apply { sort() })
-    }
-}
-
-/**
- * How a passage is cut and an answer read out; counted in word pieces.
- *
- * @property maxLength longest window, special pieces included.
- * @property stride distance between the starts of two windows.
- * @property maxQuery the question is cut to this many.
- * @property maxAnswer longest answer.
- * @property nBest how many starts and how many ends are considered.
- * @throws ModelException if a passage piece could fall between two windows.
- */
-class Limits(
-    val maxLength: Int = 384,
-    val stride: Int = 128,
-    val maxQuery: Int = 64,
-    val maxAnswer: Int = 30,
-    val nBest: Int = 20,
-) {
-    init {
-        val room = maxLength - maxQuery - SPECIAL_PIECES
-        if (maxQuery < 0 || maxAnswer < 1 || nBest < 1 || stride !in 1..room) {
-            throw ModelException(
-                "the limits do not fit: stride $stride with length $maxLength and questions of " +
-                    "up to $maxQuery (allowed are 1 to $room), answers of up to $maxAnswer, " +
-                    "n_best $nBest",
-            )
-        }
-    }
-
-    internal companion object {
-        /** [CLS], and [SEP] after the question and after the passage. */
-        const val SPECIAL_PIECES = 3
-
-        fun of(json: Json) =
-            Limits(
-                maxLength = json["max_length"].integer(),
-                stride = json["stride"].integer(),
-                maxQuery = json["max_query"].integer(),
-                maxAnswer = json["max_answer"].integer(),
-                nBest = json["n_best"].integer(),
+            Lengths(
+                default = json["default"].integer(),
+                longest = json["max"].integer(),
+                static = json["static"].integers().apply { sort() },
             )
     }
 }

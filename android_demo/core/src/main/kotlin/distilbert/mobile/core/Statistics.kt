@@ -35,7 +35,7 @@ class Statistics private constructor(
         }
 
         /** Of ascending samples; [share] from 0 to 1. */
-        internal fun percentile(sorted: DoubleArray, share: Double): Double {
+        private fun percentile(sorted: DoubleArray, share: Double): Double {
             val place = (sorted.size - 1) * share
             val below = floor(place).toInt()
             val above = minOf(below + 1, sorted.size - 1)

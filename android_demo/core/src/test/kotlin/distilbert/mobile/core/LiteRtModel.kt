@@ -9,9 +9,13 @@ import com.sun.jna.ptr.NativeLongByReference
 import com.sun.jna.ptr.PointerByReference
 import java.io.File
 
-/** A .tflite file of one signature and any length in LiteRT on this machine's CPU. */
-internal class LiteRtModel(library: File, path: File) :
-    WindowModel,
+/**
+ * A .tflite file of one signature and any length in LiteRT on this machine's CPU.
+ *
+ * @param description of the file; it says how large each output is.
+ */
+internal class LiteRtModel(library: File, path: File, private val description: ModelDescription) :
+    Predictor,
     AutoCloseable {
     private val api = Native.load(library.path, LiteRt::class.java)
     private val environment = made { api.LiteRtCreateEnvironment(0, null, it) }
@@ -26,9 +30,9 @@ internal class LiteRtModel(library: File, path: File) :
     private var inputBuffers = emptyList<Pointer>()
     private var outputBuffers = emptyList<Pointer>()
 
-    override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): Logits {
+    override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray> {
         if (ids.size != length) resize(ids.size)
-        val values = mapOf("ids" to ids, "mask" to mask, "segment_ids" to segmentIds)
+        val values = Predictor.INPUTS.zip(listOf(ids, mask, segmentIds)).toMap()
         inputs.zip(inputBuffers) { name, buffer ->
             locked(buffer, WRITE) { it.write(0, values.getValue(name), 0, length) }
         }
@@ -42,12 +46,10 @@ internal class LiteRtModel(library: File, path: File) :
                 outputBuffers.toTypedArray(),
             ),
         )
-        val found =
-            outputs
-                .zip(outputBuffers) { name, buffer ->
-                    name to locked(buffer, READ) { it.getFloatArray(0, length) }
-                }.toMap()
-        return Logits(found.getValue("start_logits"), found.getValue("end_logits"))
+        val buffers = outputs.zip(outputBuffers).toMap()
+        return description.outputs.map { output ->
+            locked(buffers.getValue(output.name), READ) { it.getFloatArray(0, output.size(length)) }
+        }
     }
 
     override fun close() {

@@ -2,7 +2,6 @@
 package distilbert.mobile.core
 
 import org.junit.Assert.assertEquals
-import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
 import org.junit.Test
 
@@ -12,9 +11,10 @@ class ModelDescriptionTest {
         val description = ModelDescription.parse(ModelFiles.DESCRIPTION)
         assertEquals("student-int8.tflite", description.default)
         assertEquals("1.0.1", description.files.getValue("int8").minRuntime["LiteRT"])
-        assertEquals(24, description.limits.maxLength)
+        assertEquals(listOf("ids", "mask", "segment_ids"), description.inputs.map { it.name })
+        assertEquals(listOf(17, 17), description.outputs.map { it.size(17) })
+        assertEquals(24, description.lengths.default)
         assertEquals("[SEP]", description.tokenizer.special.sep.piece)
-        assertFalse(description.mayAbstain)
     }
 
     @Test
@@ -38,19 +38,30 @@ class ModelDescriptionTest {
     }
 
     @Test
-    fun `refuses limits that leave pieces in no window`() {
-        Limits(maxLength = 24, stride = 15, maxQuery = 6)
-        for (stride in listOf(0, 16)) {
-            assertThrows(ModelException::class.java) {
-                Limits(maxLength = 24, stride = stride, maxQuery = 6)
-            }
-        }
+    fun `reads a model of another task`() {
+        val output = """{"name": "logits", "dtype": "float32", "shape": [1, 3]}"""
+        val settings = """"labels": ["negative", "positive"],"""
+        val document = ModelFiles.description(output, settings)
+        val description = ModelDescription.parse(document)
+        assertEquals(listOf("logits"), description.outputs.map { it.name })
+        assertEquals(3, description.outputs.single().size(17))
+    }
+
+    @Test
+    fun `refuses inputs that it does not give`() {
+        val document = ModelFiles.DESCRIPTION.replace("segment_ids", "token_type_ids")
+        val error = assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
+        assertEquals(
+            "model.json has the inputs ids, mask, token_type_ids, this version gives ids, mask, " +
+                "segment_ids: build the model again",
+            error.message,
+        )
     }
 
     @Test
     fun `pads to the shortest length that fits`() {
-        assertEquals(17, Lengths(512, intArrayOf()).fitting(17))
-        val static = Lengths(256, intArrayOf(64, 128, 256))
+        assertEquals(17, Lengths(384, 512, intArrayOf()).fitting(17))
+        val static = Lengths(256, 256, intArrayOf(64, 128, 256))
         assertEquals(listOf(64, 64, 128, 256), listOf(1, 64, 65, 256).map { static.fitting(it) })
         assertThrows(ModelException::class.java) { static.fitting(257) }
     }

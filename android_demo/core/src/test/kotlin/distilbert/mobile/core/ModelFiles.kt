@@ -11,7 +11,24 @@ internal object ModelFiles {
 
     private val digest = ByteBuffer.wrap(VOCABULARY.toByteArray()).sha256()
 
+    /** A model that answers questions. */
     val DESCRIPTION =
+        description(
+            outputs =
+                """
+                {"name": "start_logits", "dtype": "float32", "shape": [1, -1]},
+                {"name": "end_logits", "dtype": "float32", "shape": [1, -1]}
+                """,
+            settings =
+                """
+                "limits": {"max_length": 24, "stride": 8, "max_query": 6, "max_answer": 4,
+                  "n_best": 20},
+                "may_abstain": false,
+                """,
+        )
+
+    /** A `model.json` with other [outputs] and other [settings] of its task. */
+    fun description(outputs: String, settings: String) =
         """
         {
           "schema_version": 1, "made_by": "pipeline 0.1", "task": "extractive question answering",
@@ -19,11 +36,13 @@ internal object ModelFiles {
           "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000, "sha256": "00",
             "min_runtime": {"LiteRT": "1.0.1"}, "faults": {}, "for": "every phone"}},
           "signature": "answer",
-          "inputs": [{"name": "ids", "dtype": "int32", "shape": [1, -1]}],
-          "outputs": [{"name": "start_logits", "dtype": "float32", "shape": [1, -1]}],
+          "inputs": [
+            {"name": "ids", "dtype": "int32", "shape": [1, -1]},
+            {"name": "mask", "dtype": "int32", "shape": [1, -1]},
+            {"name": "segment_ids", "dtype": "int32", "shape": [1, -1]}],
+          "outputs": [$outputs],
           "lengths": {"default": 24, "min": 1, "max": 512, "static": []},
-          "limits": {"max_length": 24, "stride": 8, "max_query": 6, "max_answer": 4, "n_best": 20},
-          "may_abstain": false,
+          $settings
           "tokenizer": {
             "type": "wordpiece", "size": 20, "lower_case": true, "strip_accents": true,
             "split_cjk": true, "clean_text": true, "continuation": "##", "max_word_characters": 100,

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.benchmark
 
-import distilbert.mobile.core.Answer
-import distilbert.mobile.core.AnswerModel
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.TaskModel
+import distilbert.mobile.core.TaskResult
 import java.util.concurrent.CancellationException
 
-/** What a benchmark needs of the world around it. */
-interface BenchmarkWorld {
+/**
+ * What a benchmark needs of the world around it.
+ *
+ * @param M the models that it opens.
+ * @param R what such a model gives for a query.
+ */
+interface BenchmarkWorld<M : TaskModel, R : TaskResult> {
     val phone: Phone
 
     /** The time of day, as a report writes it: `2026-01-31T12:00:00Z`. */
@@ -22,10 +27,10 @@ interface BenchmarkWorld {
      * @param file its name in `model.json`; null takes the default.
      * @throws ModelException if it cannot be used.
      */
-    fun open(file: String?, threads: Int): AnswerModel
+    fun open(file: String?, threads: Int): M
 
-    /** What is asked of [model]; read once it is open, so that its memory is the model's alone. */
-    fun questions(model: AnswerModel): BenchmarkQuestions
+    /** The queries for [model]; read once it is open, so that its memory is the model's alone. */
+    fun workload(model: M): Workload<M, R>
 
     /** Whether to stop. */
     fun isCancelled(): Boolean
@@ -57,8 +62,9 @@ internal class ColdStart(
 /**
  * Measures a model on this phone.
  *
- * First the model is opened and asked once, which is the cold start; then golden cases tell whether
- * it computes right; then questions are asked in a single stream, at their own lengths and padded.
+ * First the model is opened and runs one query, which is the cold start; then golden cases tell
+ * whether it computes right; then the queries run in a single stream, at their own lengths and
+ * padded.
  * Each of the two ways has a model of its own, as an app has: one resized for every query, one
  * never.
  *
@@ -67,7 +73,10 @@ internal class ColdStart(
  * @throws ModelException if the model cannot be used.
  * @throws CancellationException once the world says so.
  */
-fun benchmark(plan: BenchmarkPlan, world: BenchmarkWorld): BenchmarkResult {
+fun <M : TaskModel, R : TaskResult> benchmark(
+    plan: BenchmarkPlan,
+    world: BenchmarkWorld<M, R>,
+): BenchmarkResult {
     world.tell(Progress.Opening)
     val before = world.phone.state()
     val empty = world.phone.memory()
@@ -75,8 +84,8 @@ fun benchmark(plan: BenchmarkPlan, world: BenchmarkWorld): BenchmarkResult {
     world.open(plan.file, plan.threads).use { model ->
         val loaded = world.clock()
         val padTo = model.padTo(plan)
-        val set = world.questions(model).drawn(minOf(plan.runs, ROUND_QUERIES), plan.seed)
-        val first = world.subject(model, plan.lengths.first(), padTo)(set.questions.first())
+        val workload = world.workload(model).drawn(minOf(plan.runs, ROUND_QUERIES), plan.seed)
+        val first = world.subject(workload, model, plan.lengths.first(), padTo)(0)
         val start =
             ColdStart(
                 loadMs = (loaded - began) / NANOSECONDS,
@@ -88,7 +97,7 @@ fun benchmark(plan: BenchmarkPlan, world: BenchmarkWorld): BenchmarkResult {
             model.selfTest(world::isCancelled) { done, of ->
                 world.tell(Progress.Testing(done, of))
             }
-        val stream = stream(plan, world, model, padTo, set)
+        val stream = stream(plan, world, model, padTo, workload)
         return BenchmarkResult(
             plan = plan,
             created = world.created,
@@ -97,7 +106,8 @@ fun benchmark(plan: BenchmarkPlan, world: BenchmarkWorld): BenchmarkResult {
             after = world.phone.state(),
             model = BenchmarkResult.Model(model.file, model.runtime),
             padTo = padTo,
-            questions = set,
+            workload = workload,
+            scores = workload.scores(stream.results),
             start = start,
             stream = stream,
             cautions = listOfNotNull(problem) + world.phone.cautions(),
@@ -105,22 +115,22 @@ fun benchmark(plan: BenchmarkPlan, world: BenchmarkWorld): BenchmarkResult {
     }
 }
 
-private fun stream(
+private fun <M : TaskModel, R : TaskResult> stream(
     plan: BenchmarkPlan,
-    world: BenchmarkWorld,
-    model: AnswerModel,
+    world: BenchmarkWorld<M, R>,
+    model: M,
     padTo: Int,
-    set: BenchmarkQuestions,
-): Stream {
-    val opened = ArrayList<AnswerModel>()
+    workload: Workload<M, R>,
+): Stream<R> {
+    val opened = ArrayList<M>()
     try {
         val subjects =
             plan.lengths.withIndex().associate { (index, lengths) ->
                 val own =
                     if (index == 0) model else world.open(plan.file, plan.threads).also(opened::add)
-                lengths to world.subject(own, lengths, padTo)
+                lengths to world.subject(workload, own, lengths, padTo)
             }
-        return Stream.of(subjects, set.questions, plan, world::clock) { done, of, seconds ->
+        return Stream.of(subjects, workload.size, plan, world::clock) { done, of, seconds ->
             world.tell(Progress.Asking(done, of, seconds))
         }
     } finally {
@@ -128,19 +138,19 @@ private fun stream(
     }
 }
 
-private fun BenchmarkWorld.subject(model: AnswerModel, lengths: InputLengths, padTo: Int): Subject =
-    { question ->
-        model.answer(
-            question.passage,
-            question.question,
-            padTo.takeIf { lengths == InputLengths.PADDED },
-            ::isCancelled,
-        )
+private fun <M : TaskModel, R : TaskResult> BenchmarkWorld<M, R>.subject(
+    workload: Workload<M, R>,
+    model: M,
+    lengths: InputLengths,
+    padTo: Int,
+): Subject<R> =
+    { query ->
+        workload.run(query, model, padTo.takeIf { lengths == InputLengths.PADDED }, ::isCancelled)
     }
 
-/** The length to pad to: the plan's, if the model takes it and its windows fit. */
-private fun AnswerModel.padTo(plan: BenchmarkPlan): Int {
-    val longest = description.limits.maxLength
+/** The length to pad to: the plan's, if the model takes it and its inputs fit. */
+private fun TaskModel.padTo(plan: BenchmarkPlan): Int {
+    val longest = description.lengths.default
     val padTo = plan.padTo ?: longest
     if (padTo !in longest..description.lengths.longest) {
         throw BenchmarkException(

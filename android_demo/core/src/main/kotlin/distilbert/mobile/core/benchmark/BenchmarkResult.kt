@@ -2,6 +2,7 @@
 package distilbert.mobile.core.benchmark
 
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.Statistics
 import java.util.Locale
 import kotlin.math.roundToLong
 
@@ -19,16 +20,17 @@ class BenchmarkResult internal constructor(
     private val after: PhoneState,
     private val model: Model,
     private val padTo: Int,
-    private val questions: BenchmarkQuestions,
+    private val workload: Workload<*, *>,
+    private val scores: Map<String, Double>?,
     private val start: ColdStart,
-    private val stream: Stream,
+    private val stream: Stream<*>,
     private val cautions: List<String>,
 ) {
     /** The [file] that was measured, and the [runtime] that ran it. */
     internal class Model(val file: ModelFile, val runtime: String)
 
-    val summaries: Map<InputLengths, Summary> =
-        stream.subjects.mapValues { Summary.of(it.value.inferMs, stream.rounds) }
+    val summaries: Map<InputLengths, Statistics> =
+        stream.subjects.mapValues { Statistics.of(it.value.inferMs) }
     val tooShort: String? = stream.tooShort
 
     /** A cold start: milliseconds to open the model, and of its first inference. */
@@ -46,7 +48,7 @@ class BenchmarkResult internal constructor(
         stream.subjects.mapValues { (_, timed) ->
             val samples = timed.inferMs
             tokens().mapIndexed { query, tokens ->
-                val mine = (query until samples.size step questions.questions.size)
+                val mine = (query until samples.size step workload.size)
                 tokens to mine.sumOf { samples[it] } / stream.rounds
             }
         }
@@ -57,7 +59,7 @@ class BenchmarkResult internal constructor(
     private fun json(): Map<String, Any?> =
         mapOf(
             "kind" to "benchmark",
-            "schema_version" to 1,
+            "schema_version" to SCHEMA,
             "created" to created,
             "command" to plan.command,
             "seed" to plan.seed,
@@ -70,12 +72,13 @@ class BenchmarkResult internal constructor(
             "versions" to versions(),
             "queries" to
                 mapOf(
-                    "source" to questions.source,
-                    "sha256" to questions.sha256,
-                    "asked" to questions.questions.size,
-                    "available" to questions.available,
+                    "source" to workload.source,
+                    "sha256" to workload.sha256,
+                    "count" to workload.size,
+                    "available" to workload.available,
                     "tokens" to tokens(),
                 ),
+            "metrics" to workload.metrics.map { it.json() },
             "files" to listOf(file()),
             "runs" to listOf(run()),
             "profiles" to emptyList<Any>(),
@@ -91,18 +94,15 @@ class BenchmarkResult internal constructor(
         )
     }
 
-    private fun file(): Map<String, Any?> {
-        val scores = scores()
-        return mapOf(
+    private fun file(): Map<String, Any?> =
+        mapOf(
             "name" to name,
             "path" to path,
             "bytes" to model.file.bytes,
             "sha256" to model.file.sha256,
             "parts" to null,
-            "exact_match" to scores?.map { it.exactMatch }?.percent(),
-            "f1" to scores?.map { it.f1 }?.percent(),
+            "scores" to scores?.mapValues { it.value.rounded(TWO) },
         )
-    }
 
     private fun run(): Map<String, Any?> {
         val method = if (tooShort == null) METHOD else "NOT VALID ($tooShort): $METHOD"
@@ -115,7 +115,7 @@ class BenchmarkResult internal constructor(
                 mapOf(
                     "method" to method,
                     "threads" to plan.threads,
-                    "queries" to questions.questions.size,
+                    "queries" to workload.size,
                     "rounds" to stream.rounds,
                     "padded_length" to padTo,
                     "mean_tokens" to tokens().average(),
@@ -124,7 +124,7 @@ class BenchmarkResult internal constructor(
                     "ratios" to ratios(samples),
                     "samples_ms" to mapOf(name to samples.labeled { it.rounded() }),
                 ),
-            "around" to mapOf(name to stream.subjects.labeled { around(it) }),
+            "overhead" to mapOf(name to stream.subjects.labeled { overhead(it) }),
             "memory" to mapOf(name to memory()),
             "weight_cache" to mapOf(name to null),
         )
@@ -157,25 +157,22 @@ class BenchmarkResult internal constructor(
     private fun ratios(samples: Map<InputLengths, DoubleArray>): List<Map<String, Any>> {
         val padded = samples[InputLengths.PADDED] ?: return emptyList()
         val natural = samples[InputLengths.NATURAL] ?: return emptyList()
-        val found = Ratio.of(padded, natural, stream.rounds, plan.seed)
         return listOf(
             mapOf(
                 "faster" to name,
                 "slower" to name,
                 "faster_lengths" to InputLengths.NATURAL.label,
                 "slower_lengths" to InputLengths.PADDED.label,
-                "ratio" to found.ratio,
-                "low" to found.bounds.low,
-                "high" to found.bounds.high,
+                "ratio" to ratio(slower = padded, faster = natural),
             ),
         )
     }
 
-    private fun around(timed: Stream.Timed): Map<String, Any> {
+    private fun overhead(timed: Stream.Timed<*>): Map<String, Any> {
         val outside = timed.tokenizeMs.sum() + timed.decodeMs.sum()
         return mapOf(
-            "tokenize" to Summary.of(timed.tokenizeMs, stream.rounds).json(),
-            "decode" to Summary.of(timed.decodeMs, stream.rounds).json(),
+            "tokenize" to Statistics.of(timed.tokenizeMs).json(),
+            "decode" to Statistics.of(timed.decodeMs).json(),
             "share_percent" to PERCENT * outside / (outside + timed.inferMs.sum()),
             "samples_ms" to
                 mapOf(
@@ -188,24 +185,7 @@ class BenchmarkResult internal constructor(
     private val name get() = model.file.path
     private val path get() = "model/$name"
 
-    private fun tokens(): List<Int> {
-        val answers =
-            stream.subjects.values
-                .first()
-                .answers
-        return questions.questions.map { answers.getValue(it).tokens }
-    }
-
-    /** Of the answers of the last round; null where no true ones are known. */
-    private fun scores(): List<SquadScore>? {
-        val answers =
-            stream.subjects.values
-                .first()
-                .answers
-        return questions.questions.map { question ->
-            SquadScore.of(answers.getValue(question).text, question.answers ?: return null)
-        }
-    }
+    private fun tokens(): List<Int> = stream.results.map { it.tokens }
 
     /** Why the rounds say that other work disturbed them, as `benchmarks.measure.latency.busy`. */
     private fun busy(): String? {
@@ -234,6 +214,9 @@ class BenchmarkResult internal constructor(
         }
 
     private companion object {
+        // Of benchmarks/measure/schema.py.
+        const val SCHEMA = 2
+
         const val METHOD =
             "single stream: one question at a time, subjects interleaved in an order shuffled by " +
                 "seed, all in one process; times are inference alone, tokenizing and decoding " +
@@ -251,8 +234,6 @@ class BenchmarkResult internal constructor(
 
         fun <T, R> Map<InputLengths, T>.labeled(make: (T) -> R): Map<String, R> =
             entries.associate { (lengths, value) -> lengths.label to make(value) }
-
-        fun List<Double>.percent() = (PERCENT * average()).rounded(TWO)
 
         fun DoubleArray.rounded() = map { it.rounded(FOUR) }
 

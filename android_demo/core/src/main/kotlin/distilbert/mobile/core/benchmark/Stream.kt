@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.benchmark
 
-import distilbert.mobile.core.Answer
+import distilbert.mobile.core.TaskResult
 import java.util.Locale
 import java.util.Random
 
-/** Answers a question in one of several ways. */
-internal typealias Subject = (BenchmarkQuestion) -> Answer
+/** Runs the query at a place of the workload in one of several ways. */
+internal typealias Subject<R> = (Int) -> R
 
 /**
- * A single stream of queries through every subject: one question at a time, the next one asked when
- * the last is answered (Reddi et al. 2020, section III-D).
+ * A single stream of queries through every subject: one query at a time, the next one issued when
+ * the last is complete (Reddi et al. 2020, section III-D).
  *
  * @property subjects what each took.
- * @property rounds how often the questions were gone through.
- * @property queries asked of each subject, all rounds together.
+ * @property rounds how often each query ran.
+ * @property queries that each subject ran, all rounds together.
  * @property seconds that all subjects were timed.
  */
-internal class Stream(
-    val subjects: Map<InputLengths, Timed>,
+internal class Stream<R : TaskResult>(
+    val subjects: Map<InputLengths, Timed<R>>,
     val rounds: Int,
     val queries: Int,
     val seconds: Double,
@@ -38,25 +38,33 @@ internal class Stream(
             )
         }
 
-    /** Milliseconds of a subject's queries round after round, and what it answered last. */
-    class Timed {
+    /** What the first subject gave in the last round, in the order of the queries. */
+    val results: List<R>
+        get() =
+            subjects.values
+                .first()
+                .results
+
+    /** Milliseconds of a subject's [queries] round after round, and what it gave last. */
+    class Timed<R : TaskResult>(private val queries: Int) {
         private val tokenizing = ArrayList<Double>()
         private val inference = ArrayList<Double>()
         private val decoding = ArrayList<Double>()
-        private val last = LinkedHashMap<BenchmarkQuestion, Answer>()
+        private var round = ArrayList<R>()
 
         val tokenizeMs get() = tokenizing.toDoubleArray()
         val inferMs get() = inference.toDoubleArray()
         val decodeMs get() = decoding.toDoubleArray()
 
-        /** By question; those of the last round. */
-        val answers: Map<BenchmarkQuestion, Answer> get() = last
+        /** Of the last round, in the order of the queries. */
+        val results: List<R> get() = round
 
-        fun add(question: BenchmarkQuestion, answer: Answer) {
-            tokenizing.add(answer.times.tokenizing)
-            inference.add(answer.times.inference)
-            decoding.add(answer.times.decoding)
-            last[question] = answer
+        fun add(result: R) {
+            tokenizing.add(result.times.tokenizing)
+            inference.add(result.times.inference)
+            decoding.add(result.times.decoding)
+            if (round.size == queries) round.clear()
+            round.add(result)
         }
     }
 
@@ -67,44 +75,41 @@ internal class Stream(
         private const val NANOSECONDS = 1e9
 
         /**
-         * Asks until there are enough queries and seconds, in whole rounds.
+         * Runs whole rounds until there are enough queries and seconds.
          *
+         * @param queries of a round; a subject takes a place among them.
          * @param clock nanoseconds.
          * @param progress called with (queries done, of how many at least, seconds).
          */
-        fun of(
-            subjects: Map<InputLengths, Subject>,
-            questions: List<BenchmarkQuestion>,
+        fun <R : TaskResult> of(
+            subjects: Map<InputLengths, Subject<R>>,
+            queries: Int,
             plan: BenchmarkPlan,
             clock: () -> Long,
             progress: (Int, Int, Double) -> Unit,
-        ): Stream {
-            for (subject in subjects.values) questions.take(WARM_UP).forEach { subject(it) }
+        ): Stream<R> {
+            for (subject in subjects.values) repeat(minOf(WARM_UP, queries)) { subject(it) }
             val turns = subjects.keys.toMutableList()
-            val timed = subjects.mapValues { Timed() }
+            val timed = subjects.mapValues { Timed<R>(queries) }
             val random = Random(plan.seed.toLong())
+            val planned = maxOf(LEAST_ROUNDS, plan.runs.dividedUp(queries))
             var rounds = 0
             var seconds = 0.0
-
-            fun isEnough() =
-                rounds >= maxOf(LEAST_ROUNDS, plan.runs.dividedUp(questions.size)) &&
-                    seconds >= plan.seconds
-            while (!isEnough()) {
-                for ((index, question) in questions.withIndex()) {
+            while (rounds < planned || seconds < plan.seconds) {
+                for (query in 0 until queries) {
                     turns.shuffle(random)
                     for (turn in turns) {
                         val began = clock()
-                        val answer = subjects.getValue(turn)(question)
+                        val result = subjects.getValue(turn)(query)
                         seconds += (clock() - began) / NANOSECONDS
-                        timed.getValue(turn).add(question, answer)
+                        timed.getValue(turn).add(result)
                     }
-                    val planned = maxOf(LEAST_ROUNDS, plan.runs.dividedUp(questions.size))
-                    val total = maxOf(planned, rounds + 1) * questions.size
-                    progress(rounds * questions.size + index + 1, total, seconds)
+                    val total = maxOf(planned, rounds + 1) * queries
+                    progress(rounds * queries + query + 1, total, seconds)
                 }
                 rounds++
             }
-            return Stream(timed, rounds, rounds * questions.size, seconds)
+            return Stream(timed, rounds, rounds * queries, seconds)
         }
 
         private fun Int.dividedUp(divisor: Int) = (this + divisor - 1) / divisor

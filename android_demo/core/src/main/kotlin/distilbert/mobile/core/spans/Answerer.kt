@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.LapTimer
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.Predictor
+import distilbert.mobile.core.TaskResult
+import distilbert.mobile.core.Times
+import distilbert.mobile.core.WordPieceTokenizer
+import distilbert.mobile.core.runPadded
 import java.util.concurrent.CancellationException
-
-/** A model that scores one window; the runtime behind it is the platform's. */
-fun interface WindowModel {
-    /**
-     * Runs the model once.
-     *
-     * @param ids word-piece ids.
-     * @param mask 1 for pieces, 0 for padding.
-     * @param segmentIds 0 for the question, 1 for the passage.
-     * @return logits, as many as ids.
-     */
-    fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): Logits
-}
 
 /** How much each piece looks like the [start] and the [end] of the answer. */
 class Logits(val start: FloatArray, val end: FloatArray)
@@ -27,8 +21,6 @@ class Logits(val start: FloatArray, val end: FloatArray)
  * @property end the unit past the last.
  * @property score start logit plus end logit.
  * @property windows how many windows the passage was cut into.
- * @property tokens word pieces of all windows, special ones included, padding not.
- * @property times what it took.
  */
 class Answer(
     val text: String,
@@ -36,12 +28,9 @@ class Answer(
     val end: Int,
     val score: Float,
     val windows: Int,
-    val tokens: Int,
-    val times: Times,
-)
-
-/** Milliseconds spent on cutting texts into windows, in the model, and on reading answers out. */
-class Times(val tokenizing: Double, val inference: Double, val decoding: Double)
+    override val tokens: Int,
+    override val times: Times,
+) : TaskResult
 
 /**
  * A model with everything around it: question and passage in, answer out.
@@ -50,12 +39,12 @@ class Times(val tokenizing: Double, val inference: Double, val decoding: Double)
  *
  * @param description what `model.json` says.
  * @param tokenizer of the same `model.json`.
- * @param model gives the logits of one window.
+ * @param model computes the logits of one window.
  */
 class Answerer(
-    private val description: ModelDescription,
+    private val description: SpanDescription,
     private val tokenizer: WordPieceTokenizer,
-    private val model: WindowModel,
+    private val model: Predictor,
 ) {
     /**
      * The best answer over all windows of the passage.
@@ -63,6 +52,7 @@ class Answerer(
      * @param padTo pad every window to so many word pieces; null pads to the next that is taken.
      * @param isCancelled asked before each window.
      * @throws CancellationException once [isCancelled] says so.
+     * @throws ModelException if the model cannot be run.
      */
     fun answer(
         passage: String,
@@ -70,9 +60,9 @@ class Answerer(
         padTo: Int? = null,
         isCancelled: () -> Boolean = { false },
     ): Answer {
-        val clock = Clock()
+        val timer = LapTimer()
         val windows = windows(passage, question)
-        val tokenizing = clock.takeLap()
+        val tokenizing = timer.takeLap()
         var tokens = 0
         var inference = 0.0
         var decoding = 0.0
@@ -81,13 +71,13 @@ class Answerer(
             if (isCancelled()) throw CancellationException("the question was taken back")
             val logits = logits(window, padTo)
             tokens += window.ids.size
-            inference += clock.takeLap()
+            inference += timer.takeLap()
             decoder.add(window, logits.start, logits.end)
-            decoding += clock.takeLap()
+            decoding += timer.takeLap()
         }
         val span = decoder.answer()
         val text = passage.substring(span.start, span.end)
-        val times = Times(tokenizing, inference, decoding + clock.takeLap())
+        val times = Times(tokenizing, inference, decoding + timer.takeLap())
         return Answer(text, span.start, span.end, span.score, windows.size, tokens, times)
     }
 
@@ -101,29 +91,6 @@ class Answerer(
         )
 
     /** The logits of a window, without those of its padding; [padTo] as in [answer]. */
-    fun logits(window: Window, padTo: Int? = null): Logits {
-        val length = window.ids.size
-        val padded = description.lengths.fitting(maxOf(length, padTo ?: 0))
-        val ids = window.ids.copyOf(padded)
-        ids.fill(description.tokenizer.special.pad.id, length, padded)
-        val mask = IntArray(padded) { if (it < length) 1 else 0 }
-        val logits = model.run(ids, mask, window.segmentIds.copyOf(padded))
-        return Logits(logits.start.copyOf(length), logits.end.copyOf(length))
-    }
-}
-
-private class Clock {
-    private var last = System.nanoTime()
-
-    /** Milliseconds since the last lap, or since the clock was made. */
-    fun takeLap(): Double {
-        val now = System.nanoTime()
-        val lap = (now - last) / NANOSECONDS
-        last = now
-        return lap
-    }
-
-    private companion object {
-        const val NANOSECONDS = 1e6
-    }
+    fun logits(window: Window, padTo: Int? = null): Logits =
+        description.logits(model.runPadded(description, window.ids, window.segmentIds, padTo))
 }

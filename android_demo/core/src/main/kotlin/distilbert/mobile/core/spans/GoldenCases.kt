@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
+
+import distilbert.mobile.core.Json
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.requireSchema
 
 /**
  * One case of `golden.json`: what a device must answer too.

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core.benchmark
+package distilbert.mobile.core.spans
 
-import distilbert.mobile.core.GoldenCase
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.benchmark.Metric
+import distilbert.mobile.core.benchmark.Workload
 import java.util.Random
 
 /** A question about a passage; [answers] are the true ones, null where nobody says. */
 class BenchmarkQuestion(val passage: String, val question: String, val answers: List<String>?)
 
-/**
- * The queries of a benchmark.
- *
- * @property source where they come from.
- * @property sha256 digest of the set they were drawn from, hexadecimal.
- * @property available how many the set has.
- */
+/** The questions of a benchmark. */
 class BenchmarkQuestions(
-    val source: String,
-    val sha256: String?,
-    val available: Int,
+    override val source: String,
+    override val sha256: String?,
+    override val available: Int,
     val questions: List<BenchmarkQuestion>,
-) {
-    /** At most [count] of them in an order that [seed] decides. */
-    fun drawn(count: Int, seed: Int): BenchmarkQuestions {
+) : Workload<AnswerModel, Answer> {
+    override val size get() = questions.size
+    override val metrics = if (questions.any { it.answers == null }) emptyList() else SQUAD
+
+    override fun drawn(count: Int, seed: Int): BenchmarkQuestions {
         val random = Random(seed.toLong())
         return BenchmarkQuestions(
             source,
@@ -33,8 +30,33 @@ class BenchmarkQuestions(
         )
     }
 
+    override fun run(
+        query: Int,
+        model: AnswerModel,
+        padTo: Int?,
+        isCancelled: () -> Boolean,
+    ): Answer {
+        val asked = questions[query]
+        return model.answer(asked.passage, asked.question, padTo, isCancelled)
+    }
+
+    override fun scores(results: List<Answer>): Map<String, Double>? {
+        val scores =
+            questions.zip(results) { question, answer ->
+                SquadScore.of(answer.text, question.answers ?: return null)
+            }
+        return mapOf(
+            F1 to PERCENT * scores.map { it.f1 }.average(),
+            EXACT_MATCH to PERCENT * scores.map { it.exactMatch }.average(),
+        )
+    }
+
     companion object {
         private const val SCHEMA = 1
+        private const val F1 = "f1"
+        private const val EXACT_MATCH = "exact_match"
+        private const val PERCENT = 100.0
+        private val SQUAD = listOf(Metric(F1, "F1", "%"), Metric(EXACT_MATCH, "Exact match", "%"))
 
         /**
          * Reads `questions.json`.

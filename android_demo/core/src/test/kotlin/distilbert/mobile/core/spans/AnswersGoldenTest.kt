@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.GoldenFiles
+import distilbert.mobile.core.Json
 import distilbert.mobile.testing.Comparison
 import distilbert.mobile.testing.escaped
-import org.junit.Assert.assertArrayEquals
-import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
@@ -51,20 +51,6 @@ class AnswersGoldenTest {
         windowsCompared.finish()
         spansCompared.finish()
         assertTrue("only ${cases.size} questions", cases.size >= 500)
-    }
-
-    @Test
-    fun `percentiles are those of NumPy`() {
-        for (case in golden["statistics"].items()) {
-            val samples = case["samples"].items().map { it.number() }.toDoubleArray()
-            val found = Statistics.of(samples)
-            assertEquals(samples.size, found.count)
-            val names = listOf("mean", "p50", "p90", "p99", "min", "max")
-            val expected = names.map { case[it].number() }.toDoubleArray()
-            val all = with(found) { doubleArrayOf(mean, p50, p90, p99, min, max) }
-            // Sums are rounded in another order than NumPy's: some units in the last place.
-            assertArrayEquals(expected, all, 1e-10)
-        }
     }
 
     private fun isEqual(json: Json, window: Window, units: IntArray): Boolean {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.LiteRtModel
+import distilbert.mobile.core.WordPieceTokenizer
 import distilbert.mobile.testing.Builds
 import distilbert.mobile.testing.Comparison
 import distilbert.mobile.testing.escaped
@@ -40,12 +42,12 @@ class RealModelTest {
     private fun compare(folder: File, asked: List<GoldenCase>? = null) {
         val missing = "no $library: LiteRT's Python wheel brings it, make model installs it"
         assumeNothing(missing.takeIf { !library.isFile })
-        val description = ModelDescription.parse(File(folder, "model.json").readText())
+        val description = SpanDescription.parse(File(folder, "model.json").readText())
         val vocabulary = File(folder, description.tokenizer.file).readBytes()
         val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
         val cases = asked ?: GoldenCase.parse(File(folder, description.golden).readText())
         for (file in description.files.values.filter { it.path in cases[0].answers }) {
-            LiteRtModel(library, File(folder, file.path)).use { model ->
+            LiteRtModel(library, File(folder, file.path), description).use { model ->
                 compare(file.path, Answerer(description, tokenizer, model), cases)
             }
         }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ModelFiles
+import distilbert.mobile.core.Predictor
+import distilbert.mobile.core.WordPieceTokenizer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -8,17 +11,17 @@ import org.junit.Test
 import java.util.concurrent.CancellationException
 
 class AnswererTest {
-    private val description = ModelDescription.parse(ModelFiles.DESCRIPTION)
+    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION)
     private val tokenizer =
         WordPieceTokenizer.read(description.tokenizer, ModelFiles.VOCABULARY.toByteArray())
 
     /** Finds the pieces of a name: ids of "rome" and "anna". */
     private val model =
-        WindowModel { ids, mask, segmentIds ->
+        Predictor { ids, mask, segmentIds ->
             assertTrue(ids.size == mask.size && ids.size == segmentIds.size)
             val name = setOf(9, 13)
             val scores = FloatArray(ids.size) { if (ids[it] in name) it + 1f else 0f }
-            Logits(scores, scores)
+            listOf(scores, scores)
         }
     private val answerer = Answerer(description, tokenizer, model)
 
@@ -55,13 +58,13 @@ class AnswererTest {
         val lengths = ArrayList<Int>()
         val static = ModelFiles.DESCRIPTION.replace("\"static\": []", "\"static\": [32, 16]")
         val padded =
-            WindowModel { ids, mask, segmentIds ->
+            Predictor { ids, mask, segmentIds ->
                 lengths.add(ids.size)
                 assertEquals(7, mask.sum())
                 assertTrue(ids.drop(7).all { it == 0 } && segmentIds.drop(7).all { it == 0 })
                 model.run(ids, mask, segmentIds)
             }
-        val answerer = Answerer(ModelDescription.parse(static), tokenizer, padded)
+        val answerer = Answerer(SpanDescription.parse(static), tokenizer, padded)
         val answer = answerer.answer("by anna", "who?")
         assertEquals("anna", answer.text)
         assertEquals(listOf(16), lengths)

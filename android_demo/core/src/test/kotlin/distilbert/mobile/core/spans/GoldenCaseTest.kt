@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ModelException
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Test

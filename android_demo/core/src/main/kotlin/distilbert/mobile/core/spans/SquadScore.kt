@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core.benchmark
+package distilbert.mobile.core.spans
 
 /**
  * SQuAD's two figures for one answer (Rajpurkar et al. 2016, section 6.1), from 0 to 1.

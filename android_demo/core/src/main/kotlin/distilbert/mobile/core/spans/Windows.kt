@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
+
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.Pieces
+import distilbert.mobile.core.SpecialPieces
 
 /**
  * One input of the model: `[CLS] question [SEP] piece of the passage [SEP]`.

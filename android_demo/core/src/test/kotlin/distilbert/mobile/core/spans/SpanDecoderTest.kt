@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ModelFiles
+import distilbert.mobile.core.WordPieceTokenizer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
 class SpanDecoderTest {
-    private val description = ModelDescription.parse(ModelFiles.DESCRIPTION)
+    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION)
     private val tokenizer =
         WordPieceTokenizer.read(description.tokenizer, ModelFiles.VOCABULARY.toByteArray())
     private val passage = "The tower of Rome was built by Anna."

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package distilbert.mobile.core
+package distilbert.mobile.core.spans
 
 /**
  * A range of the passage.

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.core
+
+/**
+ * A model that computes its outputs for one tokenized input; the platform's runtime stands behind
+ * it. What the outputs mean is the task's matter.
+ */
+fun interface Predictor {
+    /**
+     * Runs the model once.
+     *
+     * @param ids word-piece ids; their number n is a length that the model takes.
+     * @param mask n numbers: 1 for pieces, 0 for padding.
+     * @param segmentIds n numbers: 0 for the first text, 1 for the second.
+     * @return the outputs in the order of `model.json`, each of the size that its
+     *   [TensorDescription] says for n.
+     * @throws ModelException if the runtime fails.
+     */
+    fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray>
+
+    companion object {
+        /** The names of the three inputs in the model's signature. */
+        val INPUTS = listOf("ids", "mask", "segment_ids")
+    }
+}
+
+/**
+ * Pads an input to a length that the model takes, runs it, and cuts the padding's values off the
+ * outputs that have one value for each word piece.
+ *
+ * @param description of the model; it says which lengths and outputs there are.
+ * @param ids word-piece ids without padding.
+ * @param segmentIds as many, 0 for the first text and 1 for the second.
+ * @param padTo the least length to pad to; null pads to the next length that the model takes.
+ * @return the outputs in the order of `model.json`.
+ * @throws ModelException if the model takes no length that is long enough, or the runtime fails.
+ */
+fun Predictor.runPadded(
+    description: ModelDescription,
+    ids: IntArray,
+    segmentIds: IntArray,
+    padTo: Int? = null,
+): List<FloatArray> {
+    val length = ids.size
+    val padded = description.lengths.fitting(maxOf(length, padTo ?: 0))
+    val paddedIds = ids.copyOf(padded)
+    paddedIds.fill(description.tokenizer.special.pad.id, length, padded)
+    val mask = IntArray(padded) { if (it < length) 1 else 0 }
+    val outputs = run(paddedIds, mask, segmentIds.copyOf(padded))
+    return outputs.zip(description.outputs) { values, output ->
+        values.copyOf(output.size(length))
+    }
+}
