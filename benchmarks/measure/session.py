@@ -20,7 +20,7 @@ METHOD = (
     "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
     "in one process{around}; load, first run and memory in processes of their own"
 )
-AROUND = "; times are inference alone, tokenizing and decoding are told apart"
+AROUND = "; times are those of inference alone, and tokenizing and decoding are reported separately"
 
 # What a build's report tells of a cold start.
 IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")

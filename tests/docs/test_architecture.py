@@ -24,6 +24,8 @@ def room(module: str, *, inside: str | None = None) -> str:
     name = ".".join(parts[:depth])
     if parts[0] == "pipeline" and inside != "pipeline":
         return "pipeline"
+    if depth == 3 and not (ROOT / name.replace(".", "/")).is_dir():
+        name = TASKS  # what all tasks have in common
     if not (ROOT / name.replace(".", "/")).is_dir():
         return "commands" if parts[0] == "benchmarks" else parts[0]
     return name

@@ -181,8 +181,9 @@ REPORT: dict[str, Any] = {
     "created": "2026-01-02T03:04:05Z",
     "data": {
         part: {
-            **{"name": f"set {part}", "sha256": "f" * 64},
-            "counts": {"questions": 1000 + n, "passages": 20 + n, "skipped": 0},
+            "name": f"set {part}",
+            "sha256": "f" * 64,
+            "counts": {"questions": 1000 + n, "passages": 20 + n},
         }
         for n, part in enumerate(("train", "eval"))
     },
