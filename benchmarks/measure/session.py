@@ -162,8 +162,8 @@ def pairs(names: Sequence[str], peers: Collection[str] = ()) -> list[Pair]:
     first, *others = names if own is None else ours
     found: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
     if own is not None:
-        rivals = [name for name in names if name in peers]
-        found += [(own, name, NATURAL, theirs) for name in rivals for theirs in (PADDED, NATURAL)]
+        others = [name for name in names if name in peers]
+        found += [(own, name, NATURAL, theirs) for name in others for theirs in (PADDED, NATURAL)]
     return found + [(name, name, NATURAL, PADDED) for name in names]
 
 
