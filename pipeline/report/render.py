@@ -17,6 +17,7 @@ from rich.table import Table as ConsoleTable
 from rich.text import Text
 
 from benchmarks.measure.files import json_text
+from benchmarks.measure.session import NOT_VALID
 from benchmarks.page import markdown
 from benchmarks.page.layout import (
     FAILED,
@@ -27,6 +28,7 @@ from benchmarks.page.layout import (
     render,
     three_digits,
 )
+from benchmarks.page.tables import mark
 from converters import terminal, whole_file
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
@@ -66,16 +68,22 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     valid: Report = report  # type: ignore[assignment]  # validate has just checked it
     table = ConsoleTable(box=None, pad_edge=False, header_style="bold")
     shown = overview(valid)
+    marked = mark(valid["latency"]) if valid["latency"] else ""
     for column in shown.columns:
         justify: Any = "right" if column.kind == "number" else "left"
         # Names and verdicts whole: two names that end alike would read the same.
         whole = column.kind == "text"
-        table.add_column(column.name, justify=justify, no_wrap=whole, overflow="fold")
+        name = column.name
+        if marked and name.endswith(marked):  # in full, it would leave no room for the figures
+            name = f"{name.removesuffix(marked)} *"
+        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold")
     styles = {PASSED: "green", FAILED: "bold red"}
     for row in shown.rows:
         # Text, not str: a name may hold what rich would read as markup.
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
     console.print(table)
+    if marked:
+        console.print(f"* {NOT_VALID}: see the report for the reason.")
     console.print()
     for fact in headline(valid):
         line = Text(f"{fact.figure} {fact.label}. ", style="bold")
