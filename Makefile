@@ -8,7 +8,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help model test test-long android-test android-apk android-screenshots compat lint types fmt check lock results clean
 
-help:  ## this list
+help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .venv/ready: requirements.lock pyproject.toml
@@ -30,7 +30,7 @@ ANDROID_TEST = android_demo/test.sh $(addprefix -Dlitert.library=,$(LITERT)) -Dm
 $(ANSWERS): $(BUILT)
 	$(BIN)/python -m pipeline.golden_answers $(firstword $(wildcard $(<D)/student-int8.tflite $(<D)/*.tflite))
 
-model: .venv/ready  ## the whole way: teacher, student, TFLite, gates, report (ARGS="--seed 7" adds flags)
+model: .venv/ready  ## Build a model: teacher, student, TFLite files, gates, report (ARGS="--seed 7" adds flags).
 	$(BIN)/python -m pipeline.build --target tflite $(ARGS)
 
 # Kotlin's tests are not for ARGS, which are pytest's, and need a JDK and Maven: ANDROID=required
@@ -38,24 +38,24 @@ model: .venv/ready  ## the whole way: teacher, student, TFLite, gates, report (A
 ANDROID ?= optional
 WORKERS ?= 2
 
-test: .venv/ready $(ANSWERS)  ## the fast tests, in WORKERS processes, and Kotlin's where a JDK and Maven are found
+test: .venv/ready $(ANSWERS)  ## Run the fast tests in WORKERS processes, and the Kotlin tests if there are a JDK and Maven.
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 	$(if $(ARGS),,ANDROID=$(ANDROID) $(ANDROID_TEST))
 
-test-long: .venv/ready  ## the long tests: kills and resumes, every length at full size
+test-long: .venv/ready  ## Run the long tests: kills and resumes, every length at full size.
 	$(BIN)/python -m pytest -m long $(ARGS)
 
-android-test: $(ANSWERS)  ## Kotlin: style and tests on the JVM (JDK 17, Maven; offline the second time)
+android-test: $(ANSWERS)  ## Run the Kotlin style checks and JVM tests (JDK 17, Maven; offline after the first time).
 	$(ANDROID_TEST) $(ARGS)
 
-android-apk: .venv/ready  ## the demo with the last build's model: signed APKs, debug and release, tested
+android-apk: .venv/ready  ## Build and test signed APKs of the demo, debug and release, with the model of the last build.
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
 	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
 
 # With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
 PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/android/assets/model/model.json))
 
-android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
+android-screenshots:  ## Write the screens of the demo to build/android/screenshots/*.png.
 	android_demo/test.sh --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
 		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
 
@@ -64,30 +64,30 @@ android-screenshots:  ## the demo's screens as build/android/screenshots/*.png
 TASKS = $(filter %-per-tensor.tflite %-fp16.tflite %-fp32.tflite,$(FILES))
 FILES ?= $(wildcard $(BUILD)/tflite/*.tflite $(BUILD)/onnx/*.onnx)
 
-compat: .venv/ready  ## runs exported files in each of the field's runtimes (FILES="a.tflite b.onnx")
+compat: .venv/ready  ## Run exported files in old and current runtimes (FILES="a.tflite b.onnx").
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m converters.compat --install $(FILES) $(ARGS)
 	$(if $(TASKS),$(BIN)/python -m pipeline.task_library $(TASKS))
 
-lint: .venv/ready  ## ruff: rules and format; import-linter: which room may import which
+lint: .venv/ready  ## Run ruff, and check which package may import which (import-linter).
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
-types: .venv/ready  ## mypy --strict
+types: .venv/ready  ## Run mypy --strict.
 	$(BIN)/mypy
 
-fmt: .venv/ready  ## format and mend what ruff can
+fmt: .venv/ready  ## Format the code and fix what ruff can fix.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint types test  ## what continuous integration runs
+check: lint types test  ## Run what continuous integration runs.
 
-lock:  ## pin the environment again from pyproject.toml
+lock:  ## Pin the environment again from pyproject.toml.
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 		--all-extras --no-emit-package distilbert-mobile -o requirements.lock pyproject.toml
 
-results: .venv/ready  ## every figure of the pages that is not measured yet: hours (ARGS="--force": all again)
+results: .venv/ready  ## Measure the missing figures of the pages, for hours (ARGS="--force" measures all again).
 	$(BIN)/python docs/make_results.py all $(ARGS)
 
-clean:  ## remove the environments and the builds
+clean:  ## Remove the environments and the builds.
 	rm -rf .venv .compat build

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latency, memory and operators of .tflite files on a phone that is connected through adb.
+"""Measures the latency, memory and operators of .tflite files on a phone through adb.
 
     python -m benchmarks.android student-int8.tflite --benchmark-model path/to/benchmark_model
 
-Runs LiteRT's benchmark_model for each length, number of threads and delegate, then the app's own
-benchmark with real questions where the app is installed. The phone is cooled between runs, and left
-as it was. A delegate that runs nothing of a file is told as such: the CPU's times are not taken
-for its own.
+The command runs LiteRT's benchmark_model for each length, number of threads and delegate. If the
+demo app is installed, it then runs the app's own benchmark with real questions. The phone cools
+down between runs, and the command restores it afterwards. If a delegate runs no part of a file, the
+report says so and does not show the times of the CPU in its place.
 
-benchmark_model is a part of LiteRT: build it with
+benchmark_model is a part of LiteRT. Build it with
 
     bazel build -c opt --config=android_arm64 //tflite/tools/benchmark:benchmark_model
 
-in github.com/google-ai-edge/LiteRT, or take a nightly build from
-https://ai.google.dev/edge/litert/models/measurement. Nobody publishes checksums of those: with
---benchmark-model-url give the one of the build that you looked at.
+in github.com/google-ai-edge/LiteRT, or download a nightly build from
+https://ai.google.dev/edge/litert/models/measurement. Nobody publishes checksums of nightly builds,
+so --benchmark-model-url needs the checksum of the build that you examined.
 
-Exit code: 0 measured, 2 the user's mistake or no phone to use, 1 a run failed and the others'
-figures are written, 130 stopped by Ctrl-C, what was measured being written too. A GPU or NNAPI that
-does not take a file is a result and no failure, as long as there are figures at all.
+Exit code: 0 measured, 1 a run failed and the figures of the others are written, 2 a mistake in the
+command or no usable phone, 130 stopped by Ctrl-C with the figures so far written. A GPU or NNAPI
+that does not accept a file is a result, not a failure, as long as there are any figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
 from benchmarks.page.console import show
-from benchmarks.run import FEWEST_PIECES, describe, named
+from benchmarks.run import FEWEST_PIECES
+from benchmarks.subjects import describe, named
 from converters import ConversionError, terminal
 from converters.interface import INPUTS
 from converters.runtimes import checksums
@@ -48,18 +49,18 @@ RUNS, SECONDS = 50, 2.0
 TIMEOUT, COOL_SECONDS = 300.0, 120.0
 APP_QUERIES, APP_SECONDS = 1024, 60
 
-# Enough to see that everything works; far from enough for a figure.
+# Enough to see that everything works, but far too few for a valid figure.
 QUICK_RUNS = 5
 QUICK_QUERIES = 8
 
-STOPPED = 130  # as shells have it: 128 and the number of the signal
+STOPPED = 130  # the convention of shells: 128 plus the number of the signal
 
 HOW = "see python -m benchmarks.android --help for where to get it"
 
 
 @terminal.command(also={ValueError: 2, OSError: 2})
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the module for its exit code."""
+    """Run the command; the module documents the exit code that it returns."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     created = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -87,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def graphs(path: Path, lengths: Sequence[int]) -> dict[int, benchmark_model.Graph]:
-    """The graphs of a .tflite file by the lengths that they take, of those in `lengths`.
+    """The graphs of a .tflite file for those `lengths`, in tokens, that the file accepts.
 
     Raises:
-        ConversionError: it is damaged, no file of this project's, or takes none of the lengths.
+        ConversionError: the file is damaged, is not one of this project, or accepts no length.
     """
     from converters.tflite import file as tflite_file  # late: it needs the packages of an extra
 
@@ -123,50 +124,112 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("file", type=Path, nargs="*", metavar="FILE", help="a .tflite file")
-    add("--serial", help="of the phone, where there are several; adb devices lists them")
-    add("--benchmark-model", type=Path, metavar="PATH", help="the program for the phone")
-    add("--benchmark-model-url", metavar="URL", help="https, to download it from, and keep it")
-    add("--benchmark-model-sha256", metavar="HEX", help="of what lies there; another is refused")
-    add("--lengths", type=count, nargs="+", default=LENGTHS, help="tokens (default: 64 to 384)")
-    add("--threads", type=count, nargs="+", default=THREADS, help="of the CPU (default: 1 2 4)")
+    add("file", type=Path, nargs="*", metavar="FILE", help="Measure this .tflite file.")
+    add("--serial", help="Use the phone with this serial number (see adb devices).")
+    add(
+        "--benchmark-model",
+        type=Path,
+        metavar="PATH",
+        help="Run this benchmark_model on the phone.",
+    )
+    add(
+        "--benchmark-model-url",
+        metavar="URL",
+        help="Download benchmark_model from this https address and keep it in the cache folder.",
+    )
+    add(
+        "--benchmark-model-sha256",
+        metavar="HEX",
+        help="Refuse a downloaded benchmark_model with another sha256.",
+    )
+    add(
+        "--lengths",
+        type=count,
+        nargs="+",
+        default=LENGTHS,
+        help="Measure inputs of these lengths in tokens (default: 64 128 192 256 384).",
+    )
+    add(
+        "--threads",
+        type=count,
+        nargs="+",
+        default=THREADS,
+        help="Measure with each of these numbers of CPU threads (default: 1 2 4).",
+    )
     add(
         "--delegates",
         nargs="+",
         choices=tuple(benchmark_model.DELEGATES),
         default=tuple(benchmark_model.DELEGATES),
-        help="cpu is XNNPACK (default: all three)",
+        help="Measure these delegates; cpu is XNNPACK (default: all three).",
     )
-    add("--runs", type=count, default=RUNS, help="at least, of each profile (default: 50)")
-    add("--seconds", type=amount, default=SECONDS, help="at least, of each profile (default: 2)")
+    add(
+        "--runs",
+        type=count,
+        default=RUNS,
+        help="Run each combination at least this many times (default: 50).",
+    )
+    add(
+        "--seconds",
+        type=amount,
+        default=SECONDS,
+        help="Run each combination for at least this many seconds (default: 2).",
+    )
     add(
         "--app",
         action=argparse.BooleanOptionalAction,
-        help="the app's benchmark with its questions (default: where the app is installed)",
+        help="Run the demo app's own benchmark with real questions, or skip it (default: run it if "
+        "the app is installed).",
     )
-    add("--app-files", nargs="+", metavar="NAME", help="of the app's model.json (default: its own)")
-    add("--apk", type=Path, help="install the app first; removed again if it was not there")
-    add("--quick", action="store_true", help="a handful of runs, the app's marked as not valid")
-    add("--cool-to", type=amount, metavar="CELSIUS", help="(default: 1 above the start)")
+    add(
+        "--app-files",
+        nargs="+",
+        metavar="NAME",
+        help="Run the app's benchmark on these files of its model.json (default: its own choice).",
+    )
+    add(
+        "--apk",
+        type=Path,
+        help="Install the app from this APK first, and remove it afterwards if it is new.",
+    )
+    add(
+        "--quick",
+        action="store_true",
+        help="Run everything a few times only and mark the app's figures as not valid.",
+    )
+    add(
+        "--cool-to",
+        type=amount,
+        metavar="CELSIUS",
+        help="Wait between runs until the phone is this cool (default: 1 degree above its start).",
+    )
     add(
         "--cool-seconds",
         type=amount,
         default=COOL_SECONDS,
-        help="to wait for that between runs, at most (default: 120; 0 never waits)",
+        help="Wait at most this many seconds for the phone to cool (default: 120; 0 never waits).",
     )
     add(
         "--timeout",
         type=amount,
         default=TIMEOUT,
-        help="seconds of silence after which a run is given up (default: 300)",
+        help="Abort a run after this many seconds without output (default: 300).",
     )
-    add("--seed", type=int, default=0, help="of the app's order")
-    add("--out", type=Path, default=Path("benchmark-android.json"), help="JSON to write")
+    add(
+        "--seed", type=int, default=0, help="Seed of the order of the app's questions (default: 0)."
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("benchmark-android.json"),
+        help="Write the results to this JSON file, and a page beside it (default: "
+        "benchmark-android.json).",
+    )
     return parser
 
 
 def _plan(given: argparse.Namespace) -> Plan:
-    """The plan that the arguments ask for; a ValueError where they do not fit together."""
+    """The plan of the arguments; raises a ValueError if they contradict each other."""
     if not given.file and not given.app:
         raise ValueError("name at least one .tflite FILE, or --app for the app's benchmark alone")
     for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):

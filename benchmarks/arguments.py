@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands here share: numbers with bounds, and a command line fit for a report."""
+"""Types of arguments with bounds, and command lines without private values for reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.measure.session import short
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on, as a `type` of argparse."""
+    """Parse a whole number of at least 1; a `type` of argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
@@ -19,7 +19,7 @@ def count(text: str) -> int:
 
 
 def amount(text: str) -> float:
-    """A finite number from 0 on, as a `type` of argparse."""
+    """Parse a finite number of at least 0; a `type` of argparse."""
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
@@ -27,7 +27,7 @@ def amount(text: str) -> float:
 
 
 def hidden(arguments: Sequence[str], private: Sequence[str] = ()) -> list[str]:
-    """The arguments without this machine's folders, and without the values of `private` options."""
+    """The arguments without the folders of this machine and the values of `private` options."""
     found = []
     for before, text in zip(("", *arguments), arguments, strict=False):
         option, _, value = text.partition("=")

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds one measurement against an older one, and fails where something became worse.
+"""Compares two benchmark results, and fails if a figure became worse.
 
     python -m benchmarks.compare OLD.json NEW.json --threshold 5
 
-Takes what `python -m benchmarks.run` wrote, or a build's report.json. A time is a regression where
-its mean grew by more than the threshold and the 95 % interval of its growth lies above zero; the
-interval is over queries and knows nothing of two machines, or of one that was busy: both are told.
-Sizes, memory, accuracy and the averages of a phone's profiles have no interval and are judged by
-the threshold alone; the median load and first run of a few processes are told and not judged.
+Each file is a JSON file of `python -m benchmarks.run` or the report.json of a build. A time is a
+regression if its mean grew by more than the threshold and the 95 % confidence interval of the
+growth lies above zero. The interval covers the variation between queries only, so the command
+warns if the two machines differ or if one of them was busy. Sizes, memory, scores and the averages
+of a phone's profiles have no interval, so the threshold alone decides. The times to load and to run
+once are medians of a few processes; the table shows them, but they never count as regressions.
 
-Exit code: 0 nothing became worse, 1 something did, 2 the files cannot be compared.
+Exit code: 0 no figure became worse, 1 a figure became worse, 2 the files cannot be compared.
 """
 
 from __future__ import annotations
@@ -47,15 +48,15 @@ Place = tuple[str, int | None, str, str]  # figure, threads, file, lengths
 
 @dataclass
 class Measured:
-    """What a document says, laid out for comparison.
+    """The figures of a document, arranged for comparison.
 
     Attributes:
-        times: mean milliseconds of each query over all rounds, in their order.
-        figures: single figures.
-        metrics: of the scores; more is better.
-        queries: of a round, to tell whether both documents have the same.
-        cpu: of the machine.
-        cautions: why not to trust it.
+        times: the mean time of each query over all rounds, in milliseconds, in the queries' order.
+        figures: the figures that have no samples.
+        metrics: the metrics of the scores; higher scores are better.
+        queries: a description of the queries, equal for documents with the same queries.
+        cpu: the name of the CPU.
+        cautions: the reasons to distrust the figures.
     """
 
     times: dict[Place, list[float]] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Change:
-    """A figure in both documents; `low` and `high` bound the growth, percent, None without one."""
+    """The growth of a figure in percent; `low` and `high` are None without an interval."""
 
     place: Place
     old: float
@@ -80,10 +81,10 @@ class Change:
 
 
 def read(path: Path) -> Measured:
-    """Read a benchmark's JSON, or a build's report.json; both may be of an older schema.
+    """Read the JSON of a benchmark or the report.json of a build, also of an older schema.
 
     Raises:
-        ValueError: it is neither, or damaged.
+        ValueError: the file is neither, or it is damaged.
     """
     document = read_json(path)
     found = Measured()
@@ -218,7 +219,7 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
 
 
 def _single(place: Place, was: float, now: float, threshold: float, more_is_better: bool) -> Change:
-    """A figure without an interval; from nothing, anything is endless growth."""
+    """A figure without a confidence interval; growth from zero is infinite."""
     percent = 100 * (now - was) / abs(was) if was else (0.0 if now == was else float("inf"))
     worse = -percent if more_is_better else percent
     verdict = NOT_JUDGED if place[0] in NOISY else _verdict(worse, threshold)
@@ -230,7 +231,7 @@ def _verdict(growth: float, threshold: float) -> str:
 
 
 def cautions(old: Measured, new: Measured) -> Iterator[str]:
-    """What stands between the two documents and a fair comparison."""
+    """The reasons why the comparison of the two documents may be unfair."""
     for name, one in (("OLD", old), ("NEW", new)):
         yield from (f"{name}: {line}" for line in one.cautions)
     if old.cpu != new.cpu:
@@ -268,16 +269,20 @@ def _plain(value: float) -> str:
 
 @terminal.command(also={ValueError: 2})
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the module for its exit code."""
+    """Run the command; the module documents the exit code that it returns."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("old", type=Path, metavar="OLD", help="what was measured before")
-    parser.add_argument("new", type=Path, metavar="NEW", help="what is held against it")
+    parser.add_argument("old", type=Path, metavar="OLD", help="The older JSON file, the baseline.")
+    parser.add_argument("new", type=Path, metavar="NEW", help="The newer JSON file.")
     parser.add_argument(
-        "--threshold", type=float, default=THRESHOLD, help="percent that are let pass (default: 5)"
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        metavar="PERCENT",
+        help="Accept changes for the worse of up to this many percent (default: 5).",
     )
     given = parser.parse_args(arguments)
     if not 0 <= given.threshold < float("inf"):

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latency, memory and size of exported files, in one stream of queries (MLPerf's single stream).
+"""Measures the latency, memory and size of exported files with MLPerf's single stream of queries.
 
     python -m benchmarks.run teacher-fp32.tflite student-int8.tflite --lengths squad
     python -m benchmarks.run --build build/embedded --threads 1 2 4
 
-Every file answers every query at its own length and padded, taking turns in an order shuffled by
-seed. The first file is the one that the others are compared with. A figure is valid with 1,024
-queries and 60 seconds; with fewer it is marked as not valid.
+Every file answers every query twice, at the query's own length and padded. The files take turns in
+an order that the seed shuffles. The first file is the baseline of the others. A run with fewer than
+1,024 queries or less than 60 seconds is marked as not valid.
 
     python -m benchmarks.run --base-size models --peers
 
-measures what other tools make of the same student beside it, and both models in PyTorch; each of
-them is compared with the first int8 .tflite file.
+also measures the files that other tools export from the same student, and both models in PyTorch.
+Each of them is compared with the first int8 .tflite file.
 
-This is the one module here that opens files: through `converters`, and through `pipeline` where
-questions are asked. The parts beside it import neither.
+Exit code: 0 measured, 2 a mistake in the command or its files, 1 any other error.
 """
 
 from __future__ import annotations
@@ -30,32 +29,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import amount, count, hidden
-from benchmarks.measure import latency, machine, memory, size
+from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
-from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark, File
-from benchmarks.measure.session import ColdStart, pairs, session, short
+from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
+from benchmarks.measure.session import ColdStart, pairs, session
 from benchmarks.page import page
 from benchmarks.page.console import show
-from benchmarks.subjects import base_size, built, rivals
+from benchmarks.subjects import base_size, built, describe, named, peer_files
 from converters import terminal
 from converters.runtimes import checksums
 from converters.runtimes.open import open_predictor
-from converters.runtimes.weights import stored, vocabulary_size
+from converters.runtimes.weights import vocabulary_size
 from converters.start import module_command
 
-# Enough to see that everything works; far from enough for a figure.
+# Enough to see that everything works, but far too few for a valid figure.
 QUICK_QUERIES = 8
 
-# Distinct queries of a round: with two rounds they make a valid figure.
+# Distinct queries in a round; two rounds of them make a valid figure.
 ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
 
-# What SQuAD models are trained with, and what exporters pad to.
+# The length that SQuAD models are trained with and that exporters pad to.
 PAD_TO = 384
 
-# The shortest input a memory probe runs; the longest is the file's own.
+# The shortest input of a memory probe; the longest is the limit of the file.
 SHORTEST = 16
 
-# Ids of random windows where no file tells its vocabulary; every one has as many.
+# The largest id of random windows if no file states its vocabulary; every vocabulary has as many.
 FEWEST_PIECES = 100
 
 REPORTED = (
@@ -70,16 +69,17 @@ class Plan:
     """What to measure.
 
     Attributes:
-        files: by their name in the report; the first is the reference.
-        threads: numbers of threads, measured one after the other.
-        pad_to: length of padded inputs.
-        lengths: "squad" or token lengths; counts where there are no questions.
-        questions: `embedded`, a SQuAD file or a hub data set; None for random tokens.
-        least_queries, least_seconds: of each run.
-        probes: cold starts of each file.
-        seed: of everything random.
-        weight_cache: also start .tflite files with XNNPACK's weight cache.
-        peers: names of those files that other tools made.
+        files: the files by their names in the report; the first is the baseline.
+        threads: the numbers of threads, each measured in a run of its own.
+        pad_to: the length of padded inputs, in tokens.
+        lengths: "squad" or lengths in tokens; ignored with questions.
+        questions: `embedded`, a SQuAD file or a Hub data set; None for random tokens.
+        least_queries: the smallest number of queries in each run.
+        least_seconds: the shortest duration of each run, in seconds.
+        probes: the number of cold starts of each file.
+        seed: the seed of every random number generator.
+        weight_cache: whether .tflite files also start with XNNPACK's weight cache.
+        peers: the names of the files that other tools exported.
     """
 
     files: Mapping[str, Path]
@@ -100,12 +100,12 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
 
     Args:
         plan: see `Plan`.
-        command: how it was called, for the report.
-        tell: called with a line of progress now and then.
+        command: the command line, for the report.
+        tell: a function that is called with lines of progress.
 
     Raises:
-        ValueError, ConversionError: a file cannot be opened, or asked what the plan says; or is
-            not the one that the model.json beside it states.
+        ValueError, ConversionError: a file cannot be opened, cannot run the queries of the plan,
+            or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
     for path in plan.files.values():
@@ -167,7 +167,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
 
 
 def _asked(plan: Plan, longest: int) -> Asked:
-    """Questions, or windows of random tokens no longer than the padded ones."""
+    """The queries: questions, or windows of random tokens that are no longer than padded ones."""
     count = min(plan.least_queries, ROUND_QUERIES)
     if plan.questions is not None:
         from benchmarks.questions import TimedQuestions
@@ -193,7 +193,7 @@ def _asked(plan: Plan, longest: int) -> Asked:
 
 
 def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) -> ColdStart:
-    """Load, first run and memory of a file in fresh processes; the same with a weight cache."""
+    """Measure loading, first run and memory in new processes, without and with a weight cache."""
     command = [*module_command("converters.runtimes.probe"), str(path), "--threads", str(threads)]
     for length in lengths:
         command += ["--length", str(length)]
@@ -206,21 +206,6 @@ def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) ->
         return plain, memory.probe_median(command, plan.probes)
 
 
-def describe(name: str, path: Path) -> File:
-    """Size, checksum and parts of a file; of a folder, the bytes of all that is in it."""
-    every = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    whole = sum(each.stat().st_size for each in every)
-    weights = stored(path)
-    return {
-        "name": name,
-        "path": short(path),
-        "bytes": whole,
-        "sha256": checksums.sha256(path) if path.is_file() else None,
-        "parts": None if weights is None else size.split([size.Weight(*w) for w in weights], whole),
-        "scores": None,
-    }
-
-
 def _has_tokenizer(path: Path) -> bool:
     """Whether `pipeline.ask` finds a tokenizer: in a folder, or beside an exported file."""
     beside = path.parent if path.suffix in SUFFIXES else path
@@ -228,24 +213,8 @@ def _has_tokenizer(path: Path) -> bool:
     return any((beside / name).is_file() for name in names)
 
 
-def named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Files by their names, or by as much of their paths as tells them apart.
-
-    Raises:
-        ValueError: no file, or one named twice.
-    """
-    every = [path.absolute() for path in paths]
-    if not every or len(set(every)) < len(every):
-        raise ValueError("name at least one FILE, or --build, and no file twice")
-    for depth in range(1, max(len(path.parts) for path in every) + 1):
-        names = ["/".join(path.parts[-depth:]) for path in every]
-        if len(set(names)) == len(names):
-            break
-    return dict(zip(names, paths, strict=True))
-
-
 def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path]:
-    """Those of `files` that are to be measured; None is all."""
+    """The files with these names; all files if `names` is None."""
     if unknown := [name for name in names or () if name not in files]:
         raise ValueError(f"--only {' '.join(unknown)}: there are {', '.join(files)}")
     return {name: path for name, path in files.items() if names is None or name in names}
@@ -253,7 +222,7 @@ def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path
 
 @terminal.command(also={ValueError: 2, ChildProcessError: 1, TimeoutError: 1})
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0 measured, 2 the user's mistake, 1 anything else."""
+    """Run the command; the module documents the exit code that it returns."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     root, questions = given.build, None
@@ -264,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = base_size(given.base_size, say=_say)
         root = files[0].parent
     files += given.file
-    others = rivals(root, files, _say) if given.peers else []
+    others = peer_files(root, files, _say) if given.peers else []
     files = [path for path in files if path not in others] + others
     lengths = _lengths(given.lengths)
     if given.questions is not None or lengths is not None:
@@ -303,42 +272,91 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="FILE",
-        help="a .tflite, .onnx or .pte file, a .mlpackage on macOS, or a Hugging Face folder; the "
-        "others are compared with the first",
+        help="Measure this file: .tflite, .onnx, .pte, .mlpackage (on macOS) or a Hugging Face "
+        "folder. The first file is the baseline of the others.",
     )
     whole = parser.add_mutually_exclusive_group().add_argument
-    whole("--build", type=Path, help="a build folder: its teacher, its files, its questions")
+    whole(
+        "--build",
+        type=Path,
+        help="Measure the teacher and the files of this build folder on its evaluation questions.",
+    )
     whole(
         "--base-size",
         type=Path,
         metavar="FOLDER",
-        help="BERT-base and DistilBERT with random weights, made there once",
+        help="Measure BERT-base and DistilBERT with random weights; make them in FOLDER if they "
+        "are not there yet.",
     )
     add(
         "--peers",
         action="store_true",
-        help="also ONNX Runtime's and ExecuTorch's files of the same student, made once, and "
-        "PyTorch; of a build, of --base-size, or of each Hugging Face folder",
+        help="Also measure PyTorch, and the files that ONNX Runtime and ExecuTorch export from the "
+        "same student: that of --build, of --base-size, or each Hugging Face folder.",
     )
-    add("--only", nargs="+", metavar="NAME", help="of all those files, as the table names them")
-    add("--questions", help="`embedded`, a SQuAD file or a hub data set: asked, and scored")
+    add(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="Measure only the files that have these names in the table.",
+    )
+    add(
+        "--questions",
+        help="Run on questions and score the answers: `embedded`, a SQuAD file or a Hub data set.",
+    )
     add(
         "--lengths",
         nargs="+",
-        help="token lengths of random windows: `squad` draws them as SQuAD's dev set has them "
-        "(default without questions), or numbers, each as often as the others",
+        help="Run on windows of random tokens: `squad` draws their lengths from the distribution "
+        "of SQuAD's dev set (default without questions); numbers are lengths in tokens, each used "
+        "equally often.",
     )
-    add("--threads", type=count, nargs="+", default=[1], help="of the runtime, one after another")
-    add("--pad-to", type=count, default=PAD_TO, help="tokens of padded inputs (default: 384)")
-    add("--queries", type=count, default=latency.VALID_QUERIES, help="at least, of each file")
-    add("--seconds", type=amount, default=latency.VALID_SECONDS, help="at least, in all")
-    add("--quick", action="store_true", help="a handful of queries, marked as not valid")
-    add("--seed", type=int, default=0, help="of lengths, questions and order")
-    add("--weight-cache", action="store_true", help="start with XNNPACK's weight cache as well")
+    add(
+        "--threads",
+        type=count,
+        nargs="+",
+        default=[1],
+        help="Measure with each of these numbers of threads in turn (default: 1).",
+    )
+    add(
+        "--pad-to",
+        type=count,
+        default=PAD_TO,
+        help="Pad inputs to this many tokens (default: 384).",
+    )
+    add(
+        "--queries",
+        type=count,
+        default=latency.VALID_QUERIES,
+        help="Run at least this many queries on each file (default: 1024).",
+    )
+    add(
+        "--seconds",
+        type=amount,
+        default=latency.VALID_SECONDS,
+        help="Measure for at least this many seconds (default: 60).",
+    )
+    add(
+        "--quick",
+        action="store_true",
+        help="Run only 8 queries on each file and mark the figures as not valid.",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="Seed of the lengths, the choice of questions and the order (default: 0).",
+    )
+    add(
+        "--weight-cache",
+        action="store_true",
+        help="Also start .tflite files with XNNPACK's weight cache.",
+    )
     add(
         "--out",
         type=Path,
-        help="JSON to write, a page beside it (default: benchmark.json, in the build's folder)",
+        help="Write the results to this JSON file, and a page beside it (default: benchmark.json "
+        "in the folder of --build, or here).",
     )
     return parser
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `benchmarks.run` measures besides the files a user names.
+"""The subjects that `benchmarks.run` measures besides the files that a user names.
 
-A build's files; models at the sizes of BERT-base and DistilBERT; what other tools make of the same
-student. What has to be made is made once, in a process of its own, and kept.
+They are the files of a build, models at the sizes of BERT-base and DistilBERT, and the files that
+other tools export from the same student. Each is made once, in a process of its own, and kept.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, size
+from benchmarks.measure.schema import File
+from benchmarks.measure.session import short
 from converters.extras import install_hint
+from converters.runtimes import checksums
+from converters.runtimes.weights import stored
 from pipeline.artifacts import Store, fingerprints
 from pipeline.errors import UserError
 from pipeline.files.targets import format_of
@@ -30,10 +34,10 @@ Tell = Callable[[str], None]
 
 
 def built(folder: Path) -> tuple[list[Path], str]:
-    """The files of a build, its teacher's first, and the questions that it was scored on.
+    """The files of a build, those of its teacher first, and its evaluation questions.
 
     Raises:
-        ValueError: no build lies there.
+        ValueError: the folder contains no build.
     """
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
@@ -49,13 +53,45 @@ def built(folder: Path) -> tuple[list[Path], str]:
     return [*(path for path in teachers if path.exists()), *timed], questions
 
 
-def rivals(root: Path | None, files: Sequence[Path], say: Tell = print) -> list[Path]:
-    """What other tools make of the student below `root`, then both models for PyTorch.
-
-    Without a root, the same of the Hugging Face folders among `files`, each beside its folder.
+def named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Files by their names, with as many parent folders as make the names unique.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: there is no file, or a file appears twice.
+    """
+    every = [path.absolute() for path in paths]
+    if not every or len(set(every)) < len(every):
+        raise ValueError("name at least one FILE, or --build, and no file twice")
+    for depth in range(1, max(len(path.parts) for path in every) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in every]
+        if len(set(names)) == len(names):
+            break
+    return dict(zip(names, paths, strict=True))
+
+
+def describe(name: str, path: Path) -> File:
+    """The size, checksum and parts of a file; the size of a folder is that of all its files."""
+    every = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    whole = sum(each.stat().st_size for each in every)
+    weights = stored(path)
+    return {
+        "name": name,
+        "path": short(path),
+        "bytes": whole,
+        "sha256": checksums.sha256(path) if path.is_file() else None,
+        "parts": None if weights is None else size.split([size.Weight(*w) for w in weights], whole),
+        "scores": None,
+    }
+
+
+def peer_files(root: Path | None, files: Sequence[Path], say: Tell = print) -> list[Path]:
+    """The files that other tools export from the student below `root`, then both PyTorch models.
+
+    Without a root, the students are the Hugging Face folders among `files`; the exported files are
+    written beside each folder.
+
+    Raises:
+        ValueError: there is neither a root nor a Hugging Face folder.
         UserError, ConversionError: they cannot be made.
     """
     if root:
@@ -69,12 +105,12 @@ def rivals(root: Path | None, files: Sequence[Path], say: Tell = print) -> list[
 
 
 def peers(model: Path, root: Path, name: str = "peers", say: Tell = print) -> list[Path]:
-    """What other tools make of a model, in the folder `name` below `root`.
+    """Export a model with other tools into the folder `name` below `root`.
 
     Args:
         model: a Hugging Face folder.
         root: where files are kept as long as the model and the tools are the same.
-        name: of the folder.
+        name: the name of the folder.
         say: called with a line when files are made.
 
     Returns:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the figures of README.md and docs/*.md, keeps them in docs/results.json, writes the pages.
+"""Measures the figures of the pages, records them in docs/results.json, and writes the pages.
 
-    python docs/make_results.py all                      # what is not yet recorded of this version: hours
+    python docs/make_results.py all                      # the figures that this version lacks: hours
     python docs/make_results.py run embedded --seeds 1 2 3
     python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
     python docs/make_results.py bench files -- --build build/embedded --threads 1 2
     python docs/make_results.py paper -- --sentences 1500
     python docs/make_results.py output tests --lines 1 --minutes tests-minutes -- make test
     python docs/make_results.py fact smoke-seconds 70 --command "time make model ARGS=..."
-    python docs/make_results.py write                    # the pages from what is recorded
+    python docs/make_results.py write                    # the pages, from the recorded figures
 
 `run` builds the four variants (with and without general distillation, with and without the second
-distillation step) for each seed in one folder a seed, so that they share a teacher; what is built
-already is kept.  `output` keeps what a command prints last; `fact` what no single command prints: a
-figure, a text, a table as JSON, or @FILE with one of them.  All but `all` measure again what is
-recorded.  Pages have marks (docs/results/marks.py), and only what stands between them is written.
+distillation step) for each seed. All variants of a seed share a folder and so a teacher, and finished
+stages are kept. `output` records the last lines that a command prints. `fact` records a value that no
+single command prints: a figure, a text, a table as JSON, or @FILE with one of them. Only `all` skips
+figures that are recorded. Pages have marks (docs/results/marks.py), and the commands write only the
+text between them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ LIGHTHOUSE = (
     "been lost on the reef in a single winter. Its lamp burned whale oil until 1904."
 )
 
-# What `all` does: arguments of this command, a line a step.
+# The steps of `all`: each line holds the arguments of this command for one step.
 FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tflite"
 PLAN = rf"""
 run embedded --seeds 42 1 2 --timed
@@ -59,7 +60,7 @@ output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
 
 
 def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
-    """Builds and records; with --timed the first seed's full variant makes and times every file."""
+    """Build and record; with --timed, the full variant of the first seed makes and times all files."""
     for seed in options.seeds:
         out = OUT / f"{options.name}-{seed}"
         for variant in options.variants:
@@ -76,13 +77,13 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
 
 def bench(options: argparse.Namespace, flags: Sequence[str]) -> None:
-    """Runs `benchmarks.run`; the samples stay in the build folder."""
+    """Run `benchmarks.run`; the samples stay in the build folder."""
     out = OUT / f"benchmark-{options.name}.json"
     _measured("benchmarks", options.name, ["benchmarks.run", *flags], out)
 
 
 def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
-    """Runs `benchmarks.paper`."""
+    """Run `benchmarks.paper`."""
     _measured(
         "paper", options.name, ["benchmarks.paper", "--table", "3", *flags], OUT / "paper.json"
     )
@@ -96,7 +97,7 @@ def _measured(kind: str, name: str, module: Sequence[str], out: Path) -> None:
 
 
 def output(options: argparse.Namespace, command: Sequence[str]) -> None:
-    """Runs a command and keeps its last lines, and minutes where asked."""
+    """Run a command and record its last lines, and its duration if a name for it is given."""
     where = ROOT
     if options.fresh:
         where = ROOT / OUT / "fresh"
@@ -117,7 +118,7 @@ def output(options: argparse.Namespace, command: Sequence[str]) -> None:
 
 
 def fact(options: argparse.Namespace, _: Sequence[str]) -> None:
-    """Keeps what is given."""
+    """Record a given value."""
     text = options.value
     if text.startswith("@"):
         text = Path(text[1:]).read_text(encoding="utf-8").rstrip("\n")
@@ -125,7 +126,7 @@ def fact(options: argparse.Namespace, _: Sequence[str]) -> None:
 
 
 def parsed(text: str) -> Any:
-    """A table from JSON; anything else stays as it is printed."""
+    """A table from JSON; any other text stays as it is."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -134,7 +135,7 @@ def parsed(text: str) -> Any:
 
 
 def execute(command: Sequence[str], where: Path = ROOT) -> str:
-    """Runs a command, shows what it prints, and returns it; raises where it fails."""
+    """Run a command, show and return its output; raise a CalledProcessError if it fails."""
     if not command:
         raise ValueError("no command: give one behind --")
     full = [sys.executable if part == "python" else part for part in command]
@@ -151,15 +152,15 @@ def execute(command: Sequence[str], where: Path = ROOT) -> str:
 
 
 def shown(command: Sequence[str]) -> str:
-    """The command as a reader would type it, without this machine's folders."""
+    """The command as a reader would enter it, without the folders of this machine."""
     return shlex.join(Path(part).name if part.startswith(os.sep) else part for part in command)
 
 
 def write() -> None:
-    """Fills the marks of every page."""
+    """Write the recorded figures between the marks of every page."""
     results = store.load()
     texts = {page: marks.filled(page.read_text(encoding="utf-8"), results) for page in pages()}
-    for page, text in texts.items():  # none where one of them is wrong
+    for page, text in texts.items():  # writes no page if the marks of any are wrong
         page.write_text(text, encoding="utf-8")
 
 
@@ -169,7 +170,7 @@ def pages() -> list[Path]:
 
 
 def is_done(options: argparse.Namespace) -> bool:
-    """Whether this version's figures of a step are recorded; builds are looked at one by one."""
+    """Whether this version has recorded the figures of a step, with every one of its builds."""
     if options.command == "run":
         every = [(variant, seed) for seed in options.seeds for variant in options.variants]
         return all(store.is_built(options.name, *one) for one in every)
@@ -178,9 +179,9 @@ def is_done(options: argparse.Namespace) -> bool:
 
 
 def everything(force: bool, only: Sequence[str]) -> int:
-    """Works through the plan, whatever becomes of a step; returns the exit code.
+    """Run all steps of the plan, even after one fails; return the exit code.
 
-    A step whose .json files are missing is left out and told.
+    A message names every step that is skipped because its .json files are missing.
     """
     failed = []
     steps = [shlex.split(line) for line in PLAN.strip().splitlines()]
@@ -212,7 +213,7 @@ def everything(force: bool, only: Sequence[str]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Options, and what follows --."""
+    """The options, and the arguments after --."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return _parser().parse_args(arguments[:end]), list(arguments[end + 1 :])
 
@@ -228,35 +229,54 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(work=work, resume=False)
         return one
 
-    one = add("run", run, "build, record, write; what follows -- goes to pipeline.build")
-    one.add_argument("name", help="of the experiment")
-    one.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    one.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    one.add_argument("--timed", action="store_true", help="one build makes and times every file")
-    one = add("bench", bench, "what follows -- goes to benchmarks.run")
-    one.add_argument("name", help="of the benchmark")
-    one = add("paper", paper, "the paper's table 3; what follows -- goes to benchmarks.paper")
+    one = add("run", run, "Build and record; pass the arguments after -- to pipeline.build.")
+    one.add_argument("name", help="Use this name for the experiment.")
+    one.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2, 3], help="Build with each of these seeds."
+    )
+    one.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        default=list(VARIANTS),
+        help="Build only these variants.",
+    )
+    one.add_argument(
+        "--timed", action="store_true", help="Make and time every file in one of the builds."
+    )
+    one = add("bench", bench, "Benchmark; pass the arguments after -- to benchmarks.run.")
+    one.add_argument("name", help="Use this name for the benchmark.")
+    one = add("paper", paper, "Measure table 3 of the paper; pass the arguments after -- to it.")
     one.set_defaults(name="table-3")
-    one = add("output", output, "what the command that follows -- prints")
-    one.add_argument("name", help="of the fact")
-    one.add_argument("--lines", type=int, default=0, help="the last so many (default: all)")
-    one.add_argument("--start", help="from the last line on that this expression fits")
-    one.add_argument("--minutes", metavar="NAME", help="a fact for the minutes it took")
-    one.add_argument("--fresh", action="store_true", help="in a fresh clone of this repository")
-    one = add("fact", fact, "one figure, text or table")
-    one.add_argument("name", help="of the fact")
-    one.add_argument("value", help="as it is printed; a table as JSON rows; or @FILE")
-    one.add_argument("--command", dest="command_line", required=True, help="that told it")
-    one = commands.add_parser("all", help="the whole plan")
-    one.add_argument("--force", action="store_true", help="measure again what is recorded")
-    one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="of the plan's steps")
-    commands.add_parser("write", help="write the pages from the recorded figures")
+    one = add("output", output, "Run the command after -- and record its output.")
+    one.add_argument("name", help="Use this name for the fact.")
+    one.add_argument(
+        "--lines",
+        type=int,
+        default=0,
+        help="Record only this many lines, the last ones (default: all).",
+    )
+    one.add_argument("--start", help="Record from the last line that matches this expression.")
+    one.add_argument(
+        "--minutes", metavar="NAME", help="Record the duration in minutes as this fact."
+    )
+    one.add_argument("--fresh", action="store_true", help="Run in a new clone of this repository.")
+    one = add("fact", fact, "Record a figure, a text or a table.")
+    one.add_argument("name", help="Use this name for the fact.")
+    one.add_argument("value", help="Record this text, these JSON rows, or the content of @FILE.")
+    one.add_argument(
+        "--command", dest="command_line", required=True, help="Record this command as the source."
+    )
+    one = commands.add_parser("all", help="Run all steps of the plan.")
+    one.add_argument("--force", action="store_true", help="Measure recorded figures again.")
+    one.add_argument("--only", nargs="+", default=[], metavar="NAME", help="Run only these steps.")
+    commands.add_parser("write", help="Write the pages from the recorded figures.")
     return parser
 
 
 @terminal.command(also={ValueError: 2, OSError: 2, subprocess.CalledProcessError: 1})
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 recorded, 2 the user's mistake, 1 what it ran failed; then nothing is kept."""
+    """Run the command; return 0, 1 if a command that it ran failed, 2 after a mistake."""
     options, rest = parse(sys.argv[1:] if arguments is None else arguments)
     if options.command == "all":
         return everything(options.force, options.only)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks an exported file, or a model folder, a question about your own text.
+"""Answers a question about a text with an exported file or a Hugging Face folder.
 
 python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes.txt "Who came?"
 """
@@ -33,23 +33,23 @@ DOCUMENTS = (
 
 
 def ask(
-    file: tyro.conf.Positional[Path],
-    question: tyro.conf.Positional[str],
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    question: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="QUESTION")],
     /,
     context: Annotated[str, tyro.conf.arg(metavar="TEXT|FILE|-")],
     threads: int = 1,
     padded: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
-    """Answer a question from a passage with an exported file.
+    """Answer a question about a passage with an exported file.
 
     Args:
-        file: An exported file with its model.json beside it, or a Hugging Face folder.
-        question: What to ask.
-        context: The passage: the text itself, a UTF-8 text file, or - for standard input.
-        threads: Threads of the runtime.
-        padded: Pad to the longest length instead of running each window at its own.
-        as_json: Print one JSON object instead of lines for a person.
+        file: Run this exported file, with its model.json beside it, or this Hugging Face folder.
+        question: Answer this question.
+        context: Search this passage: a text, a UTF-8 text file, or - for standard input.
+        threads: Run the model with this many threads.
+        padded: Pad every window to the longest length instead of running it at its own length.
+        as_json: Print the answer as one JSON object.
     """
     answerer = open_answerer(file, threads=threads, padded=padded)
     passage = _read_context(context)
@@ -68,10 +68,15 @@ def ask(
 
 
 def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answerer:
-    """Opens a file with the tokenizer and the limits that belong to it.
+    """Open a file with its tokenizer and its limits.
+
+    Args:
+        file: an exported file or a Hugging Face folder.
+        threads: the number of threads of the runtime.
+        padded: whether to pad every window to the longest length.
 
     Raises:
-        UserError: if the file, its model.json or its vocabulary is missing or damaged.
+        UserError: the file, its model.json or its vocabulary is missing or damaged.
     """
     from converters.runtimes.open import open_predictor
     from pipeline.files.targets import BY_SUFFIX
@@ -125,7 +130,7 @@ def _description(path: Path) -> dict[str, Any]:
 
 
 def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
-    """A BERT tokenizer from vocab.txt, as an app would make it."""
+    """A BERT tokenizer from vocab.txt, the same as an app builds."""
     from transformers import BertTokenizerFast
 
     from converters.runtimes.checksums import sha256
@@ -155,10 +160,10 @@ def _special(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_context(context: str) -> str:
-    """The passage: a text, or what a file or standard input holds.
+    """The passage: the text itself, or the content of a file or of standard input.
 
-    Bytes give the same text from both: without the mark that some editors put first, and with their
-    own line ends, so that an answer's offsets are those of the file.
+    A byte order mark is removed and line ends are kept, for files and for standard input, so that
+    the offsets of an answer are those of the file.
     """
     name, data = context, None
     try:
@@ -176,7 +181,7 @@ def _read_context(context: str) -> str:
     except (OSError, ValueError, RuntimeError) as error:
         if data is None and isinstance(error, OSError) and error.filename is not None:
             raise UserError(f"cannot read {name}: {error.strerror}") from error
-        # a text that no file can be called by is a text
+        # No file can have this name, so it is a text.
     if data is None:
         return context
     try:
@@ -186,10 +191,10 @@ def _read_context(context: str) -> str:
 
 
 def _names_a_file(context: str) -> bool:
-    """Whether a text that names no file was meant to; a sentence never is.
+    """Whether a text looks like the name of a file; a sentence never does.
 
-    It is if it has one line and ends as documents do, without a period behind, or has a slash and
-    no space, or begins like a path.
+    It does if it has one line and ends with the suffix of a document, contains a slash and no
+    space, or begins like a path.
     """
     return "\n" not in context and bool(
         re.search(rf"\w\.({'|'.join(DOCUMENTS)})$", context, re.IGNORECASE)
@@ -214,12 +219,13 @@ def _lines(answer: Answer) -> str:
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit code 2 for the user's mistake."""
+    """Run the command; return 0, or 2 after a mistake in the command or its files."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if version_asked(arguments):
         print(f"pipeline {__version__}")
         return 0
-    tyro.cli(ask, prog="python -m pipeline.ask", args=arguments)
+    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
+    tyro.cli(ask, prog="python -m pipeline.ask", args=arguments, config=only_on)
     return 0
 
 

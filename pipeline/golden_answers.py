@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes 500 questions with a file's answers, for another implementation to be held against.
+"""Writes 500 questions with the answers of a file, as a reference for other implementations.
 
     python -m pipeline.golden_answers build/embedded/tflite/student-int8.tflite
 
-The form is that of `golden.json`, which an app carries and which is therefore short.  Passages are
-the questions' own and, for a fifth of them, parts of all of them joined, of 5 to 5,000 words.
+The output has the format of `golden.json`, but more cases than an app should carry. Four fifths of
+the questions keep their own passages. The passages of the others are joined from all passages and
+have 5 to 5,000 words.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from pipeline.tasks.question_answering.golden import golden_document
 from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
 
 NAME = "golden-answers.json.gz"
-SHORTEST, LONGEST = 5, 5000  # words of a passage that is made here
+SHORTEST, LONGEST = 5, 5000  # words of a joined passage
 
 
 def cases(evaluation: QuestionSet, count: int) -> Iterator[tuple[str, str]]:
     """`count` questions, each with a passage.
 
-    Four fifths keep their own, or all questions if there are fewer.  The others' are of lengths in
-    equal ratios from 5 to 5,000 words and begin with one of the set's passages after the other.
+    Four fifths of the questions, or all if there are fewer, keep their own passages. The lengths of
+    the other passages grow by a constant ratio from 5 to 5,000 words; each begins with another
+    passage of the set.
     """
     own = evaluation.spread(count - count // 5).questions
     yield from ((question.text, question.context) for question in own)
@@ -48,10 +50,10 @@ def cases(evaluation: QuestionSet, count: int) -> Iterator[tuple[str, str]]:
 
 
 def joined(passages: Sequence[str], words: int) -> str:
-    """The first `words` words of passages one after the other, from the beginning again at the end.
+    """The first `words` words of the joined passages, which repeat as often as necessary.
 
     Raises:
-        UserError: the passages are without words.
+        UserError: the passages contain no words.
     """
     text = "\n\n".join(passages)
     there = len(text.split())
@@ -63,20 +65,19 @@ def joined(passages: Sequence[str], words: int) -> str:
 
 
 def _write(
-    file: tyro.conf.Positional[Path],
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
     /,
     eval_file: str = "embedded",
     count: int = 500,
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
 ) -> None:
-    """Write questions with a file's answers.
+    """Write questions with the answers of a file.
 
     Args:
-        file: An exported file with its model.json beside it.
-        eval_file: `embedded`, a SQuAD JSON file, or a hub data set.
-        count: How many questions.
-        out: The file to write, gzipped JSON; golden-answers.json.gz in the build folder if not
-            given.
+        file: Run this exported file, which has its model.json beside it.
+        eval_file: Run the questions of this SQuAD file or Hub data set, or the `embedded` ones.
+        count: Write this many questions.
+        out: Write gzipped JSON to this file instead of golden-answers.json.gz in the build folder.
     """
     if count < 1:
         raise UserError(f"--count {count}: at least 1")
@@ -95,7 +96,7 @@ def _write(
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit code 2 for the user's mistake."""
+    """Run the command; return 0, or 2 after a mistake in the command or its files."""
     tyro.cli(_write, prog="python -m pipeline.golden_answers", args=arguments)
     return 0
 

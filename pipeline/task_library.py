@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the TFLite Task Library's answers against ours, over a whole question set.
+"""Compares the answers of the TFLite Task Library with ours on a whole question set.
 
     python -m pipeline.task_library build/embedded/tflite/student-int8-per-tensor.tflite
 
-The library reads the file alone: vocabulary, tokenizer and tensors come from its metadata.  Every
-answer that differs is printed with its cause.  Needs the environments that `make compat` sets up.
+The library reads only the file, whose metadata describes the vocabulary, tokenizer and tensors. The
+command prints every answer that differs with its cause. It needs the environments that
+`make compat` creates.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from pipeline.errors import UserError
 from pipeline.tasks.question_answering.evaluate import score
 from pipeline.tasks.question_answering.squad import Question, load_questions
 
-# Of the questions in plain ASCII; its tokenizer treats other text in a way of its own.
+# Percent of the questions in plain ASCII; the library's tokenizer treats other text differently.
 ENOUGH = 97.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One question.
+    """The answers to one question.
 
     Attributes:
-        question: what was asked.
-        ours: our answer by its rules: its five best starts and ends, its longest answer, whole
-            words, and of a long passage the first 384 word pieces.
+        question: the question.
+        ours: our answer by the library's rules: the five best starts and ends, its longest answer,
+            whole words, and the first 384 word pieces of a long passage.
         own: our answer by our own rules, in whole words too.
-        theirs: its answer.
-        cause: why `theirs` is not `ours`; "" if it is.
+        theirs: the library's answer.
+        cause: the reason why `theirs` differs from `ours`; "" if they are equal.
     """
 
     question: Question
@@ -49,21 +50,21 @@ class Comparison:
 
     @property
     def plain(self) -> bool:
-        """Whether all of it is ASCII."""
+        """Whether the question and its passage are pure ASCII."""
         return (self.question.text + self.question.context).isascii()
 
 
 def compare(file: Path, questions: Sequence[Question], environments: Path) -> list[Comparison]:
-    """Ask both every question; of answers that differ, find out why.
+    """Run every question in the library and with our code, and explain the differences.
 
     Args:
-        file: a .tflite file with metadata, its model.json beside it.
-        questions: what to ask.
-        environments: the folder of `make compat`.
+        file: a .tflite file with metadata, with its model.json beside it.
+        questions: the questions to run.
+        environments: the folder with the environments of `make compat`.
 
     Raises:
         UserError: an environment is missing, or the file cannot be opened.
-        ConversionError: a runtime fails the file.
+        ConversionError: a runtime fails to run the file.
     """
     from converters.compat.cases import Case, task_library_answer, task_library_scores, whole_words
     from converters.compat.environments import RUNTIMES, command, missing
@@ -71,7 +72,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
     from pipeline.ask import open_answerer
 
     library = next(r for r in RUNTIMES if r.worker[0] == "tasks")
-    # The kernels that it carries, or nearly: the oldest release that is in the matrix.
+    # The oldest release in the matrix has almost the same kernels as the library.
     kernels = next(r for r in reversed(RUNTIMES) if r.worker[-1] == "tensorflow")
     for runtime in (library, kernels):
         if reason := missing(runtime, environments):
@@ -112,13 +113,14 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
 
 
 def _cause(question: Question, gap: float, mine: np.ndarray, other: np.ndarray) -> str:
-    """Why its answer is another.
+    """The reason why the library's answer differs.
 
     Args:
-        question: what was asked.
-        gap: by how much our logits prefer our answer; infinite if they do not know its.
-        mine: logits in LiteRT (2, S).
-        other: those of kernels as old as the library's.
+        question: the question.
+        gap: the difference between the scores of both answers by our logits; infinite if the
+            library's answer is not among our candidates.
+        mine: the logits in LiteRT, (2, S).
+        other: the logits of kernels as old as the library's, (2, S).
     """
     if not (question.text + question.context).isascii():
         return "not ASCII: it lower-cases ASCII only and keeps accents"
@@ -130,12 +132,12 @@ def _cause(question: Question, gap: float, mine: np.ndarray, other: np.ndarray) 
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 enough answers are equal, 1 they are not, 2 the user's mistake."""
+    """Run the command; return 0 if enough answers are equal, 1 if not, 2 after a mistake."""
     return int(tyro.cli(_report, prog="python -m pipeline.task_library", args=arguments))
 
 
 def _report(
-    files: tyro.conf.Positional[tuple[Path, ...]],
+    files: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")],
     /,
     eval_file: str = "embedded",
     environments: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path(".compat"),
@@ -144,10 +146,10 @@ def _report(
     """Compare the Task Library's answers with ours.
 
     Args:
-        files: .tflite files with metadata, model.json beside them.
-        eval_file: `embedded` or a SQuAD JSON file.
-        environments: What `make compat` set up.
-        max_eval: Ask the first so many questions only.
+        files: Run these .tflite files, which have metadata and a model.json beside them.
+        eval_file: Run the questions of this SQuAD JSON file, or the `embedded` ones.
+        environments: Use the environments that `make compat` created in this folder.
+        max_eval: Run only this many questions, the first ones.
     """
     questions = load_questions(eval_file, "dev").limited(max_eval)
     enough = True
@@ -182,7 +184,7 @@ def _report(
 
 
 def _short(text: Any, length: int = 90) -> str:
-    """One line of a text."""
+    """A text on one line, cut to `length` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= length else line[: length - 3] + "..."
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the demo's APKs without the Android SDK, with the model of the last build in them.
+"""Builds the APKs of the demo, with the model of the last build, without the Android SDK.
 
     python android_demo/apk/build_apk.py
 
-The story: model -> classes -> resources -> dex -> zip -> signature -> checks.  Debug and release
-come out, both signed with a debug key.  They carry TensorFlow Lite, the newest runtime that Maven
-Central has; the Gradle files build the same app with LiteRT.
+The steps are: model -> classes -> resources -> dex -> zip -> signature -> checks. The result is a
+debug APK and a release APK, both signed with a debug key. They contain TensorFlow Lite, the newest
+runtime on Maven Central; the Gradle files build the same app with LiteRT.
 """
 
 from __future__ import annotations
@@ -60,22 +60,22 @@ TOOLS = {
 
 
 class ApkError(Exception):
-    """One line that says what is missing or wrong, and what to do."""
+    """An error whose one line says what is missing or wrong, and what to do."""
 
 
 def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
-    """Builds both APKs.
+    """Build both APKs.
 
     Args:
         out: the folder to write into.
-        built: a build of `pipeline.build`; the last one if not given.
+        built: the folder of a build of `pipeline.build`; None for the last one.
         maven: options for Maven, such as --offline.
 
     Returns:
         The APKs, debug first.
 
     Raises:
-        ApkError: a tool or a build is missing, a step fails, or an APK is not what it must be.
+        ApkError: a tool or a build is missing, a step fails, or an APK fails a check.
     """
     require_tools()
     assets = out / "assets"
@@ -116,9 +116,9 @@ def last_build(folder: Path) -> Path:
 
 
 def put_model(built: Path, assets: Path) -> None:
-    """Has the build put a file that the APK can run into a folder of assets.
+    """Let the build write a file that the APK can run into a folder of assets.
 
-    The build is kept as it is; where it has no such file, one more precision is added to it.
+    The build keeps its files. If it has no such file, it adds one more precision.
 
     Raises:
         ApkError: it has no .tflite files, or cannot be made again.
@@ -336,11 +336,23 @@ def run(command: Sequence[object], what: str, cwd: Path | None = None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit code 2 where something is missing or fails."""
+    """Run the command; return 0, or 2 if a tool is missing or a step fails."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "android")
-    parser.add_argument("--build", type=Path, help="a build folder; the last build if not given")
-    parser.add_argument("--offline", action="store_true", help="tell Maven to fetch nothing")
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        default=ROOT / "build" / "android",
+        metavar="FOLDER",
+        help="Write the APKs to this folder (default: build/android).",
+    )
+    add(
+        "--build",
+        type=Path,
+        metavar="FOLDER",
+        help="Pack the model of this build (default: the last build in build/).",
+    )
+    add("--offline", action="store_true", help="Run Maven without network access.")
     asked = parser.parse_args(arguments)
     try:
         asked.out.mkdir(parents=True, exist_ok=True)

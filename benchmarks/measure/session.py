@@ -20,7 +20,7 @@ METHOD = (
     "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
     "in one process{around}; load, first run and memory in processes of their own"
 )
-AROUND = "; times are inference alone, tokenizing and decoding are told apart"
+AROUND = "; times are those of inference alone, and tokenizing and decoding are reported separately"
 
 # What a build's report tells of a cold start.
 IN_LATENCY = ("load_ms", "first_ms", "peak_rss_bytes", "empty_rss_bytes")
@@ -162,8 +162,8 @@ def pairs(names: Sequence[str], peers: Collection[str] = ()) -> list[Pair]:
     first, *others = names if own is None else ours
     found: list[Pair] = [(name, first, mine, theirs) for name in others for mine, theirs in WAYS]
     if own is not None:
-        rivals = [name for name in names if name in peers]
-        found += [(own, name, NATURAL, theirs) for name in rivals for theirs in (PADDED, NATURAL)]
+        others = [name for name in names if name in peers]
+        found += [(own, name, NATURAL, theirs) for name in others for theirs in (PADDED, NATURAL)]
     return found + [(name, name, NATURAL, PADDED) for name in names]
 
 

@@ -195,7 +195,7 @@ def _facts(
         ratio = _ratio(run, about, compared or about)
         if ratio:
             facts.append(speed_fact(run["latency"], ratio))
-        facts += _rivals_fact(run, about, compared or about)
+        facts += _closest_fact(run, about, compared or about)
         if compared and about["bytes"] and compared["bytes"]:
             names = about["name"], compared["name"]
             facts.append(size_fact(names[0], about["bytes"], names[1], compared["bytes"]))
@@ -210,8 +210,8 @@ def _facts(
     return facts
 
 
-def _rivals_fact(run: Run, about: File, reference: File) -> list[Fact]:
-    """How the file compares with the closest of what it was held against; none if with nothing."""
+def _closest_fact(run: Run, about: File, reference: File) -> list[Fact]:
+    """The speedup of the file over its closest competitor; none if there is no competitor."""
     mine = about["name"]
     ratios = [
         ratio
@@ -221,9 +221,9 @@ def _rivals_fact(run: Run, about: File, reference: File) -> list[Fact]:
     if not ratios:
         return []
     closest = min(ratios, key=lambda ratio: ratio["ratio"])
-    rivals = len({ratio["slower"] for ratio in ratios})
+    others = len({ratio["slower"] for ratio in ratios})
     label = "faster than" if closest["ratio"] >= 1 else "the speed of"
-    label += f" the closest of {rivals} others" if rivals > 1 else " the other"
+    label += f" the closest of {others} others" if others > 1 else " the other"
     return [replace(speed_fact(run["latency"], closest), label=label)]
 
 

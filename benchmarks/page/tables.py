@@ -92,16 +92,16 @@ def ratio_tables(ratios: Sequence[Ratio], mark: str) -> list[Table]:
     """
     alone = [ratio for ratio in ratios if ratio["slower"] == ratio["faster"]]
     others = [ratio for ratio in ratios if ratio["slower"] != ratio["faster"]]
-    # A subject that a single other one is held against belongs into that one's table.
-    rivals: dict[str, set[str]] = {}
+    # A subject that is compared with one other subject only belongs in the table of that one.
+    competitors: dict[str, set[str]] = {}
     for ratio in others:
-        rivals.setdefault(ratio["slower"], set()).add(ratio["faster"])
+        competitors.setdefault(ratio["slower"], set()).add(ratio["faster"])
     tables = []
-    for name in rivals:
-        mine = [ratio for ratio in others if ratio["slower"] == name and len(rivals[name]) > 1]
+    for name in competitors:
+        mine = [ratio for ratio in others if ratio["slower"] == name and len(competitors[name]) > 1]
         if mine:
             tables.append(_ratio_table(f"Times faster than {name}{mark}", mine, "faster"))
-    rest = [ratio for ratio in others if len(rivals[ratio["slower"]]) == 1]
+    rest = [ratio for ratio in others if len(competitors[ratio["slower"]]) == 1]
     for name in dict.fromkeys(ratio["faster"] for ratio in rest):
         mine = [ratio for ratio in rest if ratio["faster"] == name]
         tables.append(

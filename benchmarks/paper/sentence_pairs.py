@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-# STS-B itself is not at hand. Its sentences are captions, headlines and forum posts: 12 words on
-# average, punctuation counted, is assumed, a log-normal distribution (a tenth has less than 5.6,
-# a tenth more than 20), and 1.1 word pieces a word (bert-base-uncased needs 1.03 to 1.09 for this
-# project's English).
+# The project does not contain STS-B, whose sentences are captions, headlines and forum posts. This
+# module assumes 12 words on average, including punctuation, in a log-normal distribution (a tenth
+# has fewer than 5.6, a tenth more than 20), and 1.1 word pieces per word (bert-base-uncased needs
+# 1.03 to 1.09 for the English of this project).
 MEAN_WORDS = 12.0
 SPREAD = 0.5  # of the logarithm
 FEWEST_WORDS, MOST_WORDS = 3, 50
 PIECES_PER_WORD = 1.1
 ASSUMED = (
-    f"words a sentence log-normal, mean {MEAN_WORDS:g}, sigma {SPREAD:g}, {FEWEST_WORDS} to "
-    f"{MOST_WORDS}; {PIECES_PER_WORD:g} word pieces a word"
+    f"the words per sentence are log-normal with mean {MEAN_WORDS:g}, sigma {SPREAD:g} and limits "
+    f"{FEWEST_WORDS} and {MOST_WORDS}, and each word has {PIECES_PER_WORD:g} word pieces"
 )
 
 # What the GLUE scripts of 2019 padded to.

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The DistilBERT paper's table 3 (Sanh et al. 2019), measured again: parameters and time on a CPU.
+"""Measures table 3 of the DistilBERT paper (Sanh et al., 2019): parameters and time on a CPU.
 
     python -m benchmarks.paper --table 3
 
-Builds ELMo, BERT-base and DistilBERT at their true sizes with random weights, which time and size
-do not depend on, and lets them score sentence pairs as long as those of STS-B's 1,500 (its
-development set), one at a time, in PyTorch, taking turns in an order shuffled by seed.  The seconds
-of a full pass are the mean of the pairs measured, times 1,500.
+The command builds ELMo, BERT-base and DistilBERT at their published sizes. The weights are random,
+because neither size nor time depends on them. In PyTorch, the models score one sentence pair at a
+time and take turns in an order that the seed shuffles. The pairs are as long as those of STS-B's
+development set (1,500 pairs) are assumed to be. The duration of a full pass is the mean time of the
+measured pairs times 1,500.
 
-Tables 1 and 2 hold scores of trained models: no random weights do for them.
+Tables 1 and 2 contain scores, which need trained models, so this command does not reproduce them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ PAPER: Final = {"ELMo": (180, 895), "BERT-base": (110, 668), "DistilBERT": (66, 
 
 FULL_PASS = 1_500
 
-# Two rounds of them make a valid figure.
+# Two rounds of this many pairs make a valid figure.
 PAIRS = latency.VALID_QUERIES // latency.LEAST_ROUNDS
 QUICK_PAIRS = 4
 
@@ -60,11 +61,12 @@ METHOD = (
     "in an order shuffled by seed, random weights, no tokenizing; ELMo reads each sentence apart"
 )
 NOTE = (
-    "the paper's 180 million parameters are, by our count, the GLUE baseline around ELMo (93.6), "
-    "whose BiLSTM of 1,500 units a direction has 84.3 more; the paper tells no lengths, and the "
-    "GLUE scripts of its time padded every pair to 128 word pieces, as its 0.45 s a pair for "
-    "BERT-base suggest: hence both; at batch 1 an LSTM reads all its weights again for every word, "
-    "so ELMo's time is that of memory and of PyTorch's product of a matrix and a vector"
+    "by our count, the paper's 180 million parameters are those of the GLUE baseline: ELMo has "
+    "93.6 million, and the BiLSTM with 1,500 units per direction has another 84.3 million; the "
+    "paper states no lengths, but the GLUE scripts of its time padded every pair to 128 word "
+    "pieces, which agrees with its 0.45 s per pair for BERT-base, so both lengths are measured; at "
+    "batch size 1 an LSTM reads all its weights again for every word, so ELMo's time depends on "
+    "memory and on PyTorch's matrix-vector product"
 )
 REPORTED = ("torch", "transformers", "numpy", "distilbert-mobile")
 
@@ -77,7 +79,7 @@ ELSEWHERE: Final = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of all models: the published ones."""
+    """The sizes of all models; the defaults are the published ones."""
 
     elmo: elmo.Shape = field(default_factory=elmo.Shape)
     bert: Mapping[str, Any] = field(default_factory=dict)
@@ -241,7 +243,7 @@ def _ratios(
 
 
 def show(found: Mapping[str, Any]) -> str:
-    """The table beside the paper's, with what a reader needs to judge it."""
+    """The measured table next to the paper's, with the method, the machine and cautions."""
     mark = "" if found["valid"] else " - NOT VALID"
     scaled = (
         "measured"
@@ -273,10 +275,10 @@ def show(found: Mapping[str, Any]) -> str:
     ]
     blocks = [
         f"{found['full_pass']:,} sentence pairs ({scaled}), {found['mean_words']:.1f} words and "
-        f"{found['mean_pieces']:.1f} word pieces a pair, {threads} thread"
+        f"{found['mean_pieces']:.1f} word pieces per pair, {threads} thread"
         f"{'' if threads == 1 else 's'}, {found['rounds']} rounds, {found['seconds']:.1f} s, seed "
         f"{found['seed']}",
-        f"assumed, STS-B not being at hand: {found['assumed']}",
+        f"assumed lengths, because the project does not contain STS-B: {found['assumed']}",
         f"method: {found['method']}",
         f"note: {found['note']}",
         f"machine: {machine_['cpu']}, {machine_['logical_cores']} cores, {machine_['os']}, PyTorch "
@@ -284,7 +286,7 @@ def show(found: Mapping[str, Any]) -> str:
     ]
     blocks += [f"not valid: {found['too_short']}"] if found["too_short"] else []
     blocks += [f"caution: {line}" for line in found["warnings"]]
-    header = ["model", "M parameters", "of it head", "paper", "ms a pair", "s a pass", "95%"]
+    header = ["model", "M parameters", "of which head", "paper", "ms per pair", "s per pass", "95%"]
     return "\n\n".join(
         [
             "\n".join(blocks),
@@ -296,7 +298,7 @@ def show(found: Mapping[str, Any]) -> str:
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0 measured, 2 the user's mistake."""
+    """Run the command; return 0 if it measured, 2 after a mistake in the command."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     if given.table != 3:
@@ -322,18 +324,36 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--table", type=int, choices=(1, 2, 3), required=True, help="of the paper")
+    add(
+        "--table",
+        type=int,
+        choices=(1, 2, 3),
+        required=True,
+        help="Reproduce this table of the paper; only 3 is possible.",
+    )
     add(
         "--sentences",
         type=_count,
         default=PAIRS,
         metavar="N",
-        help=f"different sentence pairs (default: {PAIRS}; {FULL_PASS} are the whole pass)",
+        help=f"Measure this many different sentence pairs (default: {PAIRS}; a full pass has "
+        f"{FULL_PASS}).",
     )
-    add("--quick", action="store_true", help="a handful of pairs, marked as not valid")
-    add("--threads", type=_count, default=1, help="of PyTorch (default: 1)")
-    add("--seed", type=int, default=0, help="of weights, lengths and order")
-    add("--out", type=Path, default=Path("paper-table3.json"), help="JSON to write")
+    add(
+        "--quick",
+        action="store_true",
+        help="Measure 4 pairs only and mark the figures as not valid.",
+    )
+    add(
+        "--threads", type=_count, default=1, help="Run PyTorch with this many threads (default: 1)."
+    )
+    add("--seed", type=int, default=0, help="Seed of the weights, lengths and order (default: 0).")
+    add(
+        "--out",
+        type=Path,
+        default=Path("paper-table3.json"),
+        help="Write the results to this JSON file (default: paper-table3.json).",
+    )
     return parser
 
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which runtimes open an exported file, and which of them compute it right.
+"""Finds out which runtimes open an exported file, and which of them compute it correctly.
 
-`python -m converters.compat FILE...` runs each file in every runtime that is installed (see
-`environments.py`) and compares logits, answers and times with those of LiteRT on this machine.
-A runtime may open a file, report nothing and compute something else: that is told as WRONG, and
-ends the command with exit code 1, as does a runtime that should run a file by
-`tflite_versions.lowest_runtime` and does not.
+    python -m converters.compat --install student-int8.tflite
+
+The command runs each file in every runtime that is installed, and compares logits, answers and
+times with those of the reference on this machine, LiteRT for .tflite files. Some runtimes open a
+file and compute wrong results without an error; the table marks them as WRONG.
+
+Exit code: 0 every runtime is right, 1 a runtime computes wrong results or fails a file that it
+should run according to the file's operator versions, 2 a mistake in the command or its files.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ _EMULATED_CASES, _EMULATED_PATIENCE = 6, 10
 
 @dataclass
 class Row:
-    """What one runtime did with one file; None where it was not found out."""
+    """The results of one file in one runtime; None for figures that were not measured."""
 
     runtime: str
     opens: bool | None = None
@@ -69,14 +72,14 @@ def examine(
     count: int = 24,
     timeout: float = 60,
 ) -> list[Row]:
-    """Run a file in each runtime that opens its kind; the first of them is the reference.
+    """Run a file in each runtime for its format; the first of them is the reference.
 
     Args:
         file: a .tflite or .onnx file.
-        runtimes: those to try.
+        runtimes: the runtimes to try.
         root: the folder of their environments.
-        count: most questions to ask.
-        timeout: patience with one request, in seconds.
+        count: the largest number of questions to run.
+        timeout: the time limit of a request, in seconds.
 
     Raises:
         ConversionError: the reference does not run the file, or a golden file is damaged.
@@ -119,14 +122,14 @@ class _Trial:
 
 
 def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
-    """Run the trial and put what happened into words."""
+    """Run the trial and describe the result."""
     runtime = trial.runtime
     row = Row(runtime.name)
     if reason := missing(runtime, trial.root):
         row.verdict = f"not installed: {reason}"
         return row
     if runtime.worker[0] == "tasks" and (reason := _undescribed(trial.file)):
-        row.verdict = f"not asked: {reason}"
+        row.verdict = f"not run: {reason}"
         return row
     newer = [
         f"{kind} {needs[key]}"
@@ -167,7 +170,7 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
 
 
 def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
-    """Ask every question, alternating with the reference so that a busy machine hurts both."""
+    """Run every question, alternating with the reference so that a busy machine slows both."""
     emulated = trial.runtime.emulated
     errors, golden, same, ratios, times = [], [], 0, [], []
     pairs = list(zip(trial.cases, trial.expected, strict=True))
@@ -200,7 +203,7 @@ def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
 
 
 def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
-    """Ask the Task Library: plain ASCII only, its tokenizer treats everything else its own way."""
+    """Run the Task Library on plain ASCII, because its tokenizer treats other text differently."""
     row.resizes = False
     same, times, ratios = 0, [], []
     for case, expected in zip(trial.cases, trial.expected, strict=True):
@@ -218,7 +221,7 @@ def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
 
 
 def _needs(file: Path) -> dict[str, str]:
-    """Releases that a .tflite file needs, by the name of the field of `Runtime`."""
+    """The releases that a .tflite file needs, by the name of the field of `Runtime`."""
     if file.suffix != ".tflite":
         return {}
     from converters.tflite import file as tflite_file
@@ -229,7 +232,7 @@ def _needs(file: Path) -> dict[str, str]:
 
 
 def _undescribed(file: Path) -> str:
-    """Why the Task Library cannot answer from a file; "" if it can."""
+    """The reason why the Task Library cannot run a file; "" if it can."""
     from converters.tflite.metadata import read_metadata
 
     try:
@@ -255,7 +258,7 @@ def _is_float(file: Path) -> bool:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows as lines of text, columns aligned."""
+    """The rows as lines of text with aligned columns."""
 
     def word(value: bool | None) -> str:
         return {True: "yes", False: "no", None: "-"}[value]
@@ -280,13 +283,35 @@ def table(rows: Sequence[Row]) -> str:
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table for each file; exit code 1 if a runtime fails it, 2 for a file that is none."""
-    parser = argparse.ArgumentParser(prog="python -m converters.compat", description=__doc__)
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE", help=".tflite or .onnx")
-    parser.add_argument("--environments", type=Path, default=Path(".compat"), help="their folder")
-    parser.add_argument("--install", action="store_true", help="make the environments first")
-    parser.add_argument("--cases", type=int, default=24, help="most questions to ask")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds a request may take")
+    """Run the command; the module documents the exit code that it returns."""
+    parser = argparse.ArgumentParser(
+        prog="python -m converters.compat",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", type=Path, nargs="*", metavar="FILE", help="Run this .tflite or .onnx file.")
+    add(
+        "--environments",
+        type=Path,
+        default=Path(".compat"),
+        metavar="FOLDER",
+        help="Use the environments of the runtimes in this folder (default: .compat).",
+    )
+    add("--install", action="store_true", help="Create missing environments first (3 GB).")
+    add(
+        "--cases",
+        type=int,
+        default=24,
+        help="Run at most this many questions of golden.json (default: 24).",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=60,
+        help="Stop a runtime that takes longer than this many seconds for a request, ten times as "
+        "long under emulation (default: 60).",
+    )
     options = parser.parse_args(arguments)
     if options.cases < 1 or options.timeout <= 0 or not (options.files or options.install):
         parser.error("pass files, --cases of at least 1 and --timeout above 0")

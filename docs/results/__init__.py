@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measured figures of README.md and docs/*.md: kept in docs/results.json, and put into the pages."""
+"""Records the measured figures of the pages in docs/results.json, and writes them into the pages."""

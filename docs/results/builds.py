@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded builds: their students, their files, and the one that was timed."""
+"""Writes the recorded builds as Markdown: their students, their files and the measured latency."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.measure.latency import VALID_QUERIES
 from benchmarks.measure.schema import Metric
 from benchmarks.page.scores import in_words, titled
-from results.tables import Results, machine, megabytes, ratios, score, table
+from results.tables import Results, machine, megabytes, ratios, score, table, threads
 
 INT8 = "tflite/student-int8.tflite"
 
-# The full way last, so that its files stay in the build folder.
+# The full variant comes last, so that its files stay in the build folder.
 VARIANTS = {
     "neither": ("--distil.no-enabled", "--finetune.no-second-step"),
     "second step only": ("--distil.no-enabled",),
@@ -23,7 +24,7 @@ VARIANTS = {
 
 
 def builds(results: Results) -> str:
-    """Every experiment's students; every file of the largest build; the timed build."""
+    """Tables of the students of every experiment, the files of the largest build, and its latency."""
     every = results["builds"]
     lines: list[str] = []
     for name in dict.fromkeys(build["experiment"] for build in every):
@@ -32,7 +33,9 @@ def builds(results: Results) -> str:
         lines += [
             f"## {name}",
             "",
-            f"Trained on {_counted(data['train'])}, scored on {_counted(data['eval'])}.",
+            f"The models were trained on {_counted(data['train'])} and evaluated on {_counted(data['eval'])}. Where a "
+            "student has several seeds, the table shows the mean over the seeds, and the score of each seed in "
+            "parentheses.",
             "",
         ]
         by_variant = {
@@ -43,12 +46,12 @@ def builds(results: Results) -> str:
         first = titled(metrics[0])
         header = ["student", "seeds", f"teacher {first}"]
         header += [f"student {titled(metric)}" for metric in metrics]
-        header += [f"of the teacher's {metrics[0]['label']}", f"int8 file {first}"]
+        header += [f"share of the teacher's {metrics[0]['label']}", f"int8 file {first}"]
         lines += table(
-            [*header, "int8 less student"],
+            [*header, "int8 file minus student"],
             [_students(metrics, variant, rows) for variant, rows in by_variant.items() if rows],
         )
-        lines += ["", "Commands:", "", "```"]
+        lines += ["", "These commands built the students:", "", "```"]
         lines += list(dict.fromkeys(b["command"] for b in sorted(mine, key=lambda b: b["seed"])))
         lines += ["```", "", *machine(mine[-1])]
     largest = max(every, key=lambda build: len(build["files"]), default=None)
@@ -65,13 +68,13 @@ def _score(build: Results, model: str, score: str) -> float:
 
 
 def _counted(data: Mapping[str, Any]) -> str:
-    """How many examples a data set has of what, with its name and checksum."""
+    """The numbers of examples in a data set by kind, with its name and checksum."""
     counts = (f"{count:,} {name}" for name, count in data["counts"].items() if name != "skipped")
     return f"{' about '.join(counts)} ({data['name']}, sha256 `{data['sha256'][:12]}`)"
 
 
 def _students(metrics: Sequence[Metric], variant: str, rows: Sequence[Results]) -> list[str]:
-    """One variant: the mean over the seeds, each seed's score in brackets."""
+    """The row of a variant: the mean over the seeds, with the score of each seed in parentheses."""
     first = metrics[0]["name"]
     teacher, student = ([_score(b, m, first) for b in rows] for m in ("teacher", "student"))
     int8 = [next(f["scores"][first] for f in b["files"] if f["path"] == INT8) for b in rows]
@@ -94,26 +97,29 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _latency(entry: Results) -> list[str]:
-    """The timed build's tables."""
+    """The tables of latency, memory and speedup of a build that was timed."""
     timed = entry["latency"]
+    queries = timed["queries"] * timed["rounds"]
+    too_few = f"**Not valid:** a valid figure needs {VALID_QUERIES:,} queries, and these come from {queries:,}."
     return [
         "## Latency, memory, size",
         "",
-        f"From the build of `{entry['command']}`. Method: {timed['method']}. {timed['threads']} thread, "
-        f"{timed['queries']} windows of {timed['mean_tokens']:.0f} tokens on average, {timed['rounds']} rounds, padded to "
-        f"{timed['padded_length']}."
+        f"`{entry['command']}` measured these times with {threads(timed['threads'])}, on {timed['queries']} queries of "
+        f"{timed['mean_tokens']:.0f} tokens on average, in {timed['rounds']} rounds. Padded queries have "
+        f"{timed['padded_length']} tokens. Method: {timed['method']}."
         + (f" The machine was busy: {timed['busy']}." if timed["busy"] else ""),
         "",
+        *([too_few, ""] if queries < VALID_QUERIES else []),
         *table(
             [
                 *(
-                    "subject",
+                    "file",
                     "p50 / p90 ms, natural",
                     "p50 / p90 ms, padded",
                     "load ms",
-                    "first ms",
+                    "first run ms",
                 ),
-                *("peak memory MB", "of it before loading MB"),
+                *("peak memory MB", "of which before loading MB"),
             ],
             [
                 [
@@ -133,7 +139,7 @@ def _latency(entry: Results) -> list[str]:
 
 
 def _files(entry: Results) -> list[str]:
-    """Every file that a build made."""
+    """The table of all files of a build."""
     rows = []
     for file in entry["files"]:
         checks = {c["name"]: c["value"] for c in file["gate"]["checks"]}
@@ -149,22 +155,22 @@ def _files(entry: Results) -> list[str]:
             ]
         )
     header = ["file", "MB", *map(titled, entry["metrics"])]
-    header += ["largest logit error", "mean", "changed predictions %"]
+    header += ["largest logit error", "mean logit error", "changed predictions %"]
     scored = next(model for model in entry["models"] if model["name"] == "student")
     return [
         "## Files",
         "",
-        f"From the build of `{entry['command']}`. The student in PyTorch has "
-        f"{in_words(entry['metrics'][:1], scored)}; errors are differences from its logits over "
-        "every token of every question, at natural lengths and padded.",
+        f"`{entry['command']}` built these files. The student in PyTorch has "
+        f"{in_words(entry['metrics'][:1], scored)}. Errors are differences between the logits of a file and those of "
+        "the student, over every token of every question, at natural lengths and padded.",
         "",
-        *table([*header, "lowest runtime"], rows),
+        *table([*header, "oldest runtime"], rows),
         "",
     ]
 
 
 def student(experiment: str, variant: str, score: str, results: Results) -> float:
-    """The mean of a variant's students over its seeds."""
+    """The mean of a score over the seeds of a variant."""
     return statistics.mean(
         _score(b, "student", score)
         for b in results["builds"]
@@ -173,12 +179,25 @@ def student(experiment: str, variant: str, score: str, results: Results) -> floa
 
 
 def gain(experiment: str, more: str, less: str, score: str = "f1") -> Callable[[Results], float]:
-    """How much a score is higher with one variant than with another, means over the seeds."""
+    """The difference between the mean scores of two variants."""
     return lambda r: student(experiment, more, score, r) - student(experiment, less, score, r)
 
 
+def kept(experiment: str, variant: str, score: str) -> Callable[[Results], float]:
+    """The percentage of the teacher's score that a variant keeps, as a mean over the seeds."""
+
+    def mean(results: Results) -> float:
+        return statistics.mean(
+            100 * _score(b, "student", score) / _score(b, "teacher", score)
+            for b in results["builds"]
+            if (b["experiment"], b["variant"]) == (experiment, variant)
+        )
+
+    return mean
+
+
 def data(experiment: str, key: str, *parts: str) -> Callable[[Results], str]:
-    """Questions or passages of an experiment's data."""
+    """The number of questions or passages in parts of the data of an experiment."""
 
     def total(results: Results) -> str:
         data = next(b["data"] for b in results["builds"] if b["experiment"] == experiment)
@@ -188,5 +207,5 @@ def data(experiment: str, key: str, *parts: str) -> Callable[[Results], str]:
 
 
 def shown(value: Callable[[Results], float], digits: int) -> Callable[[Results], str]:
-    """A number as the pages print it."""
+    """A number with a fixed number of decimals, as the pages print it."""
     return lambda results: f"{value(results):.{digits}f}"

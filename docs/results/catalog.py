@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands between the marks, by name: blocks of Markdown, and single figures."""
+"""The blocks of Markdown and the single figures that the marks of the pages name."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ FIGURES: dict[str, Callable[[Results], str]] = {
     "base-size-teacher-natural": builds.shown(
         measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
     ),
+    "embedded-kept": builds.shown(builds.kept("embedded", "both", "f1"), 1),
     "second-step-least": builds.shown(lambda r: min(gain(r) for gain in SECOND_STEP), 0),
     "second-step-most": builds.shown(lambda r: max(gain(r) for gain in SECOND_STEP), 0),
     "distillation-with-second-step": builds.shown(builds.gain("embedded", "both", SECOND), 1),

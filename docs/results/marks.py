@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Marks in the pages, between which measured figures stand; readers of the pages do not see them.
+"""Finds and fills the marks of the pages: comments around measured figures, which readers do not see.
 
-A block of its own, a table or what a command printed, and one figure in a sentence or a cell:
+A mark surrounds a block (a table or the output of a command), or one figure in a sentence or a cell:
 
     <!-- figures: NAME -->
     (lines)
     <!-- /figures -->
     It took <!--f NAME-->13.5<!--/f--> minutes.
 
-NAME is of `catalog.BLOCKS`, of `catalog.FIGURES`, or of a fact.
+NAME is a name in `catalog.BLOCKS` or `catalog.FIGURES`, or the name of a fact.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK = re.compile(
 FIGURE = re.compile(r"<!--f ([\w-]+)-->(.*?)<!--/f-->", re.DOTALL)
 ANY_MARK = re.compile(r"<!--\s*(?:/?figures\b.*?|/?f\b.*?)-->")
 
-# What figures look like, outside of marks: a number with a unit of measurement, a score, a factor.
+# The forms of measured figures: a number with a unit of measurement, a score, a factor.
 NUMBER = r"(?<![\w.,-])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"
 MEASURED = re.compile(
     rf"{NUMBER}\s?(?:ms|s|MB|GB|KB|kB|MiB|GiB|%|\u00d7|x|times|percent|(?:milli)?seconds?|minutes?|hours?|"
@@ -37,10 +37,11 @@ HIDDEN = re.compile(r"^```.*?^```$|`[^`\n]+`|\]\([^)\n]*\)", re.DOTALL | re.MULT
 
 
 def filled(text: str, results: Mapping[str, Any]) -> str:
-    """A page with every mark's figures as `results` has them.
+    """A page with the figures of `results` between all its marks.
 
     Raises:
-        ValueError: a mark is unknown, not closed, inside another, or one of a figure begins a line.
+        ValueError: a mark is unknown, not closed or inside another, or the mark of a figure begins
+            a line.
     """
     plain = FIGURE.sub("", BLOCK.sub("", text))
     if stray := ANY_MARK.search(plain):
@@ -56,12 +57,12 @@ def filled(text: str, results: Mapping[str, Any]) -> str:
 
 
 def names(text: str) -> list[str]:
-    """The marks of a page."""
+    """The names of the marks of a page."""
     return [match[1] for pattern in (BLOCK, FIGURE) for match in pattern.finditer(text)]
 
 
 def unmarked(text: str) -> Iterator[str]:
-    """What looks measured and stands outside of marks, code and addresses, with a little around it."""
+    """Text that looks like a measured figure outside of marks, code and addresses, with its line."""
     text = FIGURE.sub("", HIDDEN.sub("", BLOCK.sub("", text)))
     for pattern in (MEASURED, CELL):
         for found in pattern.finditer(text):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks wrote: `benchmarks.run` and `benchmarks.paper`."""
+"""Writes the recorded documents of `benchmarks.run` and `benchmarks.paper` as Markdown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.measure.schema import Metric
 from benchmarks.page.scores import titled
-from results.tables import Results, machine, megabytes, ratios, score, table
+from results.tables import Results, machine, megabytes, ratios, score, table, threads
 
 
 def benchmarks(results: Results) -> str:
-    """Every document of `benchmarks.run`."""
+    """Tables of every document of `benchmarks.run`."""
     lines: list[str] = []
     for name, document in results["benchmarks"].items():
         lines += [f"## Benchmark: {name}", "", *_measured(document)]
@@ -24,7 +24,7 @@ def benchmarks(results: Results) -> str:
 def ratio(
     name: str, faster: str, slower: str, lengths: tuple[str, str]
 ) -> Callable[[Results], float]:
-    """How many times faster a file was than another in the document `name`, at these lengths each."""
+    """The speedup of one file over another in the document `name`, each at its kind of length."""
     wanted = (faster, slower, *lengths)
     keys = ("faster", "slower", "faster_lengths", "slower_lengths")
 
@@ -36,24 +36,27 @@ def ratio(
 
 
 def _measured(document: Results) -> list[str]:
-    """The command, the machine, and what is to be said against the figures."""
+    """The command, the machine, and the reasons to distrust the figures."""
     reasons = [run["too_short"] for run in document.get("runs", [document])]
     notes = [f"**Not valid:** {reason}." for reason in dict.fromkeys(filter(None, reasons))]
     notes += [f"Caution: {line}." for line in document["warnings"]]
-    lines = [f"Measured {document['created'][:10]} by `{document['command']}`.", ""]
+    lines = [
+        f"These figures were measured on {document['created'][:10]} by `{document['command']}`.",
+        "",
+    ]
     for note in notes:
         lines += [note, ""]
     return [*lines, *machine(document)]
 
 
 def _run(run: Results) -> list[str]:
-    """One number of threads."""
+    """The tables of a run with one number of threads."""
     timed, overhead = run["latency"], run["overhead"]
     starts = list(run["memory"].items())
     starts += [(f"{name}, weight cache", one) for name, one in run["weight_cache"].items() if one]
     lines = [
-        f"Threads: {run['threads']}. {timed['queries'] * timed['rounds']:,} queries of {timed['mean_tokens']:.0f} tokens on "
-        f"average, {run['seconds']:.0f} s. Method: {timed['method']}.",
+        f"With {threads(run['threads'])}, each file answered {timed['queries'] * timed['rounds']:,} queries of "
+        f"{timed['mean_tokens']:.0f} tokens on average; the run took {run['seconds']:,.0f} s. Method: {timed['method']}.",
         "",
         *table(
             ["file", "lengths", "p50 ms", "p90 ms", "p99 ms", "mean ms (95 % interval)"],
@@ -72,7 +75,7 @@ def _run(run: Results) -> list[str]:
         *ratios(timed["ratios"], 2),
         "",
         *table(
-            ["file", "load ms", "first ms", "peak MB", "private MB", "file-backed MB"],
+            ["file", "load ms", "first run ms", "peak MB", "private MB", "file-backed MB"],
             [
                 [
                     name,
@@ -89,7 +92,7 @@ def _run(run: Results) -> list[str]:
     ]
     if overhead:
         lines += table(
-            ["file", "lengths", "tokenize ms", "decode ms", "of all %"],
+            ["file", "lengths", "tokenize ms", "decode ms", "share of total %"],
             [
                 [
                     name,
@@ -106,7 +109,7 @@ def _run(run: Results) -> list[str]:
 
 
 def _sizes(files: Sequence[Results], metrics: Sequence[Metric]) -> list[str]:
-    """What the bytes are for, and how well the file answers, where it was asked."""
+    """The size of each part of a file, and its scores, if it ran on questions."""
     parts = list(dict.fromkeys(part for file in files for part in file["parts"] or ()))
     rows = [
         [
@@ -122,29 +125,29 @@ def _sizes(files: Sequence[Results], metrics: Sequence[Metric]) -> list[str]:
 
 
 def paper(results: Results) -> str:
-    """The paper's table 3 beside ours."""
+    """Table 3 of the paper next to the figures measured here."""
     document = results["paper"].get("table-3")
     if document is None:
         return ""
     scaled = (
-        f", {document['pairs']:,} of them measured"
+        f", {document['pairs']:,} of which were measured"
         if document["pairs"] < document["full_pass"]
         else ""
     )
     lines = [
         "## The paper's table 3",
         "",
-        f"A pass over {document['full_pass']:,} sentence pairs{scaled}: {document['mean_words']:.1f} words, "
-        f"{document['mean_pieces']:.1f} word pieces a pair on average, {document['threads']} thread. Assumed, for want of STS-B: "
-        f"{document['assumed']}. Method: {document['method']}.",
+        f"A pass covers {document['full_pass']:,} sentence pairs{scaled}, with {document['mean_words']:.1f} words and "
+        f"{document['mean_pieces']:.1f} word pieces per pair on average, on {threads(document['threads'])}. The project "
+        f"does not contain STS-B, so the lengths are assumptions: {document['assumed']}. Method: {document['method']}.",
         "",
         f"Note: {document['note']}.",
         "",
         *_measured(document),
         *table(
             [
-                *("model", "million parameters", "of it the task's head", "paper"),
-                *("ms a pair", "s a pass (95 % interval)", "paper"),
+                *("model", "million parameters", "of which task head", "paper millions"),
+                *("ms per pair", "s per pass (95 % interval)", "paper s"),
             ],
             [
                 [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/results.json: what was measured, by which command, when, with which version.
+"""Reads and writes docs/results.json: each figure with its command, date and version.
 
     {"schema_version": 2,
      "builds": [{"experiment", "variant", "seed", "version", "command", "created", "data", "metrics",
@@ -8,10 +8,9 @@
      "paper": {"table-3": what `python -m benchmarks.paper` wrote, and "version"},
      "facts": {NAME: {"value", "command", "created", "version"}}}
 
-Raw samples are left out: they stay with whoever measured. A build has the figures of its report.json
-under the report's names, minutes of all its stages, and `latency` where it was timed.  A fact's
-value is one figure as the pages print it, a text (what a command printed) or a table (rows of
-cells, the first the header).
+The file contains no raw samples. A build has the figures of its report.json under the same names,
+the minutes of all its stages, and `latency` if it was timed. The value of a fact is one figure as the
+pages print it, a text that a command printed, or a table as rows of cells with the header first.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ EMPTY: dict[str, Any] = {
 
 
 def load() -> dict[str, Any]:
-    """All that is recorded."""
+    """All recorded figures."""
     found = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     return {**EMPTY, **found}
 
 
 def save(results: Mapping[str, Any]) -> None:
-    """Writes the whole file, or leaves the old one."""
+    """Write the whole file, or keep the old one if that fails."""
     whole_file.write(FIGURES, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
 
 
 def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[str, Any]) -> None:
-    """Adds or replaces one build's figures."""
+    """Add or replace the figures of one build."""
     entry = {
         "experiment": name,
         "variant": variant,
@@ -74,14 +73,14 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
 
 
 def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:
-    """Adds or replaces a document of `benchmarks` or `paper`."""
+    """Add or replace a document of `benchmarks` or `paper`."""
     results = load()
     entry = {**without_samples(document), "version": __version__}
     save({**results, kind: {**results[kind], name: entry}})
 
 
 def add_fact(name: str, value: Any, command: str) -> None:
-    """Adds or replaces what is known from a command's output."""
+    """Add or replace a fact from the output of a command."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     fact = {"value": value, "command": command, "created": now, "version": __version__}
     results = load()
@@ -89,7 +88,7 @@ def add_fact(name: str, value: Any, command: str) -> None:
 
 
 def without_samples(value: Any) -> Any:
-    """A document without the times of single queries and their lengths."""
+    """A document without the times and lengths of single queries."""
     if isinstance(value, Mapping):
         return {
             k: without_samples(v) for k, v in value.items() if k not in ("samples_ms", "tokens")
@@ -98,12 +97,12 @@ def without_samples(value: Any) -> Any:
 
 
 def is_recorded(kind: str, name: str) -> bool:
-    """Whether a document or a fact is there, measured with this version of the project."""
+    """Whether this version of the project recorded a document or a fact."""
     return bool(load()[kind].get(name, {}).get("version") == __version__)
 
 
 def is_built(name: str, variant: str, seed: int) -> bool:
-    """The same of a build."""
+    """Whether this version of the project recorded a build."""
     wanted = (name, variant, seed, __version__)
     keys = ("experiment", "variant", "seed", "version")
     return any(tuple(build[key] for key in keys) == wanted for build in load()["builds"])

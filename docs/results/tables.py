@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several pages' tables share."""
+"""The parts that the tables of several pages share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def ratios(rows: Sequence[Results], digits: int) -> list[str]:
-    """Who is faster than whom, and how many times."""
+    """The table of speedups with their confidence intervals."""
     return table(
         ["faster", "slower", "times faster (95 % interval)"],
         [
@@ -34,12 +34,17 @@ def ratios(rows: Sequence[Results], digits: int) -> list[str]:
 
 
 def machine(entry: Results) -> list[str]:
-    """What a reader needs to place the figures."""
+    """The versions and the machine behind the figures."""
     versions = ", ".join(f"{k} {v}" for k, v in entry["versions"].items() if v)
     machine = "; ".join(
         f"{k} {v}" for k, v in entry["machine"].items() if isinstance(v, (str, int, float))
     )
     return [f"Versions: {versions}.", "", f"Machine: {machine}.", ""]
+
+
+def threads(number: int) -> str:
+    """A number of threads in words."""
+    return f"{number} thread" if number == 1 else f"{number} threads"
 
 
 def score(metric: Metric, entry: Results) -> str:

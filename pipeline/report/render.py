@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build's report: one dict in; report.json, report.md and report.html out; nothing measured.
+"""Writes the report of a build as report.json, report.md and report.html; it measures nothing.
 
-`python -m pipeline.report.render REPORT.json [--out DIR]` renders a report again.
+`python -m pipeline.report.render REPORT.json [--out FOLDER]` renders a report again.
 """
 
 from __future__ import annotations
@@ -146,12 +146,17 @@ def _subtitle(report: Report) -> str:
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Render a report.json again, which may be of an older schema."""
+    """Renders a report.json again, also one of an older schema."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.report.render", description=main.__doc__
     )
-    parser.add_argument("report", type=Path, help="a report.json")
-    parser.add_argument("--out", type=Path, help="folder to write to (default: beside REPORT)")
+    parser.add_argument("report", type=Path, metavar="REPORT", help="Render this report.json.")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="Write to this folder (default: the folder of REPORT).",
+    )
     given = parser.parse_args(arguments)
     folder = given.out or given.report.parent
     try:

@@ -16,7 +16,7 @@ from benchmark_fixtures import file as file_entry
 from benchmark_fixtures import skeleton
 from export_fixtures import exported, exported_onnx, tiny_model
 
-from benchmarks import run
+from benchmarks import run, subjects
 from benchmarks.measure import latency, queries, schema
 from benchmarks.measure.memory import Probe
 from benchmarks.measure.session import session
@@ -300,10 +300,10 @@ def test_a_build_brings_its_files_its_teacher_and_its_questions(
 
 def test_names_tell_files_apart(tmp_path: Path) -> None:
     a, b = tmp_path / "a" / "s.tflite", tmp_path / "b" / "s.tflite"
-    assert list(run.named([a, tmp_path / "t.tflite"])) == ["s.tflite", "t.tflite"]
-    assert run.named([a, b]) == {"a/s.tflite": a, "b/s.tflite": b}
+    assert list(subjects.named([a, tmp_path / "t.tflite"])) == ["s.tflite", "t.tflite"]
+    assert subjects.named([a, b]) == {"a/s.tflite": a, "b/s.tflite": b}
     with pytest.raises(ValueError, match="no file twice"):
-        run.named([a, a])
+        subjects.named([a, a])
 
 
 @pytest.mark.parametrize(

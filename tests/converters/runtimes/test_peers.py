@@ -348,7 +348,7 @@ def test_peers_are_made_once(
 
     def made() -> bool:
         said.clear()
-        files = subjects.rivals(tmp_path, [], said.append)
+        files = subjects.peer_files(tmp_path, [], said.append)
         assert files[:4] == [tmp_path / "peers" / name for name in peers.FILES]
         assert files[4:] == [tmp_path / "student"]  # there is no teacher
         assert all(path.is_file() for path in files[:4])
@@ -363,7 +363,7 @@ def test_peers_are_made_once(
     assert made() and not made()
     monkeypatch.setattr(subjects.machine, "versions", lambda names: dict.fromkeys(names, "next"))
     assert made() and not made()
-    beside = subjects.rivals(None, [model, tmp_path / "a.tflite"], said.append)
+    beside = subjects.peer_files(None, [model, tmp_path / "a.tflite"], said.append)
     assert beside == [*(tmp_path / "student-peers" / name for name in peers.FILES), model]
 
 
@@ -479,7 +479,7 @@ def test_a_run_with_peers_compares_them_with_our_file(
     monkeypatch.setattr(subjects, "peers", lambda *_: kept)
     ours = [tiny_export / "student-fp32.tflite", tiny_export / "student-int8.tflite"]
     plan = run.Plan(
-        files=run.named([*ours, *kept]),
+        files=subjects.named([*ours, *kept]),
         lengths=(20, 48),
         least_queries=4,
         least_seconds=0,
