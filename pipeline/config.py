@@ -101,8 +101,8 @@ class Student(Strict):
     """The student: one that is made from the teacher, or one that was trained before."""
 
     model: str | None = None
-    """Take this DistilBERT or BERT as the student: a folder or a hub id. With a head for the task it
-    is converted as it is; without one it is fine-tuned first."""
+    """Take this DistilBERT or BERT as the student: a folder or a hub id. One that has a head for
+    the task is converted as it is; another one is fine-tuned first."""
     layers: str = "half"
     """Give the student `half` of the teacher's layers, a number of them, or these: 0,2,5."""
     init: Literal["teacher", "random"] = "teacher"

@@ -125,9 +125,12 @@ def load(
         document["task"] = task
     if student is not None:
         document = _merged(document, {"student": {"model": student}})
-    named = {name: (document.get(name) or {}).get("model") for name in ("student", "teacher")}
-    if named["student"] and not named["teacher"]:  # nothing is learned from who is not named
-        document = _merged(document, {"teacher": {"model": NONE}})
+    named = [
+        isinstance(mine := document.get(name), Mapping) and mine.get("model")
+        for name in ("student", "teacher")
+    ]
+    if named[0] and not named[1]:  # nothing is learned from a teacher that is not named
+        document = _merged({"teacher": {"model": NONE}}, document)
     kind = tasks.find(str(document.get("task", Build.task))).settings
     return _validated(kind, _merged(dataclasses.asdict(kind()), document))
 

@@ -30,7 +30,7 @@ NOT_STATED = "not stated"
 
 # Teachers published under Apache-2.0.
 _APACHE = (
-    "embedded",
+    *("embedded", "sentence-transformers/all-MiniLM-L6-v2"),
     *(f"google-bert/bert-{s}-{c}" for s in ("base", "large") for c in ("uncased", "cased")),
 )
 

@@ -29,6 +29,7 @@ from pipeline.hub import is_hub_id, snapshot
 from pipeline.models.heads import Head
 
 WEIGHTS = (WHOLE, INDEX)
+KINDS = {"bert": "BERT", "distilbert": "DistilBERT"}
 MLM_HEAD = "cls."  # beginning of the names of its tensors
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
 TOKENIZER = ("tokenizer.json", "vocab.txt")
@@ -138,8 +139,8 @@ def _inspect(
             f"{what} has no readable config.json: expected a Hugging Face folder"
         ) from error
     if kind not in kinds:
-        names = " or ".join({"bert": "BERT", "distilbert": "DistilBERT"}[each] for each in kinds)
-        raise UserError(f"{what} is a {kind!r}: only {names} can be the {role}")
+        allowed = " or ".join(KINDS[each] for each in kinds)
+        raise UserError(f"{what} is a {kind!r}: only {allowed} can be the {role}")
     if not any((folder / file).is_file() for file in TOKENIZER):
         raise UserError(
             f"{what} has no tokenizer ({' or '.join(TOKENIZER)}): save it there with "
@@ -197,7 +198,8 @@ def _checked_names(folder: Path, kind: str, head: Head, labels: int) -> set[str]
     shapes = stored_shapes(folder)
     config = load_config(folder, num_labels=labels)
     model = getattr(transformers, head.model(kind))
-    check_shapes(model, config, folder, shapes, head=head.parts(kind))
+    begun = any(name.startswith(head.parts(kind)) for name in shapes)  # half a head is damage
+    check_shapes(model, config, folder, shapes, head=None if begun else head.parts(kind))
     if any(name.startswith(MLM_HEAD) for name in shapes):
         check_shapes(transformers.BertForMaskedLM, config, folder, shapes, head=MLM_HEAD)
     return set(shapes)

@@ -31,7 +31,7 @@ from benchmarks.page.tables import mark
 from converters import one_line, whole_file
 from pipeline import made, tasks
 from pipeline.artifacts import MANIFEST
-from pipeline.data.sources import EMBEDDED
+from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
@@ -136,8 +136,8 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         report=report,
         data=data,
         stated_license=report["config"]["export"]["license"],
-        teacher_license=license_of(report["config"]["teacher"]["model"], ""),
-        teacher_name=Path(_teacher(report)).name,
+        teacher_license=license_of(_base(report), ""),
+        teacher_name=Path(_base(report)).name,
         teacher=model_named(report, "teacher"),  # type: ignore[arg-type]
         student=student,
         facts=[fact for fact in headline(report) if fact.figure != DASH],  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
 
     config, task = report["config"], tasks.find(report["task"])
     asked, scored = config["data"]["train_file"], config["data"]["eval_file"]
-    base = _teacher(report)
+    base = _base(report)
     read = [asked, *(config["distil"]["text"] if "distilled" in _stages(report) else ())]
     results = [
         EvalResult(
@@ -186,7 +186,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
     tags = [tag for file in report["files"] for tag in FORMATS[file["target"]].tags]
     return ModelCardData(
         language="en" if asked in ENGLISH else None,
-        license=license_of(config["teacher"]["model"], config["export"]["license"]).lower() or None,
+        license=license_of(base, config["export"]["license"]).lower() or None,
         library_name="transformers",
         pipeline_tag=task.name,
         base_model=_hub_name(base),
@@ -274,7 +274,9 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     student = config["student"]
     teacher = model_named(report, "teacher")  # type: ignore[arg-type]
-    if student["init"] == "random":
+    if student.get("model"):
+        yield "Student's start", f"{Path(student['model']).name}, as it came"
+    elif student["init"] == "random":
         yield "Student's start", "random weights"
     elif teacher:
         layers = choose_layers(teacher["layers"], student["layers"])
@@ -292,10 +294,12 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{first['length']} word pieces; {_loss(first, TRIPLE_LOSS)}; "
             + _schedule(first["optimization"], stages["distilled"]),
         )
-    if "student" in stages:
+    if stages.get("student", {}).get("head"):
+        yield "Fine-tuning", "none; the student came with a head for the task"
+    elif "student" in stages:
         second = config["finetune"]
         loss = "from the gold labels alone"
-        if second["second_step"]:
+        if second["second_step"] and "teacher-outputs" in stages:
             loss = f"with the second distillation step; {_loss(second, STUDENT_LOSS)}"
         yield (
             "Fine-tuning",
@@ -360,9 +364,12 @@ def _counted(data: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if name != "skipped")
 
 
-def _teacher(report: Mapping[str, Any]) -> str:
-    """The teacher's hub id, or its folder."""
-    name: str = report["config"]["teacher"]["model"]
+def _base(report: Mapping[str, Any]) -> str:
+    """What the student was made from, a hub id or a folder: its teacher, or where it came from."""
+    config = report["config"]
+    name: str = config["teacher"]["model"]
+    if name == NONE:
+        name = config["student"]["model"]
     return EMBEDDED_TEACHER if name == EMBEDDED else name
 
 

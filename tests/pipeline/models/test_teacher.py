@@ -21,7 +21,7 @@ from pipeline.models.teacher import (
     find_teacher,
     load_for_task,
     load_tokenizer,
-    teacher_key,
+    model_key,
 )
 
 MakeTeacher = Callable[..., Path]
@@ -66,7 +66,9 @@ def test_a_local_folder_is_inspected(
     make_teacher: MakeTeacher, head: str | None, mlm: bool, qa: bool
 ) -> None:
     path = make_teacher(layers=2, head=head)
-    assert find_teacher(str(path), SPAN_HEAD, 2) == Source("tiny-bert", path, 2, 512, mlm, qa)
+    assert find_teacher(str(path), SPAN_HEAD, 2) == Source(
+        "tiny-bert", path, "bert", 2, 512, 32, mlm, qa
+    )
 
 
 def test_folders_may_be_relative_or_in_the_home_folder(
@@ -121,7 +123,7 @@ def hub(tiny_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_hub_id_is_found_in_the_cache_offline(hub: Path) -> None:
     found = find_teacher("acme/tiny-bert", SPAN_HEAD, 2)
-    assert found == Source("acme/tiny-bert", found.folder, 3, 512, False, False)
+    assert found == Source("acme/tiny-bert", found.folder, "bert", 3, 512, 32, False, False)
     assert found.folder.samefile(hub)
     assert load_for_task(found, SPAN_HEAD, 2).config.num_hidden_layers == 3
     assert load_tokenizer(found.folder).cls_token_id == 2
@@ -291,17 +293,17 @@ def test_the_key_follows_every_file_that_is_loaded_and_no_other(
     whole = Path(shutil.copytree(tiny_teacher, tmp_path / "whole"))
     for place, weights in ((sharded, "part.safetensors"), (whole, "model.safetensors")):
         source = find_teacher(str(place), SPAN_HEAD, 2)
-        seen = {teacher_key(source)}
+        seen = {model_key(source)}
         for name in (weights, *READ):
             with (place / name).open("ab") as file:
                 file.write(b" ")
-            key = teacher_key(source)
+            key = model_key(source)
             assert key not in seen, name
             seen.add(key)
         (place / "deep").mkdir()
         for name in ("notes.txt", "deep/model.safetensors", "model-of-others.safetensors"):
             (place / name).write_text("mine")
-        assert teacher_key(source) in seen
+        assert model_key(source) in seen
 
 
 def test_a_missing_shard_is_named(sharded: Path) -> None:
