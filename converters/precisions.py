@@ -38,6 +38,12 @@ ONNX: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Precision -> the name by which optimum and transformers.js ask for its file in the folder `onnx/`.
+# transformers.js calls the three dtypes "q8", "fp32" and "fp16".
+ONNX_HUB_FILES: Mapping[str, str] = MappingProxyType(
+    {"int8": "model_quantized.onnx", "fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+)
+
 PRECISIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"tflite": TFLITE, "coreml": COREML, "onnx": ONNX}
 )

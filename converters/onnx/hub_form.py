@@ -17,10 +17,6 @@ from converters.interface import INPUTS
 from converters.onnx import file as onnx_file
 from converters.onnx.file import nodes_of
 
-# Precision -> the name by which both libraries ask for the file; transformers.js calls the three
-# dtypes "fp32", "fp16" and "q8".
-FILE_NAMES = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_quantized.onnx"}
-
 # Our name of an input -> Hugging Face's.
 INPUT_NAMES = dict(
     zip(INPUTS, ("input_ids", "attention_mask", "token_type_ids"), strict=True),
@@ -39,7 +35,8 @@ def write_hub_form(source: str | Path, target: str | Path) -> Path:
 
     Args:
         source: a file that `converters.onnx.export` wrote.
-        target: the file to write, named by `FILE_NAMES`; its folder is made.
+        target: the file to write, named by `converters.precisions.ONNX_HUB_FILES`; its folder is
+            made.
 
     Returns:
         The path of the new file.

@@ -17,8 +17,8 @@ from converters import ConversionError
 from converters.interface import CLASSES, INPUTS, SPANS
 from converters.onnx import file as onnx_file
 from converters.onnx.export import export_onnx
-from converters.onnx.hub_form import FILE_NAMES, write_hub_form
-from converters.precisions import ONNX
+from converters.onnx.hub_form import write_hub_form
+from converters.precisions import ONNX, ONNX_HUB_FILES
 from converters.runtimes.onnx import OnnxPredictor, onnx_session
 
 HUGGING_FACE = ("input_ids", "attention_mask", "token_type_ids")
@@ -37,8 +37,8 @@ def _run(path: Path, arrays: Any) -> list[Any]:
 
 
 def test_every_precision_has_a_name() -> None:
-    assert FILE_NAMES.keys() == set(ONNX)
-    assert len(set(FILE_NAMES.values())) == len(ONNX)
+    assert ONNX_HUB_FILES.keys() == set(ONNX)
+    assert len(set(ONNX_HUB_FILES.values())) == len(ONNX)
 
 
 @pytest.mark.parametrize("precision", ONNX)
@@ -47,7 +47,7 @@ def test_results_are_bit_for_bit_those_of_our_file(
     kind: str, precision: str, tmp_path: Path
 ) -> None:
     ours = exported_onnx(kind)[precision]
-    theirs = write_hub_form(ours, tmp_path / "onnx" / FILE_NAMES[precision])
+    theirs = write_hub_form(ours, tmp_path / "onnx" / ONNX_HUB_FILES[precision])
     summary = onnx_file.describe(theirs)
     assert [tensor.name for tensor in summary.inputs] == list(
         HUGGING_FACE if kind == "bert" else HUGGING_FACE[:2]
@@ -65,7 +65,7 @@ def test_results_are_bit_for_bit_those_of_our_file(
 @pytest.mark.parametrize("precision", ONNX)
 def test_weights_metadata_and_lowest_runtime_stay(precision: str, tmp_path: Path) -> None:
     ours = exported_onnx("bert")[precision]
-    theirs = write_hub_form(ours, tmp_path / FILE_NAMES[precision])
+    theirs = write_hub_form(ours, tmp_path / ONNX_HUB_FILES[precision])
     before, after = onnx.load(ours), onnx.load(theirs)
     assert list(before.graph.initializer) == list(after.graph.initializer)
     assert list(before.metadata_props) == list(after.metadata_props)

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page: loads the model on the first question, answers, and marks the answer in the passage.
+
+import { AutoModelForQuestionAnswering, Tensor, env } from "@huggingface/transformers";
+import { WordPiece, cutWindows, decode } from "./reader.mjs";
+
+const element = (id) => document.getElementById(id);
+const settings = JSON.parse(element("settings").textContent);
+const MEGABYTE = 1e6;
+const EXAMPLES = 3;
+const LONGEST_EXAMPLE = 1500; // characters; a longer passage hides the form on a phone
+
+const form = element("form");
+const passage = element("passage");
+const question = element("question");
+const submit = element("submit");
+const status = element("status");
+const progress = element("progress");
+
+// Everything comes from the page's own folder or from the pinned addresses; nothing is stored but
+// by the browser's own cache, which a changed model makes stale by itself.
+env.allowRemoteModels = false;
+env.allowLocalModels = true;
+env.localModelPath = new URL(".", document.baseURI).href;
+env.useBrowserCache = false;
+env.useWasmCache = false;
+
+let description; // model.json and the tokenizer, once they are loaded
+let model = { file: null, run: null };
+let running = null; // the question in progress; another object or null stops it
+
+/** Reads a file of the page's folder. */
+async function read(path, kind) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`The file ${path} cannot be loaded (HTTP ${response.status}).`);
+  return response[kind]();
+}
+
+/** model.json with a tokenizer made from it and the vocabulary. */
+async function describe() {
+  const document_ = await read("onnx/model.json", "json");
+  const text = await read(`onnx/${document_.tokenizer.file}`, "text");
+  const vocabulary = text.replace(/\n$/, "").split("\n");
+  return { ...document_, wordPiece: new WordPiece(document_.tokenizer, vocabulary) };
+}
+
+/** Says what is going on, with a bar where a share of it is known. */
+function say(text, share) {
+  status.textContent = text;
+  progress.hidden = share === undefined;
+  if (share !== undefined) progress.value = share;
+}
+
+/** Loads the runtime, whose content must have the checksum that the page states. */
+async function loadRuntime() {
+  const { url, integrity, bytes } = settings.runtime;
+  say(`The page loads the runtime, ${megabytes(bytes)}. This happens once.`);
+  const response = await fetch(url, { integrity, mode: "cors", credentials: "omit" });
+  if (!response.ok) throw new Error(`The runtime cannot be loaded (HTTP ${response.status}).`);
+  env.backends.onnx.wasm.wasmPaths = undefined; // the module brings its own half of the runtime
+  env.backends.onnx.wasm.wasmBinary = await response.arrayBuffer();
+  env.backends.onnx.wasm.numThreads = 1; // more threads need headers that a plain server lacks
+}
+
+/** Loads the chosen file, unless it is loaded. */
+async function loadModel() {
+  description ??= await describe();
+  const file = settings.files[Number(element("file").value)];
+  if (model.file === file) return;
+  if (!env.backends.onnx.wasm.wasmBinary) await loadRuntime();
+  say(`The page loads the model, ${megabytes(file.bytes)}. This happens once.`, 0);
+  await model.run?.dispose();
+  model = { file: null, run: null };
+  const run = await AutoModelForQuestionAnswering.from_pretrained(".", {
+    dtype: file.dtype,
+    device: "wasm",
+    progress_callback: ({ status: step, file: name, loaded, total }) => {
+      if (step === "progress" && name?.endsWith(".onnx") && total) progress.value = loaded / total;
+    },
+  });
+  model = { file, run };
+}
+
+/** Start and end logits of one window, float32 for each token. */
+async function infer(ids) {
+  const row = (values) => new Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
+  const inputs = { input_ids: row(ids), attention_mask: row(ids.map(() => 1)) };
+  const output = await model.run(inputs);
+  return { start: output.start_logits.data, end: output.end_logits.data };
+}
+
+/** Answers the question in the form, or stops at the next window if it is withdrawn. */
+async function answer(request) {
+  const text = passage.value;
+  await loadModel();
+  const { wordPiece, limits } = description;
+  say("The model reads the passage.");
+  await nextFrame();
+  const begun = performance.now();
+  const asked = wordPiece.pieces(question.value).ids.length;
+  const windows = cutWindows(wordPiece, limits, question.value, text);
+  const logits = [];
+  for (const window of windows) {
+    if (running !== request) return;
+    if (windows.length > 1) {
+      say(`The model reads part ${logits.length + 1} of ${windows.length}.`, logits.length / windows.length);
+      await nextFrame();
+    }
+    logits.push(await infer(window.ids));
+  }
+  const found = decode(windows, logits, description);
+  if (running !== request) return;
+  show(text, found, windows.length, performance.now() - begun, asked > limits.max_query);
+}
+
+/** Shows an answer, and the passage with the answer marked. */
+function show(text, { start, end, score }, windows, milliseconds, cut) {
+  const points = Array.from(text);
+  const words = points.slice(start, end).join("");
+  element("answer").textContent = words || "The model finds no answer in this passage.";
+  element("answer").classList.toggle("none", !words);
+  element("score").textContent = score.toFixed(2);
+  element("time").textContent = duration(milliseconds);
+  element("windows").textContent = windows.toLocaleString("en");
+  const marked = element("marked");
+  marked.replaceChildren(points.slice(0, start).join(""));
+  if (words) {
+    const mark = document.createElement("mark");
+    mark.textContent = words;
+    marked.append(mark, points.slice(end).join(""));
+  }
+  element("cut").hidden = !cut;
+  const result = element("result");
+  Object.assign(result.dataset, { start, end, score });
+  result.hidden = false;
+  say(words ? `The answer is: ${words}` : "The model finds no answer in this passage.");
+  const mark = marked.querySelector("mark");
+  marked.scrollTop = mark ? mark.offsetTop - marked.offsetTop - marked.clientHeight / 3 : 0;
+  result.scrollIntoView({ block: "nearest" });
+}
+
+function megabytes(bytes) {
+  return `${(bytes / MEGABYTE).toFixed(bytes < 10 * MEGABYTE ? 1 : 0)} MB`;
+}
+
+function duration(milliseconds) {
+  return milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** Lets the browser draw. */
+function nextFrame() {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+/** Shows an error in place of an answer. */
+function fail(text) {
+  const alert = element("error");
+  alert.textContent = text;
+  alert.hidden = !text;
+  if (text) say("");
+}
+
+/** Buttons with questions of the golden cases, which come with their passages. */
+async function offerExamples() {
+  const { cases } = await read("onnx/golden.json", "json");
+  const short = cases.filter(({ context }) => context && context.length <= LONGEST_EXAMPLE);
+  const passages = new Map(short.map((example) => [example.context, example]));
+  const list = element("examples");
+  for (const example of [...passages.values()].slice(0, EXAMPLES)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = example.question;
+    button.addEventListener("click", () => {
+      passage.value = example.context;
+      question.value = example.question;
+      count();
+      question.focus();
+    });
+    list.append(button);
+  }
+  element("offer").hidden = !list.children.length;
+}
+
+function count() {
+  const words = passage.value.split(/\s+/u).filter(Boolean).length;
+  element("count").textContent = `${words.toLocaleString("en")} word${words === 1 ? "" : "s"}`;
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (running) {
+    running = null;
+    say("The model stops after this part.");
+    return;
+  }
+  fail("");
+  element("result").hidden = true;
+  if (!passage.value.trim() || !question.value.trim()) {
+    fail("Please enter a passage and a question.");
+    (passage.value.trim() ? question : passage).focus();
+    return;
+  }
+  const request = {};
+  running = request;
+  submit.textContent = "Stop";
+  form.setAttribute("aria-busy", "true");
+  try {
+    await answer(request);
+    if (running !== request) say("You stopped the model before it had read the whole passage.");
+  } catch (error) {
+    console.error(error);
+    fail(`${error.message ?? error}`);
+  } finally {
+    running = null;
+    submit.textContent = "Find the answer";
+    form.removeAttribute("aria-busy");
+  }
+});
+
+question.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  if (!running) form.requestSubmit();
+});
+passage.addEventListener("input", count);
+settings.files.forEach(({ label, bytes }, place) => {
+  element("file").add(new Option(`${label}, ${megabytes(bytes)}`, place));
+});
+count();
+submit.disabled = false;
+say("The model is loaded when you ask the first question.");
+if (location.protocol === "file:") {
+  submit.disabled = true;
+  fail(
+    "A browser does not let a page read files from a disk. Run `python -m http.server` in this " +
+      "folder, and open http://localhost:8000.",
+  );
+} else {
+  offerExamples().catch(console.warn); // the page works without them
+}
