@@ -7,8 +7,14 @@ import { WordPiece, cutWindows, decode } from "./reader.mjs";
 const element = (id) => document.getElementById(id);
 const settings = JSON.parse(element("settings").textContent);
 const MEGABYTE = 1e6;
+const NO_ANSWER = "The model finds no answer in this passage.";
 const EXAMPLES = 3;
-const LONGEST_EXAMPLE = 1500; // characters; a longer passage hides the form on a phone
+// Characters of an example's passage: shorter ones are the golden cases' unusual texts, which test a
+// tokenizer, and a longer one hides the form on a phone.
+const SHORTEST_EXAMPLE = 200;
+const LONGEST_EXAMPLE = 1500;
+// A result that begins below this share of the window is scrolled to.
+const IN_SIGHT = 0.6;
 
 const form = element("form");
 const passage = element("passage");
@@ -38,10 +44,10 @@ async function read(path, kind) {
 
 /** model.json with a tokenizer made from it and the vocabulary. */
 async function describe() {
-  const document_ = await read("onnx/model.json", "json");
-  const text = await read(`onnx/${document_.tokenizer.file}`, "text");
+  const about = await read("onnx/model.json", "json");
+  const text = await read(`onnx/${about.tokenizer.file}`, "text");
   const vocabulary = text.replace(/\n$/, "").split("\n");
-  return { ...document_, wordPiece: new WordPiece(document_.tokenizer, vocabulary) };
+  return { ...about, wordPiece: new WordPiece(about.tokenizer, vocabulary) };
 }
 
 /** Says what is going on, with a bar where a share of it is known. */
@@ -117,7 +123,7 @@ async function answer(request) {
 function show(text, { start, end, score }, windows, milliseconds, cut) {
   const points = Array.from(text);
   const words = points.slice(start, end).join("");
-  element("answer").textContent = words || "The model finds no answer in this passage.";
+  element("answer").textContent = words || NO_ANSWER;
   element("answer").classList.toggle("none", !words);
   element("score").textContent = score.toFixed(2);
   element("time").textContent = duration(milliseconds);
@@ -133,10 +139,11 @@ function show(text, { start, end, score }, windows, milliseconds, cut) {
   const result = element("result");
   Object.assign(result.dataset, { start, end, score });
   result.hidden = false;
-  say(words ? `The answer is: ${words}` : "The model finds no answer in this passage.");
+  say(`The model answered in ${duration(milliseconds)}.`);
+  element("spoken").textContent = words ? `The answer is: ${words}` : NO_ANSWER;
   const mark = marked.querySelector("mark");
-  marked.scrollTop = mark ? mark.offsetTop - marked.offsetTop - marked.clientHeight / 3 : 0;
-  result.scrollIntoView({ block: "nearest" });
+  marked.scrollTop = mark ? mark.offsetTop - marked.clientHeight / 3 : 0;
+  if (result.getBoundingClientRect().top > IN_SIGHT * innerHeight) result.scrollIntoView();
 }
 
 function megabytes(bytes) {
@@ -160,25 +167,42 @@ function fail(text) {
   if (text) say("");
 }
 
-/** Buttons with questions of the golden cases, which come with their passages. */
+/** Buttons with questions of the golden cases, of different passages first; the first is filled in. */
 async function offerExamples() {
   const { cases } = await read("onnx/golden.json", "json");
-  const short = cases.filter(({ context }) => context && context.length <= LONGEST_EXAMPLE);
-  const passages = new Map(short.map((example) => [example.context, example]));
-  const list = element("examples");
-  for (const example of [...passages.values()].slice(0, EXAMPLES)) {
+  const fit = cases.filter(({ context }) => {
+    return context.length >= SHORTEST_EXAMPLE && context.length <= LONGEST_EXAMPLE;
+  });
+  const firsts = fit.filter((one, place) => {
+    return fit.findIndex(({ context }) => context === one.context) === place;
+  });
+  const examples = [...new Set([...firsts, ...fit])].slice(0, EXAMPLES);
+  for (const example of examples) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = example.question;
     button.addEventListener("click", () => {
-      passage.value = example.context;
-      question.value = example.question;
-      count();
+      fill(example);
       question.focus();
     });
-    list.append(button);
+    element("examples").append(button);
   }
-  element("offer").hidden = !list.children.length;
+  element("offer").hidden = !examples.length;
+  if (examples.length && !passage.value && !question.value) fill(examples[0]);
+}
+
+function fill(example) {
+  passage.value = example.context;
+  question.value = example.question;
+  count();
+}
+
+/** Says what the first question costs, in bytes. */
+function announce() {
+  if (model.file || running) return;
+  const { bytes } = settings.files[Number(element("file").value)];
+  const all = megabytes(bytes + settings.runtime.bytes);
+  say(`When you ask the first question, the page loads the model and its runtime, ${all}.`);
 }
 
 function count() {
@@ -195,6 +219,7 @@ form.addEventListener("submit", async (event) => {
   }
   fail("");
   element("result").hidden = true;
+  element("spoken").textContent = "";
   if (!passage.value.trim() || !question.value.trim()) {
     fail("Please enter a passage and a question.");
     (passage.value.trim() ? question : passage).focus();
@@ -226,9 +251,10 @@ passage.addEventListener("input", count);
 settings.files.forEach(({ label, bytes }, place) => {
   element("file").add(new Option(`${label}, ${megabytes(bytes)}`, place));
 });
+element("file").addEventListener("change", announce);
 count();
 submit.disabled = false;
-say("The model is loaded when you ask the first question.");
+announce();
 if (location.protocol === "file:") {
   submit.disabled = true;
   fail(
