@@ -39,9 +39,13 @@ ONNX: Mapping[str, str] = MappingProxyType(
 )
 
 # Precision -> the name by which optimum and transformers.js ask for its file in the folder `onnx/`.
-# transformers.js calls the three dtypes "q8", "fp32" and "fp16".
 ONNX_HUB_FILES: Mapping[str, str] = MappingProxyType(
     {"int8": "model_quantized.onnx", "fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+)
+
+# Precision -> what transformers.js calls it (its option `dtype`).
+ONNX_HUB_DTYPES: Mapping[str, str] = MappingProxyType(
+    {"int8": "q8", "fp32": "fp32", "fp16": "fp16"}
 )
 
 PRECISIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(

@@ -26,7 +26,7 @@ from benchmarks.page.layout import (
 from benchmarks.page.scores import explained, in_words, score_columns, score_of
 from benchmarks.page.tables import mark
 from converters import one_line
-from converters.precisions import ONNX_HUB_FILES
+from converters.precisions import ONNX_HUB_DTYPES, ONNX_HUB_FILES
 from pipeline import tasks
 from pipeline.data.sources import EMBEDDED
 from pipeline.files.targets import FORMATS, license_of
@@ -90,7 +90,9 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         facts=[fact for fact in headline(report) if fact.figure != DASH],  # type: ignore[arg-type]
         unfit=", ".join(unfit(report)),
         paths=paths,
-        hub_files=[f"onnx/{ONNX_HUB_FILES[name]}" for name in built if name in ONNX_HUB_FILES],
+        hub_files={
+            ONNX_HUB_FILES[name]: ONNX_HUB_DTYPES[name] for name in built if name in ONNX_HUB_FILES
+        },
         training=list(_training(report)),
         evaluation=_evaluation(report),
         latency=_latency(report),

@@ -22,6 +22,7 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from converters.precisions import ONNX_HUB_DTYPES
 from pipeline.tasks.task import Task
 
 PAGE = "index.html"
@@ -30,11 +31,11 @@ HOST: Final = "cdn.jsdelivr.net"
 # Where a static Space's large files come from: it answers with the address of the Hub's storage.
 STORAGE: Final = ("https://huggingface.co", "https://*.huggingface.co", "https://*.hf.co")
 
-# Precision -> its dtype in transformers.js, and what the page calls it; the first is the default.
-CHOICES: Final[Mapping[str, tuple[str, str]]] = {
-    "int8": ("q8", "8-bit weights"),
-    "fp16": ("fp16", "16-bit weights"),
-    "fp32": ("fp32", "32-bit weights"),
+# Precision -> what the page calls its file; the first of those that a build has is the default.
+CHOICES: Final[Mapping[str, str]] = {
+    "int8": "8-bit weights",
+    "fp16": "16-bit weights",
+    "fp32": "32-bit weights",
 }
 
 
@@ -120,9 +121,12 @@ def page(task: Task, title: str, sizes: Mapping[str, int]) -> str | None:
     settings = _json(
         {
             "files": [
-                {"dtype": dtype, "label": label, "bytes": sizes[precision]}
+                {
+                    "dtype": ONNX_HUB_DTYPES[precision],
+                    "label": CHOICES[precision],
+                    "bytes": sizes[precision],
+                }
                 for precision in offered
-                for dtype, label in (CHOICES[precision],)
             ],
             "runtime": {
                 "url": WEB_ASSEMBLY.url,
