@@ -37,11 +37,12 @@ for (const golden of document.cases) {
   }));
   const flat = windows.map(({ ids, offsets, first }) => ({ ids, first, offsets: offsets.flat() }));
   const expected = golden.windows.map(({ ids, first, offsets }) => ({ ids, first, offsets }));
-  const { start, end, score } = decode(windows, logits, { limits, may_abstain: golden.may_abstain });
+  const model = { limits, may_abstain: golden.may_abstain };
+  const { start, end, score } = decode(windows, logits, model);
   const text = Array.from(golden.context).slice(start, end).join("");
   answers.cases += 1;
   if (!same(flat, expected) || !same({ text, start, end, score }, golden.answer)) {
-    answers.differ.push({ question: golden.question.slice(0, 80), found: { text, start, end, score } });
+    answers.differ.push({ question: golden.question.slice(0, 80), text, start, end, score });
   }
 }
 console.log(JSON.stringify({ pieces, answers }));

@@ -72,3 +72,13 @@ def test_nothing_is_sent_and_nothing_else_is_loaded(said: Any) -> None:
     assert {request["url"] for request in said["addresses"]} == allowed
     assert {request["method"] for request in said["addresses"]} == {"GET"}
     assert said["problems"] == []
+
+
+def test_a_reader_can_stop_it(said: Any) -> None:
+    assert said["stopped"] == "You stopped the model before it had read the whole passage."
+
+
+def test_a_library_with_another_content_does_not_run(said: Any) -> None:
+    assert len(said["tampered"]) == 3
+    for name, error in said["tampered"].items():
+        assert error is not None and "cannot load its libraries from" in error, name

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: loads the model on the first question, answers, and marks the answer in the passage.
 
-import { AutoModelForQuestionAnswering, Tensor, env } from "@huggingface/transformers";
 import { WordPiece, cutWindows, decode } from "./reader.mjs";
 
 const element = (id) => document.getElementById(id);
@@ -9,8 +8,8 @@ const settings = JSON.parse(element("settings").textContent);
 const MEGABYTE = 1e6;
 const NO_ANSWER = "The model finds no answer in this passage.";
 const EXAMPLES = 3;
-// Characters of an example's passage: shorter ones are the golden cases' unusual texts, which test a
-// tokenizer, and a longer one hides the form on a phone.
+// Characters of an example's passage: the golden cases' unusual texts, which test a tokenizer, are
+// shorter, and a longer one hides the form on a phone.
 const SHORTEST_EXAMPLE = 200;
 const LONGEST_EXAMPLE = 1500;
 // A result that begins below this share of the window is scrolled to.
@@ -23,17 +22,10 @@ const submit = element("submit");
 const status = element("status");
 const progress = element("progress");
 
-// Everything comes from the page's own folder or from the pinned addresses; nothing is stored but
-// by the browser's own cache, which a changed model makes stale by itself.
-env.allowRemoteModels = false;
-env.allowLocalModels = true;
-env.localModelPath = new URL(".", document.baseURI).href;
-env.useBrowserCache = false;
-env.useWasmCache = false;
-
+let library; // transformers.js with its runtime, once it is loaded
 let description; // model.json and the tokenizer, once they are loaded
 let model = { file: null, run: null };
-let running = null; // the question in progress; another object or null stops it
+let running = null; // the question in progress
 
 /** Reads a file of the page's folder. */
 async function read(path, kind) {
@@ -57,27 +49,50 @@ function say(text, share) {
   if (share !== undefined) progress.value = share;
 }
 
-/** Loads the runtime, whose content must have the checksum that the page states. */
-async function loadRuntime() {
+/**
+ * Loads transformers.js and the runtime, whose contents must have the checksums in this page.
+ *
+ * The model comes from the page's own folder.  Only the browser's own cache keeps it: it notices
+ * when a build has changed the file.
+ */
+async function loadLibrary() {
   const { url, integrity, bytes } = settings.runtime;
-  say(`The page loads the runtime, ${megabytes(bytes)}. This happens once.`);
-  const response = await fetch(url, { integrity, mode: "cors", credentials: "omit" });
-  if (!response.ok) throw new Error(`The runtime cannot be loaded (HTTP ${response.status}).`);
+  say(`The page loads the runtime, ${megabytes(bytes)}.`);
+  let binary;
+  let loaded;
+  try {
+    loaded = await import("@huggingface/transformers");
+    const response = await fetch(url, { integrity, mode: "cors", credentials: "omit" });
+    binary = await response.arrayBuffer();
+  } catch (error) {
+    console.error(error);
+    const host = new URL(url).host;
+    throw new Error(
+      `The page cannot load its libraries from ${host}, or they are not the ones that it names.`,
+    );
+  }
+  const { env } = loaded;
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  env.localModelPath = new URL(".", document.baseURI).href;
+  env.useBrowserCache = false;
+  env.useWasmCache = false;
   env.backends.onnx.wasm.wasmPaths = undefined; // the module brings its own half of the runtime
-  env.backends.onnx.wasm.wasmBinary = await response.arrayBuffer();
+  env.backends.onnx.wasm.wasmBinary = binary;
   env.backends.onnx.wasm.numThreads = 1; // more threads need headers that a plain server lacks
+  return loaded;
 }
 
 /** Loads the chosen file, unless it is loaded. */
 async function loadModel() {
   description ??= await describe();
+  library ??= await loadLibrary();
   const file = settings.files[Number(element("file").value)];
   if (model.file === file) return;
-  if (!env.backends.onnx.wasm.wasmBinary) await loadRuntime();
-  say(`The page loads the model, ${megabytes(file.bytes)}. This happens once.`, 0);
+  say(`The page loads the model, ${megabytes(file.bytes)}.`, 0);
   await model.run?.dispose();
   model = { file: null, run: null };
-  const run = await AutoModelForQuestionAnswering.from_pretrained(".", {
+  const run = await library.AutoModelForQuestionAnswering.from_pretrained(".", {
     dtype: file.dtype,
     device: "wasm",
     progress_callback: ({ status: step, file: name, loaded, total }) => {
@@ -88,14 +103,19 @@ async function loadModel() {
 }
 
 /** Start and end logits of one window, float32 for each token. */
-async function infer(ids) {
-  const row = (values) => new Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
-  const inputs = { input_ids: row(ids), attention_mask: row(ids.map(() => 1)) };
-  const output = await model.run(inputs);
+async function infer({ ids, first }) {
+  const row = (values) => {
+    return new library.Tensor("int64", BigInt64Array.from(values, BigInt), [1, ids.length]);
+  };
+  const output = await model.run({
+    input_ids: row(ids),
+    attention_mask: row(ids.map(() => 1)),
+    token_type_ids: row(ids.map((_, place) => Number(place >= first))), // for a BERT; unread else
+  });
   return { start: output.start_logits.data, end: output.end_logits.data };
 }
 
-/** Answers the question in the form, or stops at the next window if it is withdrawn. */
+/** Answers the question in the form, or stops before the next window if the request says so. */
 async function answer(request) {
   const text = passage.value;
   await loadModel();
@@ -107,15 +127,15 @@ async function answer(request) {
   const windows = cutWindows(wordPiece, limits, question.value, text);
   const logits = [];
   for (const window of windows) {
-    if (running !== request) return;
     if (windows.length > 1) {
-      say(`The model reads part ${logits.length + 1} of ${windows.length}.`, logits.length / windows.length);
+      const done = logits.length;
+      say(`The model reads part ${done + 1} of ${windows.length}.`, done / windows.length);
       await nextFrame();
     }
-    logits.push(await infer(window.ids));
+    if (request.stopped) return;
+    logits.push(await infer(window));
   }
   const found = decode(windows, logits, description);
-  if (running !== request) return;
   show(text, found, windows.length, performance.now() - begun, asked > limits.max_query);
 }
 
@@ -151,7 +171,8 @@ function megabytes(bytes) {
 }
 
 function duration(milliseconds) {
-  return milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+  if (milliseconds < 1000) return `${milliseconds.toFixed(0)} ms`;
+  return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 /** Lets the browser draw. */
@@ -167,7 +188,7 @@ function fail(text) {
   if (text) say("");
 }
 
-/** Buttons with questions of the golden cases, of different passages first; the first is filled in. */
+/** Offers questions of the golden cases, of different passages first, and fills in the first. */
 async function offerExamples() {
   const { cases } = await read("onnx/golden.json", "json");
   const fit = cases.filter(({ context }) => {
@@ -213,8 +234,8 @@ function count() {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (running) {
-    running = null;
-    say("The model stops after this part.");
+    running.stopped = true;
+    submit.disabled = true;
     return;
   }
   fail("");
@@ -225,19 +246,19 @@ form.addEventListener("submit", async (event) => {
     (passage.value.trim() ? question : passage).focus();
     return;
   }
-  const request = {};
-  running = request;
+  running = { stopped: false };
   submit.textContent = "Stop";
   form.setAttribute("aria-busy", "true");
   try {
-    await answer(request);
-    if (running !== request) say("You stopped the model before it had read the whole passage.");
+    await answer(running);
+    if (running.stopped) say("You stopped the model before it had read the whole passage.");
   } catch (error) {
     console.error(error);
     fail(`${error.message ?? error}`);
   } finally {
     running = null;
     submit.textContent = "Find the answer";
+    submit.disabled = false;
     form.removeAttribute("aria-busy");
   }
 });

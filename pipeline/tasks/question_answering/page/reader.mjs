@@ -200,7 +200,7 @@ export function cutWindows(tokenizer, limits, question, passage) {
   }
 }
 
-/** Positions of the `count` largest values, in ascending order; of equal values the earlier ones. */
+/** Positions of the `count` largest values, ascending; of equal values the earlier ones. */
 function best(values, count) {
   const places = Array.from(values, (_, place) => place);
   places.sort((a, b) => values[b] - values[a] || a - b);
