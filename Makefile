@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long android-test android-apk android-screenshots compat lint types fmt check lock results clean
+.PHONY: help model test test-long web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
 
 help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -44,6 +44,21 @@ test: .venv/ready $(ANSWERS)  ## Run the fast tests in WORKERS processes, and th
 
 test-long: .venv/ready  ## Run the long tests: kills and resumes, every length at full size.
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+# transformers.js and playwright from npm, optimum in an environment of its own: 6 GB with its PyTorch.
+OPTIMUM := .compat/optimum
+
+tests/web/node_modules/.package-lock.json: tests/web/package-lock.json
+	npm ci --prefix tests/web --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(OPTIMUM)/ready: tests/web/optimum-requirements.txt .venv/ready
+	$(PYTHON) -m venv --clear $(OPTIMUM)
+	$(BIN)/uv pip install --quiet --python $(OPTIMUM)/bin/python -r $<
+	@touch $@
+
+web-test: .venv/ready tests/web/node_modules/.package-lock.json $(OPTIMUM)/ready  ## Run the tests of the hub folder in transformers.js, optimum and Chromium (needs Node and Chromium).
+	$(BIN)/python -m pytest -m "long or not long" tests/web $(ARGS)
 
 android-test: $(ANSWERS)  ## Run the Kotlin style checks and JVM tests (JDK 17, Maven; offline after the first time).
 	$(ANDROID_TEST) $(ARGS)

@@ -38,6 +38,16 @@ ONNX: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Precision -> the name by which optimum and transformers.js ask for its file in the folder `onnx/`.
+ONNX_HUB_FILES: Mapping[str, str] = MappingProxyType(
+    {"int8": "model_quantized.onnx", "fp32": "model.onnx", "fp16": "model_fp16.onnx"}
+)
+
+# Precision -> what transformers.js calls it (its option `dtype`).
+ONNX_HUB_DTYPES: Mapping[str, str] = MappingProxyType(
+    {"int8": "q8", "fp32": "fp32", "fp16": "fp16"}
+)
+
 PRECISIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"tflite": TFLITE, "coreml": COREML, "onnx": ONNX}
 )

@@ -25,7 +25,7 @@ def check(build: Build) -> None:
         UserError: a folder has no name, an input lies in the build folder, or something that no
             build made is where one writes, there or in the folder of `--android-assets`.
     """
-    from pipeline.report.card import CARD, HUB
+    from pipeline.report.hub_folder import CARD, HUB
     from pipeline.report.render import REPORTS
 
     for flag, named in (("--out", build.out), ("--android-assets", build.android_assets)):

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card, and the folder that can be pushed to the Hugging Face Hub as it is.
+"""The model card of the hub folder.
 
-The card's form: https://huggingface.co/docs/hub/model-cards.  All its figures are the report's.
+Its form: https://huggingface.co/docs/hub/model-cards.  All its figures are the report's.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,15 +25,14 @@ from benchmarks.page.layout import (
 )
 from benchmarks.page.scores import explained, in_words, score_columns, score_of
 from benchmarks.page.tables import mark
-from converters import one_line, whole_file
-from pipeline import made, tasks
-from pipeline.artifacts import MANIFEST
+from converters import one_line
+from converters.precisions import ONNX_HUB_DTYPES, ONNX_HUB_FILES
+from pipeline import tasks
 from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
 from pipeline.report.headline import headline
-from pipeline.report.render import write_reports
 from pipeline.report.tables import largest_error, model_named, releases, value_of
 
 if TYPE_CHECKING:
@@ -44,62 +40,12 @@ if TYPE_CHECKING:
 
     from pipeline.training.losses import Term
 
-HUB, CARD = "hub", "MODEL_CARD.md"
-COMPANIONS = ("vocab.txt", "model.json", "golden.json")  # beside the files of each target
-# What git must not hold itself; the last two are the parts of a Core ML package.
-LARGE = ("*.safetensors", "*.tflite", "*.onnx", "*.mlmodel", "*.bin")
-
 EMBEDDED_TEACHER = "sentence-transformers/all-MiniLM-L6-v2"
 ENGLISH = (EMBEDDED, "rajpurkar/squad", "rajpurkar/squad_v2")
 
 # With fewer questions a point or two between models may be chance: one deviation of a share near
 # one half is 1.1 points at 2,000.
 FEW = 2000
-
-
-def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
-    """Writes `MODEL_CARD.md` and, if every file passed its gate, the folder for the Hub.
-
-    The folder `hub/` holds the card as README.md, the student as transformers opens it, each
-    exported file with what an app needs beside it, and the report.  It takes no room of its own
-    where the file system has hard links: its large files are those of the build, so copy it before
-    you change them.  It is written aside and renamed; an error leaves the old one.
-
-    Where a file failed its gate, or has none, nobody shall push it: no folder is made, an older one
-    is removed, and the card begins with what failed.
-
-    Args:
-        report: of the build, as `pipeline.report.schema.Report` describes it.
-        out: the build folder, with `student/` and the report's files.
-
-    Returns:
-        The folder; None where there is none.
-
-    Raises:
-        ValueError: the report is not valid.
-        UserError: something of the user's is in the way.
-        OSError: something is missing or cannot be written.
-    """
-    # Paths in a command are nobody's business but the builder's.
-    report = {**report, "command": _portable(report["command"])}
-    card, folder = out / CARD, out / HUB
-    text = model_card(report, _description(report, out))
-    if _unfit(report):
-        made.discard(folder, out)
-    else:
-        with made.replacing(folder, out) as aside:
-            for path in (out / "student").iterdir():
-                if path.name != MANIFEST:
-                    _link(path, aside / path.name)
-            for name in _files(report):
-                _link(out / name, aside / name)
-            attributes = [f"{pattern} filter=lfs diff=lfs merge=lfs -text" for pattern in LARGE]
-            whole_file.write(aside / ".gitattributes", "\n".join(attributes) + "\n")
-            whole_file.write(aside / "README.md", text)
-            write_reports(dict(report), aside)
-    made.claim(out, CARD)
-    whole_file.write(card, text)
-    return folder if folder.is_dir() else None
 
 
 def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
@@ -128,6 +74,7 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         literals=markdown.literals,
     )
     data = metadata(report)
+    built = [file["precision"] for file in report["files"] if file["target"] == "onnx"]
     student: Any = model_named(report, "student")  # type: ignore[arg-type]
     paths: dict[str, list[str]] = {}
     for file in report["files"]:
@@ -141,8 +88,11 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         teacher=model_named(report, "teacher"),  # type: ignore[arg-type]
         student=student,
         facts=[fact for fact in headline(report) if fact.figure != DASH],  # type: ignore[arg-type]
-        unfit=", ".join(_unfit(report)),
+        unfit=", ".join(unfit(report)),
         paths=paths,
+        hub_files={
+            ONNX_HUB_FILES[name]: ONNX_HUB_DTYPES[name] for name in built if name in ONNX_HUB_FILES
+        },
         training=list(_training(report)),
         evaluation=_evaluation(report),
         latency=_latency(report),
@@ -337,25 +287,11 @@ def _stages(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {stage["name"]: stage["facts"] for stage in report["stages"]}
 
 
-def _unfit(report: Mapping[str, Any]) -> list[str]:
+def unfit(report: Mapping[str, Any]) -> list[str]:
     """Names of files that did not pass a gate."""
     return [
         file["name"] for file in report["files"] if not (file["gate"] and file["gate"]["passed"])
     ]
-
-
-def _files(report: Mapping[str, Any]) -> list[Path]:
-    """The exported files and their companions, relative to the build folder."""
-    files = [Path(file["path"]) for file in report["files"]]
-    folders = dict.fromkeys(path.parent for path in files)
-    return [*files, *(folder / name for folder in folders for name in COMPANIONS)]
-
-
-def _description(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
-    """What model.json says beside the first file."""
-    path = out / _files(report)[0].with_name("model.json")
-    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return description
 
 
 def _counted(data: Mapping[str, Any] | None) -> str:
@@ -381,32 +317,3 @@ def _hub_name(source: str) -> str | None:
     """
     name = source.partition(":")[0]
     return name if "/" in name and is_hub_id(source) else None
-
-
-def _portable(command: str) -> str:
-    """A command with absolute paths cut to their last part."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # quotes that do not pair
-        words = command.split()
-    parts = [word.rpartition("=") if word.startswith("--") else ("", "", word) for word in words]
-    return shlex.join(
-        flag + equals + (Path(value).name if Path(value).is_absolute() else value)
-        for flag, equals, value in parts
-    )
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file; a copy where the file system has no such thing.
-
-    A folder, such as a Core ML package, gets it for every file.
-    """
-    if source.is_dir():
-        for path in source.iterdir():
-            _link(path, target / path.name)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)

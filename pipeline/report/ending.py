@@ -31,7 +31,7 @@ def finish(report: dict[str, Any], out: Path, console: Console) -> None:
         GateFailure: a file failed its gate; everything is written first.
     """
     from benchmarks.measure import machine
-    from pipeline.report.card import HUB, write_hub_folder
+    from pipeline.report.hub_folder import HUB, write_hub_folder
     from pipeline.report.render import REPORTS, print_table, write_reports
 
     report["machine"] = machine.describe()

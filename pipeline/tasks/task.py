@@ -107,6 +107,8 @@ class Task(ABC):
         card: folder of the task's parts of the model card, `use.md.j2` and `limits.md.j2`.
         command: the command that tries a file, with `{file}` in its place.
         meaning: what the scores are, a sentence or two for the card.
+        page: folder of the page that tries the model in a browser, see `pipeline.report.web`; None
+            for a task without one.
     """
 
     name: ClassVar[str]
@@ -122,6 +124,7 @@ class Task(ABC):
     card: ClassVar[Path]
     command: ClassVar[str]
     meaning: ClassVar[str]
+    page: ClassVar[Path | None] = None
 
     # Data.
 

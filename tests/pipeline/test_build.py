@@ -83,6 +83,7 @@ def models(root: Path) -> dict[str, int]:
         "MODEL_CARD",
         "hub/report",
         "hub/README",
+        "hub/index.html",
         "hub/.gitattributes",
     )
     return {name: stamp for name, stamp in stamps(root).items() if not name.startswith(written)}
@@ -123,6 +124,11 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     )
     assert (built / "MODEL_CARD.md").read_bytes() == (built / "hub" / "README.md").read_bytes()
     assert {p.name for p in (built / "hub" / "tflite").iterdir()} == FILES["tflite"]
+    assert {p.name for p in (built / "hub" / "onnx").iterdir()} == FILES["onnx"] | {
+        "model_quantized.onnx",
+        "model.onnx",
+    }
+    assert (built / "hub" / "index.html").is_file()
     for path in (built / "hub").rglob("*"):
         assert path.is_dir() or str(built.parent).encode() not in path.read_bytes(), path
 

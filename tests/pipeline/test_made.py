@@ -28,7 +28,7 @@ from pipeline.artifacts import INNER, Artifact, Store, locked
 from pipeline.config import Build
 from pipeline.errors import UserError
 from pipeline.files import android_assets
-from pipeline.report import card
+from pipeline.report import hub_folder
 from pipeline.report.render import REPORTS
 
 CHANGING = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "chmod", "symlink", "open")
@@ -47,7 +47,7 @@ APART_FROM_ALL = (
 )
 NAMES = (
     *("NOTES.txt", "config.json", "manifest.json", "vocab.txt", "student-int8.tflite", "hub"),
-    *(*REPORTS[1:], card.CARD, made.MADE, "stages", "scratch"),
+    *(*REPORTS[1:], hub_folder.CARD, made.MADE, "stages", "scratch"),
 )
 
 
@@ -121,7 +121,7 @@ def build(
         report["files"][0]["gate"]["passed"] = fit
         made.claim(out, *REPORTS)
         write_reports(report, out)
-        card.write_hub_folder(report, out)
+        hub_folder.write_hub_folder(report, out)
         if config.android_assets:
             android_assets.write(config.android_assets, out, ("int8",), {"questions.json": {}})
 
@@ -201,8 +201,8 @@ def tree(home: Path) -> dict[str, bytes]:
 
 def make_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out what takes time and is not what is tested here."""
-    monkeypatch.setattr(card, "write_reports", write_reports)
-    monkeypatch.setattr(card, "model_card", lambda report, model: "card")
+    monkeypatch.setattr(hub_folder, "write_reports", write_reports)
+    monkeypatch.setattr(hub_folder, "model_card", lambda report, model: "card")
     monkeypatch.setattr(made, "sync", lambda folder: None)  # the machine itself stays on
 
 

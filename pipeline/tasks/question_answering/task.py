@@ -46,6 +46,7 @@ class QuestionAnswering(Task):
     card = Path(__file__).parent / "card"
     command = 'python -m pipeline.ask {file} --context "TEXT" "QUESTION?"'
     meaning = MEANING
+    page = Path(__file__).parent / "page"
 
     def load(self, data: Data, part: Part) -> QuestionSet:
         """A SQuAD file, a hub data set with SQuAD's columns, or the embedded questions."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from export_fixtures import exported_onnx
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from hypothesis import given, settings
@@ -24,8 +25,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_fixtures import FILES, REPORTS, STUDENT, WEIGHTS, of_preset
 
-from pipeline.report import card
-from pipeline.report.card import COMPANIONS, model_card, write_hub_folder
+from pipeline.report import hub_folder
+from pipeline.report.card import model_card
+from pipeline.report.hub_folder import COMPANIONS, write_hub_folder
 
 REPORT = of_preset()
 LIMITS = {"max_length": 384, "stride": 128, "max_query": 64, "max_answer": 30, "n_best": 20}
@@ -50,6 +52,7 @@ def out(tmp_path: Path) -> Path:
         _put(out / path / WEIGHTS if path.endswith(".mlpackage") else out / path)
         (out / target / "model.json").write_text(json.dumps(MODEL))
     _put(out / "coreml/student-fp16.mlpackage/Manifest.json")
+    shutil.copy2(exported_onnx("distilbert")["fp32"], out / "onnx/student-fp32.onnx")
     return out
 
 
@@ -101,7 +104,12 @@ def test_the_folder_holds_exactly_what_is_promised(report: dict[str, Any], out: 
     beside = {f"{target}/{name}" for target, _ in FILES.values() for name in COMPANIONS}
     files = {"tflite/student-int8.tflite", "onnx/student-fp32.onnx"}
     assert _contents(hub).keys() == (
-        STUDENT | REPORTS | packaged | beside | files | {"README.md", ".gitattributes"}
+        STUDENT
+        | REPORTS
+        | packaged
+        | beside
+        | files
+        | {"README.md", ".gitattributes", "onnx/model.onnx", "index.html"}
     )
     assert (hub / "README.md").read_bytes() == (out / "MODEL_CARD.md").read_bytes()
     for name in ("config.json", *packaged, *beside, *files):
@@ -152,7 +160,7 @@ def test_a_failed_write_leaves_the_old_folder(
 ) -> None:
     hub = write_hub_folder(report, out)
     assert hub is not None
-    before, left, link = _contents(hub), [after], card._link
+    before, left, link = _contents(hub), [after], hub_folder._link
 
     def failing(source: Any, target: Any) -> None:
         if not left[0]:
@@ -162,7 +170,7 @@ def test_a_failed_write_leaves_the_old_folder(
 
     report["seed"] = 7
     with monkeypatch.context() as patch:
-        patch.setattr(card, "_link", failing)
+        patch.setattr(hub_folder, "_link", failing)
         with pytest.raises(OSError):
             write_hub_folder(report, out)
     assert _contents(hub) == before

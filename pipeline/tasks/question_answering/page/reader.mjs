@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text to word pieces, pieces to windows, logits to an answer: the rules of training, in plain
+// JavaScript without a page, so that Node can run them against the contract's golden files.
+// Offsets count Unicode code points, as Python's do.
+
+// The blocks that Hugging Face's tokenizers take for Chinese, their gap before U+2B920 included.
+const CJK = [
+  [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f],
+  [0x2b740, 0x2b81f], [0x2b920, 0x2ceaf], [0xf900, 0xfaff], [0x2f800, 0x2fa1f],
+];
+const SPACE = /^\p{White_Space}$/u;
+const CONTROL = /^[\p{Cc}\p{Cf}\p{Co}\p{Cs}]$/u;
+const PUNCTUATION = /^[\p{P}$+<=>^`|~]$/u;
+const MARK = /^\p{Mn}$/u;
+
+/** Whether cleaning drops a character; tabs and line ends count as spaces instead. */
+function isRemoved(character) {
+  if (character === "\0" || character === "\ufffd") return true;
+  return !"\t\n\r".includes(character) && CONTROL.test(character);
+}
+
+/** Whether a character is an ideograph that BERT makes a word of its own. */
+function isIdeograph(character) {
+  const point = character.codePointAt(0);
+  return CJK.some(([first, last]) => point >= first && point <= last);
+}
+
+/** BERT's WordPiece tokenizer (Devlin et al. 2019), with the offset of every piece. */
+export class WordPiece {
+  /**
+   * @param {object} description `tokenizer` of model.json.
+   * @param {string[]} vocabulary the word pieces in the order of their ids.
+   */
+  constructor(description, vocabulary) {
+    this.description = description;
+    this.ids = new Map(vocabulary.map((piece, id) => [piece, id]));
+    this.longest = Math.max(...vocabulary.map((piece) => piece.length));
+    const named = Object.values(description.special);
+    this.special = named.sort((a, b) => b.piece.length - a.piece.length);
+  }
+
+  /**
+   * Cuts a text into word pieces.
+   *
+   * @returns {{ids: number[], offsets: [number, number][]}} for each piece its id, and its first
+   *   and past-the-last code point in the text.
+   */
+  pieces(text) {
+    const found = { ids: [], offsets: [] };
+    const points = Array.from(text);
+    let plain = 0;
+    for (let at = 0; at < points.length; ) {
+      const named = this.special.find(({ piece }) => startsWith(points, at, piece));
+      if (!named) {
+        at += 1;
+        continue;
+      }
+      this.#plain(points, plain, at, found);
+      plain = at + Array.from(named.piece).length;
+      found.ids.push(named.id);
+      found.offsets.push([at, plain]);
+      at = plain;
+    }
+    this.#plain(points, plain, points.length, found);
+    return found;
+  }
+
+  /** Cuts the code points [from, to), which hold no special piece. */
+  #plain(points, from, to, found) {
+    let word = [];
+    const finish = () => {
+      if (word.length) this.#word(word, found);
+      word = [];
+    };
+    for (const item of this.#normalized(points, from, to)) {
+      if (SPACE.test(item.text)) {
+        finish();
+      } else if (PUNCTUATION.test(item.text)) {
+        finish();
+        this.#word([item], found);
+      } else {
+        word.push(item);
+      }
+    }
+    finish();
+  }
+
+  /** Normalized characters, each with the place in the text that it came from. */
+  #normalized(points, from, to) {
+    const { clean_text, split_cjk, strip_accents, lower_case } = this.description;
+    let items = [];
+    for (let at = from; at < to; at++) {
+      let text = points[at];
+      if (clean_text) {
+        if (isRemoved(text)) continue;
+        if (SPACE.test(text)) text = " ";
+      }
+      const item = { text, start: at, end: at + 1 };
+      if (split_cjk && isIdeograph(text)) {
+        items.push({ ...item, text: " " }, item, { ...item, text: " " });
+      } else {
+        items.push(item);
+      }
+    }
+    if (strip_accents) items = withoutMarks(items);
+    if (!lower_case) return items;
+    return items.flatMap((item) =>
+      Array.from(item.text.toLowerCase(), (text) => ({ ...item, text })),
+    );
+  }
+
+  /** Cuts one word into the longest pieces from its beginning on; one unknown piece if none fit. */
+  #word(word, found) {
+    const { max_word_characters, continuation, special } = this.description;
+    const ids = [];
+    const offsets = [];
+    let start = word.length > max_word_characters ? -1 : 0;
+    while (start >= 0 && start < word.length) {
+      const prefix = start ? continuation : "";
+      let end = Math.min(word.length, start + this.longest);
+      let id;
+      for (; end > start; end--) {
+        id = this.ids.get(prefix + word.slice(start, end).map((item) => item.text).join(""));
+        if (id !== undefined) break;
+      }
+      if (id === undefined) {
+        start = -1;
+        break;
+      }
+      ids.push(id);
+      offsets.push([word[start].start, word[end - 1].end]);
+      start = end;
+    }
+    if (start < 0) {
+      found.ids.push(special.unknown.id);
+      found.offsets.push([word[0].start, word.at(-1).end]);
+      return;
+    }
+    found.ids.push(...ids);
+    found.offsets.push(...offsets);
+  }
+}
+
+/** Whether the code points from `at` on spell a piece. */
+function startsWith(points, at, piece) {
+  let place = at;
+  for (const point of piece) {
+    if (points[place++] !== point) return false;
+  }
+  return true;
+}
+
+/**
+ * Canonical decomposition (NFD) without the nonspacing marks.
+ *
+ * A character's first part stands for the next character of the source, and its other parts for the
+ * same one.  Parts are counted in their final order, in which marks may have changed places.
+ */
+function withoutMarks(items) {
+  if (items.every((item) => item.text < "\u00c0")) return items;
+  const additions = new Map(); // part -> for each time it occurs, whether it is not a first part
+  for (const item of items) {
+    Array.from(item.text.normalize("NFD"), (part, place) => {
+      if (!additions.has(part)) additions.set(part, []);
+      additions.get(part).push(place > 0);
+    });
+  }
+  for (const queue of additions.values()) queue.reverse();
+  const found = [];
+  let next = 0;
+  for (const part of items.map((item) => item.text).join("").normalize("NFD")) {
+    const from = additions.get(part).pop() ? Math.max(0, next - 1) : next++;
+    if (!MARK.test(part)) found.push({ ...items[from], text: part });
+  }
+  return found;
+}
+
+/**
+ * Cuts a question and a passage into windows `[CLS] question [SEP] piece of the passage [SEP]`.
+ *
+ * @param {WordPiece} tokenizer
+ * @param {object} limits of model.json: max_length, stride and max_query, in word pieces.
+ * @returns {{ids: number[], offsets: [number, number][], first: number}[]} the ids of each window,
+ *   the place of each passage piece in the passage, and the position of the first of them.
+ */
+export function cutWindows(tokenizer, limits, question, passage) {
+  const { cls, sep } = tokenizer.description.special;
+  const query = tokenizer.pieces(question).ids.slice(0, limits.max_query);
+  const head = [cls.id, ...query, sep.id];
+  const room = limits.max_length - head.length - 1;
+  const { ids, offsets } = tokenizer.pieces(passage);
+  const windows = [];
+  for (let start = 0; ; start += limits.stride) {
+    windows.push({
+      ids: [...head, ...ids.slice(start, start + room), sep.id],
+      offsets: offsets.slice(start, start + room),
+      first: head.length,
+    });
+    if (start + room >= ids.length) return windows;
+  }
+}
+
+/** Positions of the `count` largest values, ascending; of equal values the earlier ones. */
+function best(values, count) {
+  const places = Array.from(values, (_, place) => place);
+  places.sort((a, b) => values[b] - values[a] || a - b);
+  return places.slice(0, count).sort((a, b) => a - b);
+}
+
+/** The best span of one window; null if the window has no passage piece. */
+function bestSpan(starts, ends, window, limits) {
+  const { first, offsets } = window;
+  const inside = (logits) => best(logits.slice(first, first + offsets.length), limits.n_best);
+  let span = null;
+  const lasts = inside(ends);
+  for (const start of inside(starts)) {
+    for (const end of lasts) {
+      if (end < start || end - start >= limits.max_answer) continue;
+      const score = Math.fround(starts[first + start] + ends[first + end]); // as float32 adds
+      if (!span || score > span.score) span = { start, end, score };
+    }
+  }
+  return span;
+}
+
+/**
+ * The best answer over all windows: the highest sum of a start and an end logit.
+ *
+ * @param {object[]} windows of `cutWindows`.
+ * @param {{start: Float32Array, end: Float32Array}[]} logits of each window, one for each token.
+ * @param {object} model of model.json: `limits`, `may_abstain`, and `null_threshold` where a build
+ *   chose one: how much less than [CLS] a span may score and still be the answer.
+ * @returns {{start: number, end: number, score: number}} code points of the passage; an empty span
+ *   where the model answers nothing.
+ */
+export function decode(windows, logits, model) {
+  let answer = { start: 0, end: 0, score: -Infinity };
+  let nothing = Infinity;
+  windows.forEach((window, number) => {
+    const { start, end } = logits[number];
+    nothing = Math.min(nothing, Math.fround(start[0] + end[0]));
+    const span = bestSpan(start, end, window, model.limits);
+    if (span && span.score > answer.score) {
+      const [from] = window.offsets[span.start];
+      const [, to] = window.offsets[span.end];
+      answer = { start: from, end: to, score: span.score };
+    }
+  });
+  const threshold = model.null_threshold ?? 0;
+  const abstains = model.may_abstain && nothing - answer.score >= threshold;
+  if (answer.score === -Infinity || abstains) {
+    return { start: 0, end: 0, score: Number.isFinite(nothing) ? nothing : 0 };
+  }
+  return answer;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the page's reader against the contract's golden files and prints, as JSON, how many cases it
+// ran and what differed.  node contract.mjs READER_MJS CONTRACT_FOLDER
+
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { gunzipSync } from "node:zlib";
+
+const [reader, folder] = process.argv.slice(2);
+const { WordPiece, cutWindows, decode } = await import(pathToFileURL(resolve(reader)).href);
+const read = (name) => JSON.parse(gunzipSync(readFileSync(join(folder, name))).toString("utf8"));
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+const { texts, vocabularies, tokenizers } = read("tokenizer.json.gz");
+const pieces = { cases: 0, differ: [] };
+for (const { name, vocabulary, description, pieces: golden } of tokenizers) {
+  const tokenizer = new WordPiece(description, vocabularies[vocabulary]);
+  golden.forEach(([ids, offsets], number) => {
+    const found = tokenizer.pieces(texts[number]);
+    pieces.cases += 1;
+    if (!same(found.ids, ids) || !same(found.offsets.flat(), offsets)) {
+      pieces.differ.push({ tokenizer: name, text: texts[number] });
+    }
+  });
+}
+
+const document = read("answers.json.gz");
+const tokenizer = new WordPiece(document.tokenizer, vocabularies.uncased);
+const answers = { cases: 0, differ: [] };
+for (const golden of document.cases) {
+  const limits = document.limits[golden.limits];
+  const windows = cutWindows(tokenizer, limits, golden.question, golden.context);
+  const logits = golden.windows.map((window) => ({
+    start: Float32Array.from(window.start_logits),
+    end: Float32Array.from(window.end_logits),
+  }));
+  const flat = windows.map(({ ids, offsets, first }) => ({ ids, first, offsets: offsets.flat() }));
+  const expected = golden.windows.map(({ ids, first, offsets }) => ({ ids, first, offsets }));
+  const model = { limits, may_abstain: golden.may_abstain };
+  const { start, end, score } = decode(windows, logits, model);
+  const text = Array.from(golden.context).slice(start, end).join("");
+  answers.cases += 1;
+  if (!same(flat, expected) || !same({ text, start, end, score }, golden.answer)) {
+    answers.differ.push({ question: golden.question.slice(0, 80), text, start, end, score });
+  }
+}
+console.log(JSON.stringify({ pieces, answers }));
