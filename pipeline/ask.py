@@ -96,7 +96,8 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         limits = Limits(**description["limits"])
         tokenizer = _tokenizer(file.parent, description["tokenizer"])
         may_abstain = bool(description["may_abstain"])
-    except (KeyError, TypeError) as error:
+        null_threshold = float(description.get("null_threshold", 0.0))
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{file.parent / 'model.json'} lacks {error}: build the file again"
         ) from error
@@ -106,6 +107,7 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         limits,
         pad_to=limits.max_length if padded else None,
         may_abstain=may_abstain,
+        null_threshold=null_threshold,
     )
 
 

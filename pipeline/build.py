@@ -81,7 +81,11 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # The examples, the text, and the teacher as it came.
     task = tasks.find(config.task)
     train, evaluation = task.load(data, "train"), task.load(data, "dev")
-    traits = task.traits(train)
+    if ranks.FIRST:
+        for line in task.notes(data, train, evaluation):
+            console.print(line, markup=False)
+    config = replace(config, data=task.settled(data, evaluation))
+    data, traits = config.data, task.traits(train)
     source = find_teacher(config.teacher.model, task.head, task.labels(traits))
     for target in config.export.files:
         FORMATS[target].require()
@@ -176,6 +180,20 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
 
     # Files for the phone, each held against the student; and what they cost.
     reading = {"task": task.name, "traits": traits, "reading": task.reading(data)}
+    scoring = task.scoring(data)
+    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
+    calibration = None
+    if task.calibrates(traits, evaluation):
+        given = traits
+        calibration = store.stage(
+            "calibration",
+            lambda folder, _: shipping.calibrate(
+                folder, config, task, student.folder, evaluation, given
+            ),
+            settings=reading | {"scoring": scoring},
+            inputs={"student": student, **asked},
+        )
+        traits = {**traits, **calibration.facts}
     exported = [
         store.stage(
             target,
@@ -193,7 +211,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 "export": replace(config.export, target=(target,), precision=precisions),
                 **reading,
             },
-            inputs={"student": student, "eval": evaluation.sha256},
+            inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},
             folder=target,
         )
         for target, precisions in config.export.files.items()
@@ -209,13 +227,12 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         settings={"length": data.max_length, "targets": list(config.export.files)},
         inputs={"teacher": teacher},
     )
-    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
     verified = store.stage(
         "verify",
         lambda folder, _: shipping.verify(
             folder, config, task, teacher.folder, student.folder, files, evaluation, traits
         ),
-        settings={"gates": config.gates, **reading},
+        settings={"gates": config.gates, "scoring": scoring, **reading},
         inputs={"teacher": teacher, "student": student, **_present(*exported), **asked},
     )
     timed = None
@@ -230,7 +247,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         )
 
     learned = (teacher, speaker, distilled, outputs, student)
-    artifacts = [a for a in (*learned, *exported, baseline, verified, timed) if a]
+    artifacts = [a for a in (*learned, calibration, *exported, baseline, verified, timed) if a]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}", markup=False)

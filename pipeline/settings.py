@@ -33,6 +33,7 @@ STAGES = (
     "distilled",
     "teacher-outputs",
     "student",
+    "calibration",
     *PRECISIONS,
     "baseline",
     "verify",

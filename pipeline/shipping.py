@@ -68,6 +68,23 @@ def export(
     return {"files": len(files), "golden_cases": cases}
 
 
+def calibrate(
+    _folder: Path, build: Build, task: Task, student: Path, evaluation: Examples, traits: Traits
+) -> Facts:
+    """The traits that only the finished student tells, such as a threshold; they are the facts."""
+    from pipeline.models import teacher as teachers
+
+    prepare(build)
+    return task.calibrate(
+        _torch_predictor(build, student),
+        teachers.load_tokenizer(student),
+        build.data,
+        traits,
+        evaluation,
+        lambda examples: progress(build, examples, "calibrating the student", task.unit),
+    )
+
+
 def export_baseline(folder: Path, build: Build, teacher: Path) -> Facts:
     """The teacher in the formats that are timed, so that the report compares like with like."""
     from pipeline.files.targets import FORMATS
@@ -134,7 +151,8 @@ def verify(
         _describe(teacher, "teacher") | {"scores": taught.facts()},
         _describe(student, "student") | {"scores": reference.facts()},
     ]
-    found = {"metrics": list(task.metrics), "models": models, "files": entries}
+    metrics = [metric for metric in task.metrics if metric["name"] in reference.scores]
+    found = {"metrics": metrics, "models": models, "files": entries}
     write_json(folder / "verify.json", found)
     return {"passed": all(entry["gate"]["passed"] for entry in entries)}
 
