@@ -215,7 +215,11 @@ class _Collection:
             self._take(raw)
         self._refuse(raws)
         if not self.kept:
-            raise UserError(f"{self.name} holds no usable question ({len(self.wrong)} left out)")
+            reading = _reading(raws) if self.wrong else ""
+            raise UserError(
+                f"{self.name} holds no usable question ({len(self.wrong)} left out)"
+                + (f"; {reading.removesuffix('; ')}" if reading else "")
+            )
         order = [kind for kind in REPAIRS if self.repairs[kind]]
         return QuestionSet(
             self.name,
@@ -334,4 +338,5 @@ def _reading(raws: Iterable[Raw]) -> str:
                     return ""
     if not fitting:
         return ""
-    return f"every offset of the file fits if it counts {min(fitting)}: count code points; "
+    fits = " or ".join(sorted(fitting))
+    return f"every offset of the file fits if it counts {fits}: count code points; "
