@@ -7,6 +7,7 @@ python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -96,11 +97,16 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         limits = Limits(**description["limits"])
         tokenizer = _tokenizer(file.parent, description["tokenizer"])
         may_abstain = bool(description["may_abstain"])
-        null_threshold = float(description.get("null_threshold", 0.0))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(
             f"{file.parent / 'model.json'} lacks {error}: build the file again"
         ) from error
+    null_threshold = description.get("null_threshold", 0.0)  # files without one have none
+    if type(null_threshold) not in (int, float) or not math.isfinite(null_threshold):
+        raise UserError(
+            f"{file.parent / 'model.json'}: null_threshold is {str(null_threshold)[:80]!r}, not a "
+            "number: build the file again"
+        )
     return Answerer(
         model,
         tokenizer,

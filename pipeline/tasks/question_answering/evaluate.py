@@ -270,12 +270,12 @@ def best_null_threshold(
     gains = []  # of answering a question rather than abstaining, by how sure it has no answer
     for reading, question in zip(readings, questions.questions, strict=True):
         text = reading.prediction.text
-        gain = -float(bool(text))
-        if question.answers:
-            gain = _best_fit(languages.f1, text, question, questions.language)
+        kept, abstained = (
+            _best_fit(languages.f1, given, question, questions.language) for given in (text, "")
+        )
         level = null_score(reading.outputs) - reading.prediction.score
         if text and np.isfinite(level):  # without a span there is nothing to decide
-            gains.append((level, gain))
+            gains.append((level, kept - abstained))
     gains.sort()
     if not gains:
         return 0.0
