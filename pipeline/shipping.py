@@ -74,14 +74,29 @@ def calibrate(
     """The traits that only the finished student tells, such as a threshold; they are the facts."""
     from pipeline.models import teacher as teachers
 
-    prepare(build)
+    tokenizer = teachers.load_tokenizer(student)
+    return _calibrated(
+        build, task, _torch_predictor(build, student), tokenizer, evaluation, traits, "student"
+    )
+
+
+def _calibrated(
+    build: Build,
+    task: Task,
+    model: Any,
+    tokenizer: Any,
+    evaluation: Examples,
+    traits: Traits,
+    label: str,
+) -> Traits:
+    """What `Task.calibrate` finds for one model, with its progress shown."""
     return task.calibrate(
-        _torch_predictor(build, student),
-        teachers.load_tokenizer(student),
+        model,
+        tokenizer,
         build.data,
         traits,
         evaluation,
-        lambda examples: progress(build, examples, "calibrating the student", task.unit),
+        lambda examples: progress(build, examples, f"calibrating the {label}", task.unit),
     )
 
 
@@ -118,8 +133,8 @@ def verify(
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
 
-    def ask(model: Any, label: str, pad_to: int | None = None) -> Any:
-        reader = task.reader(model, tokenizer, build.data, traits, pad_to=pad_to)
+    def ask(model: Any, label: str, pad_to: int | None = None, own: Traits = traits) -> Any:
+        reader = task.reader(model, tokenizer, build.data, own, pad_to=pad_to)
         return run(
             task,
             reader,
@@ -128,7 +143,13 @@ def verify(
         )
 
     reference = ask(_torch_predictor(build, student), "student")
-    taught = ask(_torch_predictor(build, teacher), "teacher")
+    taught_model = _torch_predictor(build, teacher)
+    calibrated: dict[str, Any] = {}
+    if task.calibrates(traits, evaluation):  # the student's threshold would not be fair to it
+        calibrated = dict(
+            _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")
+        )
+    taught = ask(taught_model, "teacher", own={**traits, **calibrated})
     entries = []
     for path in files:
         model = open_predictor(path, build.benchmark.threads)
@@ -154,7 +175,10 @@ def verify(
     metrics = [metric for metric in task.metrics if metric["name"] in reference.scores]
     found = {"metrics": metrics, "models": models, "files": entries}
     write_json(folder / "verify.json", found)
-    return {"passed": all(entry["gate"]["passed"] for entry in entries)}
+    return {
+        "passed": all(entry["gate"]["passed"] for entry in entries),
+        **{f"teacher_{name}": value for name, value in calibrated.items()},
+    }
 
 
 def benchmark(

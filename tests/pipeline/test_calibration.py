@@ -59,6 +59,7 @@ def test_the_threshold_is_found_once_recorded_and_used(
     report = json.loads((out / "report.json").read_text())
     schema.validate(report)
     threshold = facts(report, "calibration")["null_threshold"]
+    assert isinstance(facts(report, "verify")["teacher_null_threshold"], float)
     assert report["config"]["data"]["language"] == "en"
     assert report["data"]["eval"]["counts"]["ids_numbered"] == 11
     names = ["f1", "exact_match", "has_answer_f1", "no_answer_accuracy"]

@@ -43,6 +43,7 @@ REPAIRS: Final = {
     "nul_characters": "texts with NUL characters, read as spaces",
     "repeated_keys": "keys repeated within one object, the last one used",
 }
+ANSWERS: Final = ("answers", "answer")  # the second is KorQuAD 2.0's, for one answer alone
 TRUTH: Final = {
     **{"true": True, "yes": True, "1": True, "1.0": True},
     **{"false": False, "no": False, "0": False, "0.0": False, "": False},
@@ -199,9 +200,9 @@ class Walk:
         # An unanswerable question may hold plausible answers, which are none.
         if impossible:
             answers = ()
-        elif self.part == "train" or (isinstance(qa, dict) and {"answers", "answer"} & qa.keys()):
+        elif self.part == "train" or any(_value(qa, key) is not None for key in ANSWERS):
             answers = tuple(self._answers(qa, place))
-        given = qa.get("id") if isinstance(qa, dict) else None
+        given = _value(qa, "id")
         title = article.get("title")
         return Raw(
             place=place,
@@ -228,9 +229,9 @@ class Walk:
 
     def _answers(self, qa: Any, place: str) -> Iterator[tuple[str, int | None]]:
         """Texts and offsets, from a list, from columns, or from one answer alone."""
-        key = "answer" if isinstance(qa, dict) and "answers" not in qa and "answer" in qa else None
-        value = self._get(qa, key or "answers", (list, dict), place)
-        inner = f"{place}.{key or 'answers'}"
+        key = next((key for key in ANSWERS if _value(qa, key) is not None), ANSWERS[0])
+        value = self._get(qa, key, (list, dict), place)
+        inner = f"{place}.{key}"
         if isinstance(value, dict):
             texts, starts = value.get("text"), value.get("answer_start")
             if not isinstance(texts, list):
@@ -251,8 +252,10 @@ class Walk:
         for answer in value:
             if isinstance(answer, str) and self.part == "dev":
                 yield self._text(answer, "text", inner), None
-            else:
-                yield self._get(answer, "text", str, inner), self._start(answer, inner)
+                continue
+            text = self._get(answer, "text", str, inner)
+            # Of an empty text the offset says nothing, and people leave it empty too.
+            yield text, self._start(answer, inner) if text.strip() else None
 
     def _start(self, answer: Any, place: str) -> int | None:
         value = answer.get("answer_start")
@@ -267,7 +270,7 @@ class Walk:
         return start
 
     def _get(self, holder: Any, key: str, kind: type | tuple[type, ...], place: str) -> Any:
-        value = holder.get(key) if isinstance(holder, dict) else None
+        value = _value(holder, key)
         if not isinstance(value, kind) or isinstance(value, bool):  # to Python, True is an int
             first = kind[0] if isinstance(kind, tuple) else kind
             raise UserError(
@@ -285,6 +288,10 @@ class Walk:
             self.repairs["nul_characters"] += 1
             return text.replace("\0", " ")
         return text
+
+
+def _value(holder: Any, key: str) -> Any:
+    return holder.get(key) if isinstance(holder, dict) else None
 
 
 def readings(context: str, answer: str, start: int) -> set[str]:

@@ -203,6 +203,8 @@ def test_for_scoring_answers_count_by_their_text() -> None:
         qa(1, answers=[{"text": "", "answer_start": -1}]),
         qa(1, answers=[{"text": " ", "answer_start": 0}, {"text": "", "answer_start": 0}]),
         qa(1, answers={"text": [""], "answer_start": [0]}),
+        qa(1, answers=[{"text": "", "answer_start": ""}]),
+        qa(1, answers={"text": [""], "answer_start": [None]}),
         qa(1, answers=[], is_impossible=False),
     ],
 )
@@ -242,6 +244,7 @@ def test_a_question_without_text_teaches_nothing_and_scores_nothing(blank: str) 
         squad({"id": "a", "question": "Who?"}, {"id": "b", "question": "When?"}),
         [row(answers={"text": [], "answer_start": []})] * 2,
         [{key: value for key, value in row().items() if key != "answers"}],
+        [row(answers=None)],
     ],
 )
 def test_without_any_answer_there_is_nothing_to_score_against(content: Any) -> None:
