@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.schema import Metric
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.evaluate import METRICS, Answer, Answerer, score
-from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer, metrics_of, score
+from pipeline.tasks.question_answering.squad import Question, load_questions
 from pipeline.tasks.reading import Model
 
 
@@ -45,12 +46,13 @@ class TimedQuestions:
             )
         found = load_questions(file, "dev", bad_answers="skip")
         self.source = found.name
-        self.metrics: Sequence[Metric] = METRICS
         self.sha256: str | None = found.sha256
         self.available: int | None = len(found.questions)
         drawn = random.Random(seed).sample(  # noqa: S311 - no secret
             found.questions, min(count, len(found.questions))
         )
+        self._drawn = replace(found, questions=tuple(drawn))
+        self.metrics: Sequence[Metric] = metrics_of(self._drawn)
         self.queries: Sequence[Question] = drawn
         cut = self._like.windower.windows
         self.tokens = [sum(len(w.ids) for w in cut(q.text, q.context)) for q in drawn]
@@ -65,6 +67,7 @@ class TimedQuestions:
             like.limits,
             pad_to=pad_to,
             may_abstain=like.may_abstain,
+            null_threshold=like.null_threshold,
             reuse=False,  # to an app each passage is new
         )
         answers: list[Answer] = []
@@ -87,6 +90,5 @@ class TimedQuestions:
     def scores(self, name: str) -> dict[str, float] | None:
         """Scores by metric over the questions that were drawn."""
         answers = self._answers[name][-len(self.queries) :]
-        drawn = QuestionSet(self.source, str(self.sha256), tuple(self.queries))
-        scores = score([answer.text for answer in answers], drawn)
+        scores = score([answer.text for answer in answers], self._drawn)
         return {name: round(value, 2) for name, value in scores.items()}

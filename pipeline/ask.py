@@ -7,6 +7,7 @@ python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -105,12 +106,19 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
         raise UserError(
             f"{file.parent / 'model.json'} lacks {error}: build the file again"
         ) from error
+    null_threshold = description.get("null_threshold", 0.0)  # files without one have none
+    if type(null_threshold) not in (int, float) or not math.isfinite(null_threshold):
+        raise UserError(
+            f"{file.parent / 'model.json'}: null_threshold is {str(null_threshold)[:80]!r}, not a "
+            "number: build the file again"
+        )
     return Answerer(
         model,
         tokenizer,
         limits,
         pad_to=limits.max_length if padded else None,
         may_abstain=may_abstain,
+        null_threshold=null_threshold,
     )
 
 

@@ -36,12 +36,10 @@ from pipeline import (
 )
 from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
-from pipeline.data.corpus import Corpus, load_corpus
-from pipeline.data.sources import EMBEDDED
+from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
-from pipeline.hub import is_hub_id
 from pipeline.models import found
 from pipeline.models.found import Found
 from pipeline.models.teacher import model_key
@@ -75,11 +73,13 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # The examples, and the models as they came.
     task = tasks.find(config.task)
     evaluation = task.load(config.data, "dev")
-    traits = task.traits(evaluation)
-    given = found.find(config, task.head, task.labels(traits))
+    given = found.find(config, task.head, task.labels(task.traits(evaluation)))
     train = task.load(config.data, "train") if given.trains else None
-    if train:
-        traits = task.traits(train)
+    if ranks.FIRST:
+        for line in task.notes(config.data, *([train] if train else []), evaluation):
+            console.print(line, markup=False)
+    config = replace(config, data=task.settled(config.data, evaluation))
+    traits = task.traits(train or evaluation)
     for target in config.export.files:
         FORMATS[target].require()
 
@@ -88,8 +88,24 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     teacher, student = learned.teacher, learned.student
     compared = teacher or student
 
-    # Files for the phone, each compared with the student; and what they cost.
+    # What only the finished student tells, such as a threshold for "no answer".
     reading = {"task": task.name, "traits": traits, "reading": task.reading(config.data)}
+    scoring = task.scoring(config.data)
+    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
+    calibration = None
+    if task.calibrates(traits, evaluation):
+        trained = traits
+        calibration = store.stage(
+            "calibration",
+            lambda folder, _: shipping.calibrate(
+                folder, config, task, student.folder, evaluation, trained
+            ),
+            settings=reading | {"scoring": scoring},
+            inputs={"student": student, **asked},
+        )
+        traits = {**traits, **calibration.facts}
+
+    # Files for the phone, each compared with the student; and what they cost.
     exported = [
         store.stage(
             target,
@@ -107,7 +123,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 "export": replace(config.export, target=(target,), precision=precisions),
                 **reading,
             },
-            inputs={"student": student, "eval": evaluation.sha256},
+            inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},
             folder=target,
         )
         for target, precisions in config.export.files.items()
@@ -123,7 +139,6 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         settings={"length": config.data.max_length, "targets": list(config.export.files)},
         inputs={compared.name: compared},
     )
-    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
     verified = store.stage(
         "verify",
         lambda folder, _: shipping.verify(
@@ -136,7 +151,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             evaluation,
             traits,
         ),
-        settings={"gates": config.gates, **reading},
+        settings={"gates": config.gates, "scoring": scoring, **reading},
         inputs={**_present(teacher, student, *exported), **asked},
     )
     timed = None
@@ -150,7 +165,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={**_present(*exported, baseline), **asked},
         )
 
-    artifacts = [a for a in (*learned.stages, *exported, baseline, verified, timed) if a]
+    artifacts = [
+        a for a in (*learned.stages, calibration, *exported, baseline, verified, timed) if a
+    ]
     if config.dry_run:
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}", markup=False)
@@ -233,7 +250,7 @@ def _learn(
                 f"--distil.length {first_step.length}: {source.name} takes at most "
                 f"{source.positions} word pieces"
             )
-        corpus = _corpus(config, train.texts)
+        corpus = corpus_of(first_step, train.texts)
         text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
         pretrained = first_step.teacher == "pretrained"
         origin = source.folder if pretrained else teacher.folder
@@ -318,24 +335,6 @@ def _learn(
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
-
-
-def _corpus(config: Build, texts: Sequence[str]) -> Corpus | None:
-    """Text held in memory; None for a hub data set, which is streamed."""
-    sources = config.distil.text
-    if not any(is_hub_id(source) and source != EMBEDDED for source in sources):
-        return load_corpus(sources, texts if config.distil.passages else ())
-    if len(sources) > 1:
-        raise UserError(
-            f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data "
-            "set alone"
-        )
-    if not config.distil.optimization.max_steps:
-        raise UserError(
-            f"--distil.text {sources[0]} is streamed, so its length is not known: give "
-            "--distil.optimization.max-steps"
-        )
-    return None
 
 
 def _corpus_facts(learned: Learned) -> dict[str, Any] | None:

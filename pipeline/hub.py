@@ -20,7 +20,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 HUB_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*(:[\w.-]+)?")
-FILE_TYPES = (".json", ".jsonl", ".txt", ".md", ".csv")
+FILE_TYPES = (".json", ".jsonl", ".txt", ".md", ".csv", ".gz")
 
 
 def is_hub_id(source: str) -> bool:
@@ -64,6 +64,12 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
     try:
         return datasets.load_dataset(name, configuration or None, split=split, streaming=streaming)
     except Exception as error:  # the client raises many kinds; the user needs one line
+        if re.search(r"\bconfigs?\b|BuilderConfig", str(error), re.IGNORECASE):
+            said = " ".join(str(error).split())  # its second line lists them
+            raise UserError(
+                f"cannot load data set {source} ({said[:400]}): name one of its configurations as "
+                f"{name}:CONFIGURATION, and connect to the hub once so that it is cached"
+            ) from error
         raise UserError(
             f"cannot load data set {source} ({_first_line(error)}): connect to the hub once so "
             "that it is cached, or name files of your own"

@@ -34,6 +34,7 @@ STAGES = (
     "distilled",
     "teacher-outputs",
     "student",
+    "calibration",
     *PRECISIONS,
     "baseline",
     "verify",

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config import Distil
 from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
-from pipeline.hub import load_dataset
+from pipeline.hub import is_hub_id, load_dataset
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,32 @@ class Corpus:
     def sha256(self) -> str:
         """Hex digest over the paragraphs."""
         return hashlib.sha256("\n\n".join(self.paragraphs).encode()).hexdigest()
+
+
+def corpus_of(settings: Distil, texts: Sequence[str]) -> Corpus | None:
+    """The text of general distillation, held in memory; None for a hub data set, which is streamed.
+
+    Args:
+        settings: name the text.
+        texts: those of the training examples, which may be added.
+
+    Raises:
+        UserError: the text cannot be read, or the settings do not fit it.
+    """
+    sources = settings.text
+    if not any(is_hub_id(source) and source != EMBEDDED for source in sources):
+        return load_corpus(sources, texts if settings.passages else ())
+    if len(sources) > 1:
+        raise UserError(
+            f"--distil.text {' '.join(sources)}: name text files and `{EMBEDDED}`, or one hub data "
+            "set alone"
+        )
+    if not settings.optimization.max_steps:
+        raise UserError(
+            f"--distil.text {sources[0]} is streamed, so its length is not known: give "
+            "--distil.optimization.max-steps"
+        )
+    return None
 
 
 def load_corpus(sources: Sequence[str], passages: Iterable[str] = ()) -> Corpus:

@@ -8,7 +8,7 @@ tasks.  Nothing outside asks which task it is.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -144,6 +144,19 @@ class Task(ABC):
         """What the training data says of the outputs; see the class."""
         return {}
 
+    def settled(self, data: Data, evaluation: Examples) -> Data:
+        """The settings with those that the data decide, such as a language that was `auto`."""
+        return data
+
+    def notes(self, data: Data, *sets: Examples) -> Iterator[str]:
+        """What the user should know of the data, a line each: what was mended or assumed.
+
+        Args:
+            data: the settings as they were given.
+            sets: as `load` gave them, those for evaluation last.
+        """
+        yield from ()
+
     def labels(self, traits: Traits) -> int:
         """How many outputs the head has (`num_labels` of transformers)."""
         return 2
@@ -155,6 +168,10 @@ class Task(ABC):
     def reading(self, data: Data) -> Any:
         """The settings that decide how predictions are read: stages that predict depend on them."""
         return dict(self.encoding(data))
+
+    def scoring(self, data: Data) -> Any:
+        """The settings that decide how predictions are scored: stages that score depend on them."""
+        return None
 
     # Training.
 
@@ -215,9 +232,37 @@ class Task(ABC):
         """Whether two predictions say the same, for the gate on changed predictions."""
         return bool(prediction == other)
 
+    def calibrates(self, traits: Traits, evaluation: Examples) -> bool:
+        """Whether predictions need further traits that only the finished student tells."""
+        return False
+
+    def calibrate(
+        self,
+        model: Model,
+        tokenizer: Any,
+        data: Data,
+        traits: Traits,
+        evaluation: Examples,
+        progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+    ) -> Traits:
+        """Those further traits, scalars, from the student's outputs for the evaluation examples.
+
+        Args:
+            model: the student in PyTorch.
+            tokenizer: a fast BERT tokenizer.
+            data: the settings.
+            traits: of the training data.
+            evaluation: the examples.
+            progress: may wrap them.
+        """
+        return {}
+
     @abstractmethod
     def score(self, predictions: Sequence[Any], examples: Examples) -> dict[str, float]:
-        """Each metric over the predictions, unrounded."""
+        """Metrics over the predictions, unrounded, in the order of `metrics`.
+
+        The first metric is always there; which others are depends on the examples alone.
+        """
 
     # Files.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def cases(questions: Sequence[Question], count: int, max_length: int) -> list[tu
         count: how many of them.
         max_length: of a window, in word pieces; the long passage has several.
     """
+    questions = [q for q in questions if q.text.strip()] or questions  # an app asks no others
     step = max(1, len(questions) // count)
     picked = [(q.text, q.context) for q in questions[::step]][:count]
     distinct = list(dict.fromkeys(q.context for q in questions))
@@ -98,13 +100,14 @@ def questions_document(evaluation: QuestionSet) -> dict[str, Any]:
 
     An answer that several people gave is in it once; a question without answers (SQuAD 2.0) has [].
     """
-    picked = evaluation.spread(VALID_QUERIES)
+    asked = tuple(q for q in evaluation.questions if q.text.strip())  # an app asks no others
+    picked = replace(evaluation, questions=asked).spread(VALID_QUERIES)
     places = {passage: place for place, passage in enumerate(picked.passages)}
     return {
         "schema_version": QUESTIONS_SCHEMA,
         "source": evaluation.name,
         "sha256": evaluation.sha256,
-        "available": len(evaluation.questions),
+        "available": len(asked),
         "passages": list(places),
         "questions": [
             {

@@ -10,6 +10,7 @@ from typing import Literal
 from tyro.conf import OmitArgPrefixes
 
 from pipeline.config import Build, Count, Data
+from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.features import Limits
 
 
@@ -18,12 +19,19 @@ class QuestionData(Data):
     """The questions, and how a passage is cut into windows."""
 
     train_file: str = "embedded"
-    """Train on these questions: `embedded`, a SQuAD 1.1 or 2.0 JSON file, or a hub data set such as
-    rajpurkar/squad."""
+    """Train on these questions: `embedded`, a SQuAD 1.1 or 2.0 file (JSON or JSON Lines, .gz or
+    not), or a hub data set such as rajpurkar/squad or facebook/xquad:xquad.de."""
     eval_file: str = "embedded"
     """Score every model and file on these questions; the same forms as for training."""
     bad_answers: Literal["error", "skip"] = "error"
-    """Stop at an answer that is not at its offset (`error`), or leave its question out (`skip`)."""
+    """Stop at a training answer that is not at its offset (`error`), or leave it out, with its
+    question if that has no other (`skip`). For scoring, answers count by their text."""
+    empty_answers: Literal["error", "unanswerable", "drop"] = "error"
+    """Stop at a question whose answer is an empty text (`error`), take it as one that its passage
+    does not answer (`unanswerable`), or leave it out as one whose answer was lost (`drop`)."""
+    language: str = languages.AUTO
+    """Compare answers by the rules of this language, a code such as `de`, `fr` or `zh`; `auto`
+    finds it in the evaluation passages and takes English where they do not tell."""
     stride: Count = 128
     """Start the next window over a long passage this many word pieces after the last one."""
     max_query: Count = 64
@@ -48,6 +56,11 @@ class QuestionBuild(Build):
 
 def problems(data: QuestionData) -> Iterator[str]:
     """What is wrong with the settings, a line each."""
+    if data.language != languages.AUTO and not languages.CODE.fullmatch(data.language):
+        yield (
+            f"--language {data.language}: give a code of two or three letters such as de or zh, "
+            "or auto"
+        )
     room = data.max_length - data.max_query - 3
     if data.stride > room:
         yield (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and checks question-answering data: SQuAD files, hub data sets, the embedded set.
+"""Checks question-answering data: SQuAD files, hub data sets, the embedded set.
 
 The file format is that of Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of
 Text" (2016) and of its version 2.0 (2018).  Offsets are counted in Unicode code points.
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,12 @@ from typing import Any, Literal
 from pipeline.data.sources import EMBEDDED, Part, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
+from pipeline.tasks.question_answering import languages
+from pipeline.tasks.question_answering.forms import REPAIRS, Raw, Walk, read_document, readings
 
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON joins the two halves of a whole pair
+BadAnswers = Literal["error", "skip"]
+EmptyAnswers = Literal["error", "unanswerable", "drop"]
+UNKNOWN = -1  # the offset of an answer that counts by its text alone
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Question:
         context: the passage.
         text: the question.
         answers: every acceptable answer; empty where the passage holds none (SQuAD 2.0).
-        starts: the code point in `context` at which each answer starts.
+        starts: the code point in `context` at which each answer starts; `UNKNOWN` for an answer
+            that is not at its offset and is for scoring alone.
     """
 
     id: str
@@ -53,12 +58,16 @@ class QuestionSet:
         sha256: of the content that was read.
         questions: in the order of the file.
         skipped: how many questions were left out because their answer is not at its offset.
+        repairs: how often each kind of `forms.REPAIRS` was mended.
+        language: the code of the language by whose rules answers are compared.
     """
 
     name: str
     sha256: str
     questions: tuple[Question, ...]
     skipped: int = 0
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    language: str = languages.ENGLISH
 
     @property
     def passages(self) -> tuple[str, ...]:
@@ -84,14 +93,14 @@ class QuestionSet:
         """The first `count` questions (all of them for None)."""
         if count is None or count >= len(self.questions):
             return self
-        return QuestionSet(self.name, self.sha256, self.questions[:count], self.skipped)
+        return replace(self, questions=self.questions[:count])
 
     def spread(self, most: int) -> QuestionSet:
         """At most `most` questions, from the first on, the gaps between them as equal as can be."""
         there = len(self.questions)
         count = min(most, there)
         picked = tuple(self.questions[place * there // count] for place in range(count))
-        return QuestionSet(self.name, self.sha256, picked, self.skipped)
+        return replace(self, questions=picked)
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the data."""
@@ -102,159 +111,232 @@ class QuestionSet:
                 "questions": len(self.questions),
                 "passages": len(self.passages),
                 "skipped": self.skipped,
+                **self.repairs,
             },
         }
 
+    @property
+    def repaired(self) -> str:
+        """One line that says what was mended or left out; empty where nothing was."""
+        said = [f"{count:,} {REPAIRS[kind]}" for kind, count in self.repairs.items()]
+        if self.skipped:
+            said.append(f"{self.skipped:,} questions left out, whose answer is not at its offset")
+        return f"{self.name}: {'; '.join(said)}" if said else ""
+
 
 def load_questions(
-    source: str, part: Part, *, bad_answers: Literal["error", "skip"] = "error"
+    source: str,
+    part: Part,
+    *,
+    bad_answers: BadAnswers = "error",
+    empty_answers: EmptyAnswers = "error",
+    language: str = languages.AUTO,
 ) -> QuestionSet:
     """Reads one part of a question-answering data set.
 
     Args:
-        source: `embedded`, the path of a SQuAD 1.1 or 2.0 JSON file, or the id of a hub data set
-            with SQuAD's columns (`rajpurkar/squad`), read through `datasets` and its cache.
-        part: which half of `embedded` or of a hub data set; a file is read whole.
-        bad_answers: what to do with an answer that does not stand at its offset.
+        source: `embedded`, the path of a file in one of the forms of `forms`, or the id of a hub
+            data set with SQuAD's columns (`rajpurkar/squad`, `facebook/mlqa:mlqa.de.de`), read
+            through `datasets` and its cache.
+        part: which half of `embedded` or of a hub data set; a file is read whole.  Answers of
+            "train" must stand at their offsets, those of "dev" count by their text.
+        bad_answers: what to do with a training answer that does not stand at its offset.
+        empty_answers: what to do with a question whose answer is an empty text.
+        language: a code, or `auto` for that of the passages.
 
     Raises:
         UserError: for anything that is missing, damaged or not in the format.
     """
+    path = Path(source)
     if source == EMBEDDED:
         resource = resources.files(__package__) / "embedded" / f"{part}.json"
-        return parse_squad(resource.read_bytes(), f"{EMBEDDED} {part}", bad_answers)
-    path = Path(source)
-    if path.is_file():
-        return parse_squad(read_bytes(path), path.name, bad_answers)
-    if is_hub_id(source):
-        return _from_hub(source, part, bad_answers)
-    raise UserError(
-        f"no data file {source}: name a SQuAD 1.1 or 2.0 JSON file, a hub data set such as "
-        f"rajpurkar/squad, or `{EMBEDDED}`"
-    )
+        content, name = resource.read_bytes(), f"{EMBEDDED} {part}"
+        found = parse_squad(content, name, bad_answers, part, empty_answers)
+    elif path.is_file():
+        found = parse_squad(read_bytes(path), path.name, bad_answers, part, empty_answers)
+    elif is_hub_id(source):
+        split = {"train": "train", "dev": "validation"}[part]
+        rows = list(load_dataset(source, split))
+        digest = hashlib.sha256(
+            json.dumps(rows, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
+        ).hexdigest()
+        collection = _Collection(f"{source} {split}", part, bad_answers, empty_answers)
+        found = collection.collect(rows, digest)
+    else:
+        raise UserError(
+            f"no data file {source}: name a SQuAD 1.1 or 2.0 JSON file, a hub data set such as "
+            f"rajpurkar/squad, or `{EMBEDDED}`"
+        )
+    if language == languages.AUTO:
+        language = languages.detect(found.passages)
+    return replace(found, language=language)
 
 
-def parse_squad(content: bytes, name: str, bad_answers: Literal["error", "skip"]) -> QuestionSet:
-    """Parses the bytes of a SQuAD file.
+def parse_squad(
+    content: bytes,
+    name: str,
+    bad_answers: BadAnswers,
+    part: Part = "train",
+    empty_answers: EmptyAnswers = "error",
+) -> QuestionSet:
+    """Parses the bytes of a file; see `load_questions` for the settings.
 
     Raises:
         UserError: if it is empty, not JSON (the line is named), not SQuAD's structure (the place is
-            named), holds no question, or holds an answer not at its offset and `bad_answers` is
-            "error".
+            named), holds no question, holds a training answer not at its offset while
+            `bad_answers` is "error", or an empty answer while `empty_answers` is.
     """
-    if not content.strip():
-        raise UserError(f"{name} is empty: expected a SQuAD 1.1 or 2.0 JSON file")
-    try:
-        document = json.loads(content)
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name} is not UTF-8 text (byte {error.start}): save it as UTF-8"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{name} is not valid JSON (line {error.lineno}: {error.msg}); it may be cut short: "
-            "fetch or export it again"
-        ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
-        raise UserError(
-            f"{name} is no JSON that can be read ({error}): fetch or export it again"
-        ) from error
-    return _collect(
-        name, hashlib.sha256(content).hexdigest(), _walk_squad(document, name), bad_answers
-    )
+    collection = _Collection(name, part, bad_answers, empty_answers)
+    document = read_document(content, name, collection.repairs)
+    return collection.collect(document, hashlib.sha256(content).hexdigest())
 
 
-def _walk_squad(document: Any, name: str) -> Iterator[Question]:
-    """Yields the questions of a parsed file, naming the place of anything out of form."""
+class _Collection:
+    """The questions of one source while they are checked."""
 
-    def get(holder: Any, key: str, kind: type, place: str) -> Any:
-        value = holder.get(key) if isinstance(holder, dict) else None
-        if not isinstance(value, kind) or isinstance(value, bool):  # to Python, True is an int
+    def __init__(
+        self, name: str, part: Part, bad_answers: BadAnswers, empty_answers: EmptyAnswers
+    ) -> None:
+        self.name, self.part = name, part
+        self.bad_answers, self.empty_answers = bad_answers, empty_answers
+        self.repairs: Counter[str] = Counter()
+        self.ids: set[str] = set()
+        self.kept: list[Question] = []
+        self.wrong: list[tuple[Question, str, int]] = []  # with the first answer that is wrong
+        self.empty: list[str] = []  # ids of questions whose answer is an empty text
+        self.blank: list[str] = []  # ids of questions without text
+
+    def collect(self, document: Any, sha256: str) -> QuestionSet:
+        """Takes every question that can be used and refuses the rest, or counts it."""
+        raws = list(Walk(self.name, self.part, self.repairs).questions(document))
+        if self.part == "dev":
+            self._check_answers_are_there(raws)
+        for raw in raws:
+            self._take(raw)
+        self._refuse(raws)
+        if not self.kept:
+            reading = _reading(raws) if self.wrong else ""
             raise UserError(
-                f"{name}: {place} has no `{key}` of type {kind.__name__}; expected SQuAD's form: "
-                "data[].paragraphs[].{context, "
-                "qas[].{id, question, answers[].{text, answer_start}}}"
+                f"{self.name} holds no usable question ({len(self.wrong)} left out)"
+                + (f"; {reading.removesuffix('; ')}" if reading else "")
             )
-        if isinstance(value, str) and LONE_SURROGATE.search(value):  # no tokenizer takes it
-            raise UserError(
-                f"{name}: `{key}` of {place} holds half of a surrogate pair, which is no "
-                "character: write the text again as UTF-8"
-            )
-        return value
-
-    for i, article in enumerate(get(document, "data", list, "the file")):
-        paragraphs = get(article, "paragraphs", list, f"data[{i}]")
-        title = article.get("title", "")
-        for j, paragraph in enumerate(paragraphs):
-            place = f"data[{i}].paragraphs[{j}]"
-            context = get(paragraph, "context", str, place)
-            for k, qa in enumerate(get(paragraph, "qas", list, place)):
-                spot = f"{place}.qas[{k}]"
-                impossible = isinstance(qa, dict) and qa.get("is_impossible") is True
-                answers = [] if impossible else get(qa, "answers", list, spot)
-                yield Question(
-                    id=str(qa.get("id", spot)),
-                    title=str(title),
-                    context=context,
-                    text=get(qa, "question", str, spot),
-                    answers=tuple(get(a, "text", str, f"{spot}.answers") for a in answers),
-                    starts=tuple(get(a, "answer_start", int, f"{spot}.answers") for a in answers),
-                )
-
-
-def _from_hub(source: str, part: Part, bad_answers: Literal["error", "skip"]) -> QuestionSet:
-    """Reads a hub data set with SQuAD's columns; offline it is found in the hub's local cache."""
-    split = {"train": "train", "dev": "validation"}[part]
-    rows = list(load_dataset(source, split))
-    try:
-        articles = [_article(row) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"hub data set {source} is not in SQuAD's form ({type(error).__name__}: {error}): its "
-            "columns must be id, title, context, question and answers with text and answer_start"
-        ) from error
-    name = f"{source} {split}"
-    digest = hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()
-    return _collect(name, digest, _walk_squad({"data": articles}, name), bad_answers)
-
-
-def _article(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A hub data set's row in the form of a file: an article of one question."""
-    pairs = zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
-    answers = [{"text": text, "answer_start": start} for text, start in pairs]
-    qa = {"id": row["id"], "question": row["question"], "answers": answers}
-    paragraph = {"context": row["context"], "qas": [qa]}
-    return {"title": row.get("title", ""), "paragraphs": [paragraph]}
-
-
-def _collect(
-    name: str, sha256: str, questions: Iterable[Question], bad_answers: Literal["error", "skip"]
-) -> QuestionSet:
-    """Checks every answer against its offset and counts or refuses the wrong ones."""
-    kept, wrong, seen = [], [], set()
-    for question in questions:
-        if question.id in seen:
-            raise UserError(
-                f"{name}: the question id {question.id!r} is used twice; ids must differ"
-            )
-        seen.add(question.id)
-        misplaced = [
-            (answer, start)
-            for answer, start in zip(question.answers, question.starts, strict=True)
-            if not answer or start < 0 or question.context[start : start + len(answer)] != answer
-        ]
-        if misplaced:
-            wrong.append((question, *misplaced[0]))
-        else:
-            kept.append(question)
-    if wrong and bad_answers == "error":
-        question, answer, start = wrong[0]
-        found = question.context[max(start, 0) : max(start, 0) + max(len(answer), 1)]
-        raise UserError(
-            f"{name}: {len(wrong)} of {len(seen)} questions have an answer not at its offset; "
-            f"first {question.id!r}: {answer[:80]!r} expected at {start}, the passage has "
-            f"{found[:80]!r} there; mend the file or leave them out with --bad-answers skip"
+        order = [kind for kind in REPAIRS if self.repairs[kind]]
+        return QuestionSet(
+            self.name,
+            sha256,
+            tuple(self.kept),
+            skipped=len(self.wrong),
+            repairs={kind: self.repairs[kind] for kind in order},
         )
-    if not kept:
-        raise UserError(f"{name} holds no usable question ({len(wrong)} left out)")
-    return QuestionSet(name, sha256, tuple(kept), skipped=len(wrong))
+
+    def _check_answers_are_there(self, raws: list[Raw]) -> None:
+        if raws and not any(raw.answers or raw.impossible for raw in raws):
+            raise UserError(
+                f"{self.name} has no answers to score against, as the test part of a benchmark "
+                "has none: name a file with answers, such as its development part"
+            )
+        missing = [raw for raw in raws if raw.answers is None]
+        if missing:
+            raise UserError(
+                f"{self.name}: {len(missing)} of {len(raws)} questions have no `answers`; the "
+                f"first is {missing[0].place}: add them, or leave these questions out"
+            )
+
+    def _take(self, raw: Raw) -> None:
+        given = [(text, UNKNOWN if start is None else start) for text, start in raw.answers or ()]
+        name = self._unique(raw)
+        if not raw.text.strip():
+            self.blank.append(name)
+        listed_none = not given and not raw.impossible
+        if listed_none and not raw.row and raw.impossible is None:
+            self.repairs["empty_lists"] += 1
+        elif (given and not any(text.strip() for text, _ in given)) or (
+            listed_none and raw.impossible is False
+        ):
+            self.empty.append(name)
+            if self.empty_answers == "drop":
+                return
+            given = []
+        right = [(text, start) for text, start in given if _stands(raw.context, text, start)]
+        bad = [pair for pair in given if pair not in right]
+
+        def question(answers: list[tuple[str, int]]) -> Question:
+            texts, starts = zip(*answers, strict=True) if answers else ((), ())
+            return Question(name, raw.title, raw.context, raw.text, tuple(texts), tuple(starts))
+
+        if self.part == "dev":
+            used = [
+                (text, start if (text, start) in right else UNKNOWN)
+                for text, start in given
+                if text.strip()
+            ]
+            self.repairs["empty_references"] += len(given) - len(used)
+            self.repairs["references_by_text"] += sum(start == UNKNOWN for _, start in used)
+            self.kept.append(question(used))
+        elif bad and (self.bad_answers == "error" or not right):
+            self.wrong.append((question(given), *bad[0]))
+        else:
+            self.repairs["references_left_out"] += len(bad)
+            self.kept.append(question(right))
+
+    def _unique(self, raw: Raw) -> str:
+        """The id of a question: its place where it has none, `ID#2` where it is used again."""
+        if raw.id is None:
+            self.repairs["ids_made"] += 1
+        name = given = raw.place if raw.id is None else raw.id
+        number = 1
+        while name in self.ids:
+            number += 1
+            name = f"{given}#{number}"
+        self.repairs["ids_numbered"] += number > 1
+        self.ids.add(name)
+        return name
+
+    def _refuse(self, raws: list[Raw]) -> None:
+        """Raises for what must not be used in silence, and counts what may."""
+        count = len(raws)
+        if self.blank and self.part == "train":
+            raise UserError(
+                f"{self.name}: {len(self.blank)} of {count} questions have no text, the first is "
+                f"{self.blank[0][:80]!r}: write or delete them, nothing can be learned from them"
+            )
+        self.repairs["blank_questions"] += len(self.blank)
+        if self.empty and self.empty_answers == "error":
+            raise UserError(
+                f"{self.name}: {len(self.empty)} of {count} questions have an empty text as their "
+                f"answer, the first is {self.empty[0][:80]!r}: if the passage does not answer "
+                "them, give --empty-answers unanswerable; if their answers were lost, leave them "
+                "out with --empty-answers drop"
+            )
+        dropped = self.empty_answers == "drop"
+        self.repairs["empty_answers_dropped" if dropped else "empty_answers"] += len(self.empty)
+        if self.wrong and self.bad_answers == "error":
+            question, answer, start = self.wrong[0]
+            found = question.context[max(start, 0) : max(start, 0) + max(len(answer), 1)]
+            raise UserError(
+                f"{self.name}: {len(self.wrong)} of {count} questions have an answer not at its "
+                f"offset; first {question.id[:80]!r}: {answer[:80]!r} expected at {start}, the "
+                f"passage has {found[:80]!r} there; {_reading(raws)}mend the file or leave them "
+                "out with --bad-answers skip"
+            )
+
+
+def _stands(context: str, answer: str, start: int) -> bool:
+    """Whether an answer is at its offset; Python would count a negative one from the end."""
+    return bool(answer) and start >= 0 and context[start : start + len(answer)] == answer
+
+
+def _reading(raws: Iterable[Raw]) -> str:
+    """What the offsets of a file count, if that is not code points and fits all of them."""
+    fitting: set[str] | None = None
+    for raw in raws:
+        for text, start in raw.answers or ():
+            if text and start is not None:
+                found = readings(raw.context, text, start)
+                fitting = found if fitting is None else fitting & found
+                if not fitting:
+                    return ""
+    if not fitting:
+        return ""
+    fits = " or ".join(sorted(fitting))
+    return f"every offset of the file fits if it counts {fits}: count code points; "

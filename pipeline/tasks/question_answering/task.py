@@ -7,16 +7,24 @@ do end in a moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.config import Build, Data
 from pipeline.data.sources import Part
 from pipeline.models.heads import SPAN_HEAD
-from pipeline.tasks.question_answering import settings
-from pipeline.tasks.question_answering.evaluate import MEANING, METRICS, Answer, Answerer, score
+from pipeline.tasks.question_answering import languages, settings
+from pipeline.tasks.question_answering.evaluate import (
+    ABSTAINING,
+    MEANING,
+    METRICS,
+    Answer,
+    Answerer,
+    best_null_threshold,
+    score,
+)
 from pipeline.tasks.question_answering.features import Feature, Limits, Windower, training_features
 from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
 from pipeline.tasks.task import Task, Traits
@@ -41,7 +49,7 @@ class QuestionAnswering(Task):
     suffix = "qa"
     unit = "question"
     head = SPAN_HEAD
-    metrics = METRICS
+    metrics = (*METRICS, *ABSTAINING)
     settings = settings.QuestionBuild
     card = Path(__file__).parent / "card"
     command = 'python -m pipeline.ask {file} --context "TEXT" "QUESTION?"'
@@ -56,7 +64,23 @@ class QuestionAnswering(Task):
             if part == "train"
             else (mine.eval_file, mine.max_eval)
         )
-        return load_questions(source, part, bad_answers=mine.bad_answers).limited(most)
+        return load_questions(
+            source,
+            part,
+            bad_answers=mine.bad_answers,
+            empty_answers=mine.empty_answers,
+            language=mine.language,
+        ).limited(most)
+
+    def settled(self, data: Data, evaluation: Any) -> Data:
+        """The language, where it was to be found in the data."""
+        return replace(_own(data), language=evaluation.language)
+
+    def notes(self, data: Data, *sets: Any) -> Iterator[str]:
+        """What was mended in the data, and the language whose rules the scores follow."""
+        yield from filter(None, (each.repaired for each in sets))
+        found = " (found in the passages)" if _own(data).language == languages.AUTO else ""
+        yield f"scores: by the rules of the language {sets[-1].language}{found}"
 
     def problems(self, build: Build) -> Iterator[str]:
         """Windows that would leave out pieces of a passage."""
@@ -66,6 +90,24 @@ class QuestionAnswering(Task):
         """Whether some questions have no answer (SQuAD 2.0), so that a model may abstain."""
         return {"may_abstain": train.has_unanswerable}
 
+    def calibrates(self, traits: Traits, evaluation: Any) -> bool:
+        """Whether there is a threshold to find: questions with and without answers."""
+        return bool(traits["may_abstain"] and evaluation.has_unanswerable)
+
+    def calibrate(
+        self,
+        model: Model,
+        tokenizer: Any,
+        data: Data,
+        traits: Traits,
+        evaluation: Any,
+        progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+    ) -> Traits:
+        """The null threshold with the highest F1: see `best_null_threshold`."""
+        reader = Answerer(model, tokenizer, _own(data).limits)
+        readings = [reader.read(question) for question in progress(evaluation.questions)]
+        return {"null_threshold": best_null_threshold(readings, evaluation)}
+
     def encoding(self, data: Data) -> Mapping[str, Any]:
         """How questions and passages are cut."""
         mine = _own(data)
@@ -74,6 +116,10 @@ class QuestionAnswering(Task):
     def reading(self, data: Data) -> Limits:
         """How they are cut, and which spans may be answers."""
         return _own(data).limits
+
+    def scoring(self, data: Data) -> str:
+        """The language whose rules decide which answers are equal."""
+        return _own(data).language
 
     def features(self, tokenizer: Any, data: Data, train: Any, traits: Traits) -> list[Feature]:
         """Every window of every question with the places of its answer."""
@@ -122,6 +168,7 @@ class QuestionAnswering(Task):
             _own(data).limits,
             pad_to=pad_to,
             may_abstain=traits["may_abstain"],
+            null_threshold=traits.get("null_threshold", 0.0),
             reuse=reuse,
         )
 
@@ -130,12 +177,16 @@ class QuestionAnswering(Task):
         return prediction.text == other.text
 
     def score(self, predictions: Sequence[Answer], examples: Any) -> dict[str, float]:
-        """SQuAD's F1 and exact match, in percent."""
+        """F1 and exact match as SQuAD or the language's benchmark has them, in percent."""
         return score([answer.text for answer in predictions], examples)
 
     def describe(self, data: Data, traits: Traits) -> dict[str, Any]:
-        """The limits of windows and answers, and whether there may be no answer."""
-        return {"limits": asdict(_own(data).limits), "may_abstain": traits["may_abstain"]}
+        """The limits of windows and answers, and when there is no answer.
+
+        `null_threshold` is there only where it was calibrated; without it, it is 0.
+        """
+        limits = asdict(_own(data).limits)
+        return {"limits": limits, **traits}
 
     def golden(self, readers: Mapping[str, Any], evaluation: Any, count: int) -> dict[str, Any]:
         """Questions with ids, logits and answers of each file."""
