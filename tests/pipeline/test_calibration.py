@@ -52,8 +52,8 @@ def test_the_threshold_is_found_once_recorded_and_used(
     assert "calibration" in capsys.readouterr().out
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    mended = 'squad.json: 12 `is_impossible` values such as 1 or "true", read as true or false; '
-    assert mended + "11 ids used again, made unique by a number" in printed
+    mended = 'squad.json: `is_impossible` values such as 1 or "true", read as true or false: 12; '
+    assert mended + "ids used again, made unique by a number: 11\n" in printed
     assert "scores: by the rules of the language en (found in the passages)" in printed
 
     report = json.loads((out / "report.json").read_text())

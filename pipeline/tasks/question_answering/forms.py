@@ -26,7 +26,7 @@ FORM: Final = (
     "SQuAD's form: data[].paragraphs[].{context, qas[].{id, question, answers[].{text, "
     "answer_start}}}, or rows with id, title, context, question and answers"
 )
-# What was mended, by its key in a report's counts, with the words that follow the number.
+# What was mended, by its key in a report's counts, with the words that precede the number.
 REPAIRS: Final = {
     "offsets_as_text": "offsets written as text, read as numbers",
     "single_answers": "answers that are no list, read as lists of one",
@@ -170,7 +170,7 @@ class Walk:
         """
         listed = isinstance(document, list) and bool(document)
         if isinstance(document, dict) and "data" not in document:
-            listed = "question" in document or "paragraphs" in document
+            listed = bool({"question", "qas", "paragraphs"} & document.keys())
             document = [document] if listed else document
         entries = document if listed else self._get(document, "data", list, "the file")
         for i, entry in enumerate(entries):
@@ -181,14 +181,16 @@ class Walk:
                 yield from self._article(entry, place)
 
     def _article(self, article: Any, place: str) -> Iterator[Raw]:
-        if isinstance(article, dict) and "paragraphs" not in article and "qas" in article:
+        alone = isinstance(article, dict) and "paragraphs" not in article and "qas" in article
+        if alone and ("raw_html" in article or "html_answer_start" in str(article["qas"])):
             raise UserError(
-                f"{self.name}: {place} has `context` and `qas` without `paragraphs`, which is the "
-                "form of KorQuAD 2.0, whose passages are whole web pages in HTML: convert it to "
+                f"{self.name}: {place} has `context` and `qas` without `paragraphs`, in the form "
+                "of KorQuAD 2.0, whose passages are whole web pages in HTML: convert it to "
                 "passages of plain text in SQuAD's form"
             )
-        for j, paragraph in enumerate(self._get(article, "paragraphs", list, place)):
-            inner = f"{place}.paragraphs[{j}]"
+        paragraphs = [article] if alone else self._get(article, "paragraphs", list, place)
+        for j, paragraph in enumerate(paragraphs):
+            inner = place if alone else f"{place}.paragraphs[{j}]"
             self._get(paragraph, "context", str, inner)
             for k, qa in enumerate(self._get(paragraph, "qas", list, inner)):
                 yield self._question(article, paragraph, qa, f"{inner}.qas[{k}]", row=False)

@@ -81,12 +81,26 @@ OTHERS: Final = Rules()  # no articles: Hindi, Russian, Turkish, Polish and the 
 # Frequent words that are no articles alone; they tell languages of the Latin script apart.
 FUNCTION_WORDS: Final = {
     ENGLISH: "the of and to in was is for that with as by on from were are which his at an",
+    "ca": "el la de i que en les els dels és amb una per del al va ser com més l d",
+    "da": "og i at det er en af til på som den for med der de ikke et var fra blev",
     "de": "der die das und von den dem im des mit ist als auf für eine zu wurde nicht sich auch",
     "es": "el la los las de y en que del por una con fue para su al como es se más",
     "fr": "le la les de des et du en est dans une par que pour qui au sur il sont à",
+    "id": "yang dan di dengan untuk pada dari ini dalam adalah ke sebagai oleh itu tidak",
     "it": "il di e della che la del per è in una con nel dei le da gli al sono alla",
+    "nb": "og i det er på en til som av for at med de den ikke et har var fra ble",
     "nl": "de het een van en in is dat op te met voor door zijn werd die aan als ook uit",
     "pt": "o de e da do que em os as uma com para por no na foi dos ao é não",
+    "sv": "och i att det som en på är av för med den till var han de inte om ett från",
+}
+# Letters of one language of the Latin script, with the share of letters that they exceed in it.
+LETTERS: Final = {
+    "cs": ("ěřů", 0.015),
+    "hu": ("őű", 0.01),
+    "pl": ("łąęśżźń", 0.015),
+    "ro": ("ăîșțşţ", 0.02),
+    "tr": ("ğışç", 0.03),
+    "vi": ("ăâđêôơưạảấầẩậắặẻẽếềểệịọỏốồổộớờởợụủứừửựỳỵỷỹ", 0.1),
 }
 # Scripts by the first word of their characters' Unicode names.
 SCRIPTS: Final = {
@@ -107,7 +121,6 @@ SCRIPTS: Final = {
     "ARMENIAN": "hy",
 }
 PERSIAN: Final = frozenset("پچژگی")  # letters that Arabic has not; Urdu has them too
-VIETNAMESE: Final = frozenset("ăâđêôơưạảấầẩậắặẻẽếềểệịọỏốồổộớờởợụủứừửựỳỵỷỹ")
 ENOUGH: Final = 100_000  # characters that are looked at: a language shows in far fewer
 
 
@@ -207,8 +220,14 @@ def detect(texts: Iterable[str]) -> str:
 
 def _latin(sample: str, letters: int) -> str:
     """The language of a text in lower-case Latin letters."""
-    if sum(sample.count(char) for char in VIETNAMESE) > letters / 10:
-        return "vi"
+    # How far each language's letters exceed their limit; Vietnamese has the Romanian ones too.
+    above = {
+        code: sum(map(sample.count, special)) / (limit * letters)
+        for code, (special, limit) in LETTERS.items()
+    }
+    for code in ("vi", *sorted(above, key=lambda code: -above[code])):
+        if above[code] > 1:
+            return code
     words = Counter(re.findall(r"[^\W\d_]+", sample))
     shares = {
         code: sum(words[word] for word in frequent.split())

@@ -60,6 +60,7 @@ class QuestionSet:
         skipped: how many questions were left out because their answer is not at its offset.
         repairs: how often each kind of `forms.REPAIRS` was mended.
         language: the code of the language by whose rules answers are compared.
+        reading: what the offsets seem to count, where they are wrong and are not needed.
     """
 
     name: str
@@ -68,6 +69,7 @@ class QuestionSet:
     skipped: int = 0
     repairs: Mapping[str, int] = field(default_factory=dict)
     language: str = languages.ENGLISH
+    reading: str = ""
 
     @property
     def passages(self) -> tuple[str, ...]:
@@ -118,9 +120,11 @@ class QuestionSet:
     @property
     def repaired(self) -> str:
         """One line that says what was mended or left out; empty where nothing was."""
-        said = [f"{count:,} {REPAIRS[kind]}" for kind, count in self.repairs.items()]
+        said = [f"{REPAIRS[kind]}: {count:,}" for kind, count in self.repairs.items()]
         if self.skipped:
-            said.append(f"{self.skipped:,} questions left out, whose answer is not at its offset")
+            said.append(f"questions left out, whose answer is not at its offset: {self.skipped:,}")
+        if self.reading:
+            said.append(self.reading)
         return f"{self.name}: {'; '.join(said)}" if said else ""
 
 
@@ -218,15 +222,17 @@ class _Collection:
             reading = _reading(raws) if self.wrong else ""
             raise UserError(
                 f"{self.name} holds no usable question ({len(self.wrong)} left out)"
-                + (f"; {reading.removesuffix('; ')}" if reading else "")
+                + (f"; {reading}" if reading else "")
             )
         order = [kind for kind in REPAIRS if self.repairs[kind]]
+        by_text = self.part == "dev" and self.repairs["references_by_text"]
         return QuestionSet(
             self.name,
             sha256,
             tuple(self.kept),
             skipped=len(self.wrong),
             repairs={kind: self.repairs[kind] for kind in order},
+            reading=_reading(raws) if by_text else "",
         )
 
     def _check_answers_are_there(self, raws: list[Raw]) -> None:
@@ -312,11 +318,12 @@ class _Collection:
         self.repairs["empty_answers_dropped" if dropped else "empty_answers"] += len(self.empty)
         if self.wrong and self.bad_answers == "error":
             question, answer, start = self.wrong[0]
+            reading = f"{said}; " if (said := _reading(raws)) else ""
             found = question.context[max(start, 0) : max(start, 0) + max(len(answer), 1)]
             raise UserError(
                 f"{self.name}: {len(self.wrong)} of {count} questions have an answer not at its "
                 f"offset; first {question.id[:80]!r}: {answer[:80]!r} expected at {start}, the "
-                f"passage has {found[:80]!r} there; {_reading(raws)}mend the file or leave them "
+                f"passage has {found[:80]!r} there; {reading}mend the file or leave them "
                 "out with --bad-answers skip"
             )
 
@@ -339,4 +346,4 @@ def _reading(raws: Iterable[Raw]) -> str:
     if not fitting:
         return ""
     fits = " or ".join(sorted(fitting))
-    return f"every offset of the file fits if it counts {fits}: count code points; "
+    return f"every offset of the file fits if it counts {fits}: count code points"

@@ -87,7 +87,7 @@ def test_what_has_one_meaning_is_read_and_counted(
     assert dict(found.repairs) == repairs
     assert found.facts()["counts"] == {"questions": 1, "passages": 1, "skipped": 0, **repairs}
     for kind, count in repairs.items():
-        assert f"{count} {REPAIRS[kind]}" in found.repaired
+        assert f"{REPAIRS[kind]}: {count}" in found.repaired
     assert bool(found.repaired) == bool(repairs)
 
 
@@ -256,8 +256,15 @@ def test_some_questions_without_answers_are_placed() -> None:
     assert "1 of 2 questions have no `answers`" in message and "qas[1]" in message
 
 
+def test_a_passage_may_stand_without_an_article() -> None:
+    paragraph = squad(qa())["data"][0]["paragraphs"][0]
+    assert parse({"data": [paragraph]}).questions[0].answers == ("Ida Falk",)
+    assert parse([paragraph, {**paragraph, "qas": [qa(1)]}]).questions[1].id == "q1"
+
+
 def test_the_form_of_korquad_2_is_named() -> None:
-    article = {"title": "Mill", "context": f"<p>{PASSAGE}</p>", "qas": [{**qa(), "answer": RIGHT}]}
+    article = {"title": "Mill", "context": f"<p>{PASSAGE}</p>", "qas": [qa(answer=RIGHT)]}
+    article["raw_html"] = ""
     for part in ("train", "dev"):
         message = refusal({"version": "KorQuAD_2.0", "data": [article]}, part)
         assert "KorQuAD 2.0" in message and "`paragraphs`" in message and "data[0]" in message
@@ -293,6 +300,7 @@ def test_a_reading_that_fits_every_offset_is_named(
     message = refusal(content)
     assert "'Ida Falk' expected at" in message and said in message
     assert said in refusal(content, bad="skip")
+    assert said in parse(content, "dev").repaired, "the answers count by their text"
     one = squad(
         qa(answers=[answer("Ida Falk")]), qa(1, answers=[answer("Falk", 5)]), context=context
     )
@@ -348,8 +356,8 @@ def test_what_was_left_out_is_said_in_one_line() -> None:
     wrong = qa(1, answers=[{"text": "Bo", "answer_start": 0}])
     found = parse(squad(qa(0, id=None), wrong), bad="skip")
     assert found.repaired == (
-        "my.json: 1 missing ids, made from the question's place; 1 questions left out, whose "
-        "answer is not at its offset"
+        "my.json: missing ids, made from the question's place: 1; questions left out, whose "
+        "answer is not at its offset: 1"
     )
     assert found.limited(1).repaired == found.repaired
 

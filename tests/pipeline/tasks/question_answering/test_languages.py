@@ -141,6 +141,26 @@ SENTENCES = {
     "nl": "De molen van het dorp werd gebouwd in 1790 en wordt gedraaid door een familie die er "
     "al tweehonderd jaar woont met hulp van de buren.",
     "vi": "Cối xay của làng được xây dựng năm 1790 và một gia đình đã sống ở đó hai trăm năm.",
+    "pl": "Młyn we wsi zbudowano w 1790 roku, a prowadzi go rodzina, która mieszka w nim od "
+    "dwustu lat i korzysta z pomocy sąsiadów.",
+    "tr": "Köyün değirmeni 1790 yılında yapıldı ve iki yüz yıldır içinde yaşayan bir aile "
+    "tarafından komşuların yardımıyla işletiliyor.",
+    "ro": "Moara satului a fost construită în 1790 și este condusă de o familie care locuiește "
+    "acolo de două sute de ani.",
+    "cs": "Mlýn ve vesnici byl postaven v roce 1790 a patří rodině, která v něm žije už dvě stě "
+    "let s pomocí sousedů.",
+    "hu": "A falu malmát 1790-ben építették, és egy család működteti, amely kétszáz éve él benne "
+    "a szomszédok erős segítségével és jó kedvűen.",
+    "sv": "Kvarnen i byn byggdes 1790 och drivs av en familj som har bott i den i två hundra år "
+    "med hjälp av grannarna från dalen, och den är en av de äldsta.",
+    "da": "Møllen i landsbyen blev bygget i 1790 og drives af en familie, der har boet i den i to "
+    "hundrede år med hjælp fra naboerne, og den er en af de ældste.",
+    "nb": "Møllen i bygda ble bygget i 1790 og drives av en familie som har bodd i den i to "
+    "hundre år med hjelp fra naboene, og den er en av de eldste.",
+    "ca": "El molí del poble va ser construït el 1790 i el porta una família que hi viu des de fa "
+    "dos-cents anys amb l'ajuda dels veïns i de les cases de la vall.",
+    "id": "Kincir di desa itu dibangun pada tahun 1790 dan dijalankan oleh keluarga yang tinggal "
+    "di dalam rumah ini dengan bantuan dari para tetangga.",
     "zh": "村里的磨坊建于1790年，一家人在里面住了两百年。",
     "ja": "村の水車小屋は1790年に建てられ、家族が二百年住んでいる。",
     "ko": "마을의 방앗간은 1790년에 지어졌다. 水車 Mill.",
@@ -164,8 +184,9 @@ def test_the_language_is_found_by_script_and_frequent_words(language: str) -> No
         "",
         "1904 + 1",
         "Die Brücke",
-        "Wieś ma młyn z 1790 roku, w którym od dwustu lat mieszka jedna rodzina; pomagają jej "
-        "sąsiedzi, a mąka trafia do piekarni w całej okolicy i dalej.",
+        "Kylän mylly rakennettiin vuonna 1790, ja sitä pitää perhe, joka on asunut siinä jo kaksi "
+        "vuosisataa naapurien avulla, ja jauhot menevät leipomoon.",
+        SENTENCES["en"] * 2 + " Its owners: Łącki, Dvořák and Őry.",
         SENTENCES["en"] + " It is called „Mühle“ and 水車.",
         SENTENCES["en"] * 3 + SENTENCES["de"],
     ],

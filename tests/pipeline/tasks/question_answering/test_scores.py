@@ -214,7 +214,7 @@ def test_the_task_tells_the_language_and_what_was_mended() -> None:
     train = replace(asked(("Anna",)), name="train.json", repairs={"ids_made": 3})
     evaluation = asked(("玛拉",), language="zh")
     assert list(TASK.notes(data, train, evaluation)) == [
-        "train.json: 3 missing ids, made from the question's place",
+        "train.json: missing ids, made from the question's place: 3",
         "scores: by the rules of the language zh (found in the passages)",
     ]
     settled = TASK.settled(data, evaluation)
