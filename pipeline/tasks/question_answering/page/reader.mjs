@@ -228,8 +228,8 @@ function bestSpan(starts, ends, window, limits) {
  *
  * @param {object[]} windows of `cutWindows`.
  * @param {{start: Float32Array, end: Float32Array}[]} logits of each window, one for each token.
- * @param {object} model of model.json: `limits`, `may_abstain`, and `null_threshold` where a build
- *   chose one: how much less than [CLS] a span may score and still be the answer.
+ * @param {object} model of model.json: `limits`, `may_abstain`, and by how many logits [CLS] has to
+ *   beat the best span, `null_threshold` (0 if it is absent).
  * @returns {{start: number, end: number, score: number}} code points of the passage; an empty span
  *   where the model answers nothing.
  */
@@ -247,7 +247,7 @@ export function decode(windows, logits, model) {
     }
   });
   const threshold = model.null_threshold ?? 0;
-  const abstains = model.may_abstain && nothing - answer.score >= threshold;
+  const abstains = model.may_abstain && nothing >= answer.score + threshold;
   if (answer.score === -Infinity || abstains) {
     return { start: 0, end: 0, score: Number.isFinite(nothing) ? nothing : 0 };
   }
