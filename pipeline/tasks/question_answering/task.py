@@ -77,7 +77,7 @@ class QuestionAnswering(Task):
 
     def notes(self, data: Data, train: Any, evaluation: Any) -> Iterator[str]:
         """What was mended in the data, and the language whose rules the scores follow."""
-        yield from filter(None, (train.repaired, evaluation.repaired))
+        yield from filter(None, dict.fromkeys((train.repaired, evaluation.repaired)))
         found = " (found in the passages)" if _own(data).language == languages.AUTO else ""
         yield f"scores: by the rules of the language {evaluation.language}{found}"
 
