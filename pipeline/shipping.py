@@ -149,10 +149,10 @@ def verify(
         )
 
     reference = ask(_torch_predictor(build, student), "student")
-    taught_model = _torch_predictor(build, teacher) if teacher else None
     taught = None
-    if taught_model is not None:
-        calibrated: dict[str, Any] = {}
+    calibrated: dict[str, Any] = {}
+    if teacher:
+        taught_model = _torch_predictor(build, teacher)
         if task.calibrates(traits, evaluation):  # the student's threshold would not be fair to it
             calibrated = dict(
                 _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")

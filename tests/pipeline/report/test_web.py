@@ -113,7 +113,10 @@ def test_every_library_is_pinned_and_has_its_integrity(page: Page) -> None:
     assert json.loads(text)["runtime"]["integrity"] == web.WEB_ASSEMBLY.integrity
 
 
-@pytest.mark.parametrize("library", {*web.IMPORTS.values(), web.WEB_ASSEMBLY}, ids=lambda e: e.path)
+LIBRARIES = sorted({*web.IMPORTS.values(), web.WEB_ASSEMBLY}, key=lambda each: each.path)
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda each: each.path)
 def test_libraries_are_those_of_the_lock_file(library: web.Library) -> None:
     lock = json.loads((ROOT / "tests" / "web" / "package-lock.json").read_text(encoding="utf-8"))
     assert lock["packages"][f"node_modules/{library.package}"]["version"] == library.version
