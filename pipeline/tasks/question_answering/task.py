@@ -78,11 +78,7 @@ class QuestionAnswering(Task):
 
     def notes(self, data: Data, *sets: Any) -> Iterator[str]:
         """What was mended in the data, and the language whose rules the scores follow."""
-<<<<<<< HEAD
-        yield from filter(None, (each.repaired for each in sets))
-=======
-        yield from filter(None, dict.fromkeys((train.repaired, evaluation.repaired)))
->>>>>>> data14
+        yield from filter(None, dict.fromkeys(each.repaired for each in sets))
         found = " (found in the passages)" if _own(data).language == languages.AUTO else ""
         yield f"scores: by the rules of the language {sets[-1].language}{found}"
 
