@@ -202,7 +202,7 @@ def tree(home: Path) -> dict[str, bytes]:
 def make_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out what takes time and is not what is tested here."""
     monkeypatch.setattr(hub_folder, "write_reports", write_reports)
-    monkeypatch.setattr(hub_folder, "model_card", lambda report, **_: "card")
+    monkeypatch.setattr(hub_folder, "model_card", lambda report, model: "card")
     monkeypatch.setattr(made, "sync", lambda folder: None)  # the machine itself stays on
 
 
