@@ -113,7 +113,7 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     }
     method = report["latency"]["method"]
     assert method.startswith("NOT VALID (8 queries in "), "two rounds of four questions"
-    assert "single stream: one question with all its windows at a time" in method
+    assert "single stream: one question with all its inputs at a time" in method
     head = next(s["facts"] for s in report["stages"] if s["name"] == "mlm-teacher")
     assert {"masked_accuracy_before", "masked_accuracy_after"} <= set(head)
     assert {p.name for p in built.glob("report.*")} == {"report.json", "report.md", "report.html"}

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import yaml
 from export_fixtures import exported_onnx
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_fixtures import FILES, REPORTS, STUDENT, WEIGHTS, of_preset
 
+from converters import ConversionError
 from pipeline.report import hub_folder
 from pipeline.report.card import model_card
 from pipeline.report.hub_folder import COMPANIONS, write_hub_folder
@@ -116,6 +118,44 @@ def test_the_folder_holds_exactly_what_is_promised(report: dict[str, Any], out: 
         source = out / name if "/" in name else out / "student" / name
         assert (hub / name).samefile(source), "a second copy costs disk"
     assert not list(out.glob("*.partial")) and not list(out.glob("*.old"))
+
+
+def test_onnx_files_are_there_in_the_hubs_form_as_old_as_ours(
+    report: dict[str, Any], out: Path
+) -> None:
+    hub = write_hub_folder(report, out)
+    assert hub is not None
+    ours, theirs = hub / "onnx/student-fp32.onnx", hub / "onnx/model.onnx"
+    assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
+    assert [i.name for i in onnx.load(theirs).graph.input] == ["input_ids", "attention_mask"]
+    text = (hub / "README.md").read_text()
+    assert "`fp32` is `onnx/model.onnx`." in text and "model_quantized" not in text
+    assert "await pipeline('question-answering', \"USER/NAME\", { dtype: 'fp32' })" in text
+    assert "ORTModelForQuestionAnswering.from_pretrained" in text and "`index.html`" in text
+
+
+def test_without_onnx_files_there_is_neither_the_hubs_form_nor_a_page(
+    report: dict[str, Any], out: Path
+) -> None:
+    report["files"] = [file for file in report["files"] if file["target"] != "onnx"]
+    hub = write_hub_folder(report, out)
+    assert hub is not None
+    assert not (hub / "onnx").exists() and not (hub / "index.html").exists()
+    text = (hub / "README.md").read_text()
+    assert "transformers.js" not in text and "index.html" not in text
+
+
+def test_a_damaged_onnx_file_leaves_the_old_folder(report: dict[str, Any], out: Path) -> None:
+    hub = write_hub_folder(report, out)
+    assert hub is not None
+    before = _contents(hub)
+    source = out / "onnx/student-fp32.onnx"
+    whole = source.read_bytes()
+    source.unlink()
+    source.write_bytes(whole[:1000])
+    with pytest.raises(ConversionError, match=r"is no \.onnx file, or is cut off at 1000 bytes"):
+        write_hub_folder(report, out)
+    assert _contents(hub) == before
 
 
 def test_large_files_go_to_lfs(report: dict[str, Any], out: Path) -> None:
