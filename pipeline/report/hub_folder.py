@@ -88,7 +88,7 @@ def _write_for_the_web(report: Mapping[str, Any], out: Path, hub: Path) -> None:
             shutil.copystat(source, written)
             sizes[file["precision"]] = written.stat().st_size
     task = tasks.find(report["task"])
-    if page := web.page(task, f"DistilBERT for {task.title}", sizes):
+    if page := web.page(task, f"{task.title.capitalize()} in the browser", sizes):
         whole_file.write(hub / web.PAGE, page)
 
 

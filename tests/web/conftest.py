@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +70,31 @@ def questions() -> tuple[Question, ...]:
     return every[:: len(every) // QUESTIONS][:QUESTIONS]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["distilbert", "bert"])
 def build(
+    request: pytest.FixtureRequest,
     tiny_export: Path,
+    make_teacher: Callable[..., Path],
     tokenizer: Any,
     questions: tuple[Question, ...],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A build folder with a tiny random student as .onnx files, and the hub folder made of it."""
-    from transformers import DistilBertForQuestionAnswering
+    """A build folder with a tiny random student as .onnx files, and the hub folder made of it.
+
+    A BERT reads segments, a DistilBERT has none.
+    """
+    from transformers import AutoModelForQuestionAnswering
 
     from converters.onnx.export import export_many
     from pipeline.files.export import write_vocabulary
     from pipeline.report.hub_folder import write_hub_folder
 
     out = tmp_path_factory.mktemp("web") / "build"
-    shutil.copytree(tiny_export.parent / "student", out / "student")
-    model = DistilBertForQuestionAnswering.from_pretrained(out / "student")
+    student = tiny_export.parent / "student"
+    if request.param == "bert":
+        student = make_teacher(head="qa")
+    shutil.copytree(student, out / "student")
+    model = AutoModelForQuestionAnswering.from_pretrained(out / "student").eval()
     folder = out / "onnx"
     files = export_many(model, folder, ONNX)
     vocabulary = write_vocabulary(folder, tokenizer)

@@ -241,14 +241,16 @@ form.addEventListener("submit", async (event) => {
   fail("");
   element("result").hidden = true;
   element("spoken").textContent = "";
-  if (!passage.value.trim() || !question.value.trim()) {
-    fail("Please enter a passage and a question.");
-    (passage.value.trim() ? question : passage).focus();
+  const missing = [passage, question].find((field) => !field.value.trim());
+  if (missing) {
+    fail(`Please enter a ${missing.id}.`);
+    missing.focus();
     return;
   }
   running = { stopped: false };
   submit.textContent = "Stop";
   form.setAttribute("aria-busy", "true");
+  status.scrollIntoView({ block: "nearest" });
   try {
     await answer(running);
     if (running.stopped) say("You stopped the model before it had read the whole passage.");
