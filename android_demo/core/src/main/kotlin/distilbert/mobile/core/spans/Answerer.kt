@@ -66,7 +66,8 @@ class Answerer(
         var tokens = 0
         var inference = 0.0
         var decoding = 0.0
-        val decoder = SpanDecoder(description.limits, description.mayAbstain)
+        val decoder =
+            SpanDecoder(description.limits, description.mayAbstain, description.nullThreshold)
         for (window in windows) {
             if (isCancelled()) throw CancellationException("the question was taken back")
             val logits = logits(window, padTo)

@@ -21,9 +21,14 @@ class Span(val start: Int, val end: Int, val score: Float) {
  * start, then end wins, as in training. A window with a score that is no finite number is skipped.
  *
  * @param limits `n_best` and `max_answer`.
- * @param mayAbstain answer nothing where [CLS] beats every span in some window (SQuAD 2.0).
+ * @param mayAbstain answer nothing where [CLS] beats every span in every window (SQuAD 2.0).
+ * @param nullThreshold by how much [CLS] has to beat the best span, in logits.
  */
-class SpanDecoder(private val limits: Limits, private val mayAbstain: Boolean) {
+class SpanDecoder(
+    private val limits: Limits,
+    private val mayAbstain: Boolean,
+    private val nullThreshold: Double = 0.0,
+) {
     private var best: Span? = null
     private var abstain = Float.POSITIVE_INFINITY
 
@@ -38,7 +43,9 @@ class SpanDecoder(private val limits: Limits, private val mayAbstain: Boolean) {
     /** The best span of the windows so far; an empty one at 0 for "no answer". */
     fun answer(): Span {
         val found = best
-        if (found != null && !(mayAbstain && abstain >= found.score)) return found
+        // In double precision, as the build computes it.
+        val beaten = found == null || mayAbstain && abstain >= found.score + nullThreshold
+        if (found != null && !beaten) return found
         return Span(0, 0, if (abstain.isFinite()) abstain else 0f)
     }
 

@@ -11,10 +11,13 @@ import distilbert.mobile.core.ModelException
  *
  * @property limits how a passage is cut and an answer read out.
  * @property mayAbstain whether "no answer" is an answer (SQuAD 2.0).
+ * @property nullThreshold by how much "no answer" has to beat the best answer, in logits; 0 in
+ *   files that were built without one.
  */
 class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     val limits: Limits = Limits.of(json["limits"])
     val mayAbstain: Boolean = json["may_abstain"].flag()
+    val nullThreshold: Double = json.optional("null_threshold")?.number() ?: 0.0
 
     private val start = placeOf(START_LOGITS)
     private val end = placeOf(END_LOGITS)

@@ -72,6 +72,17 @@ class SpanDecoderTest {
     }
 
     @Test
+    fun `abstains from the threshold on`() {
+        // [CLS] has 5, the best span 3: "no answer" wins by 2.
+        for ((threshold, expected) in listOf(-9.0 to "", 2.0 to "", 2.001 to "The")) {
+            val decoder = SpanDecoder(description.limits, mayAbstain = true, threshold)
+            decoder.add(window, logits(0 to 5f, window.first to 3f), logits())
+            val found = decoder.answer()
+            assertEquals(expected, passage.substring(found.start, found.end))
+        }
+    }
+
+    @Test
     fun `no window gives no answer`() {
         val span = SpanDecoder(description.limits, mayAbstain = false).answer()
         assertTrue(span.start == 0 && span.end == 0 && span.score == 0f)

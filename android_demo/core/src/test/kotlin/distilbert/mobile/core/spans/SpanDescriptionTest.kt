@@ -17,6 +17,15 @@ class SpanDescriptionTest {
         assertEquals(24, description.limits.maxLength)
         assertEquals(8, description.limits.stride)
         assertFalse(description.mayAbstain)
+        assertEquals(0.0, description.nullThreshold, 0.0)
+    }
+
+    @Test
+    fun `reads the threshold of no answer where there is one`() {
+        val mayAbstain = "\"may_abstain\""
+        val document =
+            ModelFiles.DESCRIPTION.replace(mayAbstain, "\"null_threshold\": -1.25, $mayAbstain")
+        assertEquals(-1.25, SpanDescription.parse(document).nullThreshold, 0.0)
     }
 
     @Test
