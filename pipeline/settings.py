@@ -6,13 +6,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import functools
 import itertools
 import reprlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pydantic
 import tyro
@@ -237,10 +238,17 @@ def as_document(build: Build) -> dict[str, Any]:
 
 def _validated(kind: type[Build], document: Mapping[str, Any]) -> Build:
     try:
-        return pydantic.TypeAdapter(kind).validate_python(dict(document))
+        adapter = _adapter(cast(Any, kind))  # a class can be hashed, whatever its instances can
+        return adapter.validate_python(dict(document))
     except pydantic.ValidationError as error:
         problems = "; ".join(_problem(kind, problem) for problem in error.errors())
         raise UserError(" ".join(problems.split())) from error
+
+
+@functools.cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Build]:
+    """The checks of a class of settings: made once, since making them takes a tenth of a second."""
+    return pydantic.TypeAdapter(kind)
 
 
 def _problem(kind: type[Build], problem: Any) -> str:

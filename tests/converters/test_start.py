@@ -92,6 +92,7 @@ import os, torch
 from pathlib import Path
 from transformers import DistilBertConfig, DistilBertForQuestionAnswering
 from pipeline.files.targets import FORMATS
+from pipeline.models.origin import Origin
 from pipeline.config import Build, Export
 FORMATS[{target!r}].require()
 config = DistilBertConfig(
@@ -100,7 +101,7 @@ config = DistilBertConfig(
 folder = Path({folder!r})
 build = Build(export=Export(target=({target!r},), precision=("int8",)))
 model = DistilBertForQuestionAnswering(config).eval()
-(path,) = FORMATS[{target!r}].make(model, folder, build, folder / "vocab.txt").values()
+(path,) = FORMATS[{target!r}].make(model, folder, build, folder / "vocab.txt", Origin("")).values()
 print(FORMATS[{target!r}].describe(path).sha256)
 """
 

@@ -23,9 +23,10 @@ from pipeline import progress
 from pipeline.build import main
 
 BESIDE = ("vocab.txt", "model.json", "golden.json")
+MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 FILES = {
-    "teacher": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
-    "student": {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"},
+    "teacher": MODEL,
+    "student": MODEL | {"origin.json"},
     "tflite": {"student-int8.tflite", "student-fp32.tflite", *BESIDE},
     "coreml": {"student-int8.mlpackage", "student-fp32.mlpackage", *BESIDE},
     "onnx": {"student-int8.onnx", "student-fp32.onnx", *BESIDE},
