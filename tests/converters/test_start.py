@@ -106,6 +106,7 @@ print(FORMATS[{target!r}].describe(path).sha256)
 """
 
 
+@pytest.mark.long  # import-linter holds the rule at every run; tests/test_extras.py has real ones
 @pytest.mark.parametrize("target", ["tflite", "coreml", "onnx"])
 def test_a_target_needs_its_own_extra_alone(target: str, tmp_path: Path) -> None:
     """Else a build would find out after hours of training."""
