@@ -230,6 +230,7 @@ def _learn(
 
     # The teacher learns the task, unless it knows it.
     teacher = None
+    came = model_key(source) if source else ""
     if source:
         teacher = store.stage(
             "teacher",
@@ -237,7 +238,7 @@ def _learn(
                 folder, scratch, config, task, source, train, traits
             ),
             settings=common | inputs | {"teacher": config.teacher.optimization},
-            inputs={"came": model_key(source), **trained_on},
+            inputs={"came": came, **trained_on},
             everywhere=True,
             folder="teacher",
         )
@@ -254,9 +255,7 @@ def _learn(
         text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
         pretrained = first_step.teacher == "pretrained"
         origin = source.folder if pretrained else teacher.folder
-        taught_by: dict[str, Artifact | str] = {
-            "teacher": model_key(source) if pretrained else teacher
-        }
+        taught_by: dict[str, Artifact | str] = {"teacher": came if pretrained else teacher}
         if first_step.names_tokens:
             speaker = store.stage(
                 "mlm-teacher",

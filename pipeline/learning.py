@@ -76,14 +76,11 @@ def finetune_teacher(
     traits: Traits,
 ) -> Facts:
     """The teacher with a head for the task: its own, or fine-tuned on the examples."""
-    from pipeline.files.export import describe_tokenizer
-    from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
 
     device = prepare(build)
-    tokenizer = teachers.load_tokenizer(source.folder)
-    describe_tokenizer(tokenizer)  # one that no app can follow is refused before hours of training
-    model = teachers.load_for_task(source, task.head, task.labels(traits)).to(device)
+    tokenizer, model = _opened(source, task, traits)
+    model = model.to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not source.has_head:
         assert train is not None  # it is loaded wherever anything is trained
@@ -214,15 +211,12 @@ def finetune_student(
 
     It is the one that was brought, the one of general distillation, or layers of the teacher.
     """
-    from pipeline.files.export import describe_tokenizer
     from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
 
     prepare(build)
     if brought is not None:
-        tokenizer = teachers.load_tokenizer(brought.folder)
-        describe_tokenizer(tokenizer)
-        student = teachers.load_for_task(brought, task.head, task.labels(traits)).train()
+        tokenizer, student = _opened(brought, task, traits)
     else:
         assert teacher is not None
         tokenizer = teachers.load_tokenizer(teacher)
@@ -275,15 +269,24 @@ def _new_student(
 
 def take_student(folder: Path, build: Build, task: Task, source: Source, traits: Traits) -> Facts:
     """A student that was trained before, as it is."""
+    prepare(build)
+    tokenizer, model = _opened(source, task, traits)
+    _save(model, tokenizer, folder)
+    write_origin(folder, build, source)
+    return {"head": "the student's own"}
+
+
+def _opened(source: Source, task: Task, traits: Traits) -> tuple[Any, Any]:
+    """Tokenizer and model with the task's head of a model from outside.
+
+    A tokenizer that no app can follow is refused here, before hours of training.
+    """
     from pipeline.files.export import describe_tokenizer
     from pipeline.models import teacher as teachers
 
-    prepare(build)
     tokenizer = teachers.load_tokenizer(source.folder)
     describe_tokenizer(tokenizer)
-    _save(teachers.load_for_task(source, task.head, task.labels(traits)), tokenizer, folder)
-    write_origin(folder, build, source)
-    return {"head": "the student's own"}
+    return tokenizer, teachers.load_for_task(source, task.head, task.labels(traits))
 
 
 def write_origin(folder: Path, build: Build, brought: Source | None) -> None:

@@ -10,7 +10,13 @@ from pipeline.data.sources import NONE
 from pipeline.errors import UserError
 from pipeline.models.heads import Head
 from pipeline.models.layers import choose_layers
-from pipeline.models.teacher import Source, check_vocabulary, find_student, find_teacher
+from pipeline.models.teacher import (
+    Source,
+    check_vocabulary,
+    find_student,
+    find_teacher,
+    load_tokenizer,
+)
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,6 @@ def _layers(config: Build, teacher: Source | None, student: Source | None) -> tu
 
 def _check_together(config: Build, teacher: Source, student: Source) -> None:
     """Refuses a teacher whose outputs the student cannot learn from."""
-    from pipeline.models.teacher import load_tokenizer
-
     ours, theirs = (load_tokenizer(each.folder).get_vocab() for each in (student, teacher))
     if ours != theirs:
         raise UserError(
