@@ -11,11 +11,14 @@ ARGS ?=
 help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
+# Where Python is told to keep no bytecode, every process compiles PyTorch anew: 3 s each time.
+COMPILED := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); sys.exit(0 if ok else f"Python {v[0]}.{v[1]} found: 3.11, 3.12 or 3.13 is needed; call make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(COMPILED) --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -39,7 +42,7 @@ ANDROID ?= optional
 WORKERS ?= 2
 
 test: .venv/ready $(ANSWERS)  ## Run the fast tests in WORKERS processes, and the Kotlin tests if there are a JDK and Maven.
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 $(ARGS)
 	$(if $(ARGS),,ANDROID=$(ANDROID) $(ANDROID_TEST))
 
 test-long: .venv/ready  ## Run the long tests: kills and resumes, every length at full size.
