@@ -8,6 +8,7 @@ folder is refused unless it holds everything but a head that is about to be trai
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -171,25 +172,28 @@ def shape_problems(
         return
     found = dict(_named_as(empty.base_model_prefix, stored))
     tied = set(empty._tied_weights_keys or ()) if config.tie_word_embeddings else set()
-    lacking, others = [], []
+    lacking: list[str] = []
+    others: dict[tuple[str, Shape, Shape], list[str]] = {}  # alike but for the number of the layer
     for name, tensor in empty.state_dict().items():
         if name not in found:
             if name not in tied and not (head is not None and name.startswith(head)):
                 lacking.append(name)
-        elif found[name] != tuple(tensor.shape):
-            others.append(
-                f"{folder}: {name} has shape {found[name]}, and config.json asks for "
-                f"{tuple(tensor.shape)}: config.json and weights belong to different models"
-            )
+        elif found[name] != (asked := tuple(tensor.shape)):
+            others.setdefault((re.sub(r"\d+", "", name), found[name], asked), []).append(name)
     if lacking:
         more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         yield (
             f"{folder} lacks the weights {', '.join(lacking[:NAMED])}{more}, which transformers "
             "would fill at random: save or fetch the whole model"
         )
-    yield from others[:NAMED]
+    for (_, stored_shape, asked), names in list(others.items())[:NAMED]:
+        more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
+        yield (
+            f"{folder}: {names[0]}{more} has shape {stored_shape}, and config.json asks for "
+            f"{asked}: config.json and weights belong to different models"
+        )
     if len(others) > NAMED:
-        yield f"{folder}: {len(others) - NAMED} more tensors do not fit config.json either"
+        yield f"{folder}: {len(others) - NAMED} more kinds of tensors do not fit config.json"
 
 
 def stored_shapes(folder: Path) -> dict[str, Shape]:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,10 @@ def merged(adapter_key: str, folder: Path, base: Path, kind: str) -> Path:
         ConversionError: the base model cannot be loaded.
     """
     from safetensors.torch import load_file, save_file
+    from transformers import logging
 
+    logging.set_verbosity_error()  # it reports the head that the adapter brings as missing
+    logging.disable_progress_bar()
     adapter = open_adapter(folder)
     tensors = load_file(folder / WEIGHTS)
     names = [name.removeprefix(_PREFIX) for name in tensors]
@@ -162,7 +166,9 @@ def merged(adapter_key: str, folder: Path, base: Path, kind: str) -> Path:
     bare = not any(name.startswith(f"{kind}.") for name in names)
     model, made_up = _base(base, kind, head, tensors)
     target = model.base_model if bare else model
-    whole = _merge(adapter, target, tensors, tuple(made_up))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft's, about functions of transformers that it calls
+        whole = _merge(adapter, target, tensors, tuple(made_up))
     if bare:
         setattr(model, kind, whole)
     saved = {_PREFIX + name for name in names}
@@ -240,7 +246,8 @@ def _merge(adapter: Adapter, model: Any, tensors: dict[str, Any], made_up: tuple
 
     ids = torch.arange(1, min(9, model.config.vocab_size))[None]
     try:
-        config = PeftConfig.from_peft_type(**adapter.document)
+        document = {**adapter.document, "base_model_name_or_path": None}  # it has another name here
+        config = PeftConfig.from_peft_type(**document)
         config.inference_mode = True
         adapted = get_peft_model(model, config).eval()
         set_state(adapted, dict(tensors))

@@ -27,7 +27,7 @@ from converters.pretrained import (
     tensors_in,
     weight_files,
 )
-from pipeline.models.heads import HEADS, Head
+from pipeline.models.heads import Head
 
 KINDS = {"bert": "BERT", "distilbert": "DistilBERT"}
 MLM_HEAD = "cls."  # beginning of the names of its tensors
@@ -63,6 +63,7 @@ class Judgement:
         document: its config.json; empty if that cannot be read.
         kind: "bert", "distilbert", or what else config.json calls it.
         sizes: by the names in `SIZES`, as far as they make sense.
+        sound: whether nothing is wrong with its config.json.
         shapes: of the stored tensors by name; empty if they cannot be read.
         dtypes: in which the tensors are stored, such as "float16".
     """
@@ -73,6 +74,7 @@ class Judgement:
     document: dict[str, Any] = field(default_factory=dict)
     kind: str = ""
     sizes: dict[str, int] = field(default_factory=dict)
+    sound: bool = False
     shapes: dict[str, Shape] = field(default_factory=dict)
     dtypes: tuple[str, ...] = ()
 
@@ -105,7 +107,7 @@ def judge(
     role: str,
     kinds: Sequence[str],
     head: Head,
-    labels: int,
+    labels: int | None,
 ) -> Judgement:
     """Judges the configuration and the weights of a folder.
 
@@ -115,7 +117,7 @@ def judge(
         role: "teacher" or "student", for messages.
         kinds: the architectures that it may have.
         head: of the task.
-        labels: how many outputs that has.
+        labels: how many outputs that must have; None for any number.
     """
     given = Judgement(what, folder)
     try:
@@ -132,6 +134,7 @@ def judge(
     given.kind = kind
     wrong = dict(_config_problems(given))
     given.problems += [f"{what}: {problem}" for problem in wrong.values()]
+    given.sound = not wrong
     given.problems += _read_weights(given)
     if given.shapes:
         given.problems += _tensor_problems(given, set(wrong), head, labels)
@@ -284,7 +287,9 @@ def tensors_not_finite(path: Path) -> list[str]:
     return found
 
 
-def _tensor_problems(given: Judgement, wrong: set[str], head: Head, labels: int) -> Iterator[str]:
+def _tensor_problems(
+    given: Judgement, wrong: set[str], head: Head, labels: int | None
+) -> Iterator[str]:
     """What is missing or misshapen among the tensors, a line each."""
     import transformers
 
@@ -295,12 +300,14 @@ def _tensor_problems(given: Judgement, wrong: set[str], head: Head, labels: int)
         if wrong:  # the tensors are the same whatever these values should have been
             kind = type(_default_config(given.kind))
             kept = {key: given.document[key] for key in sizes if key in given.document}
-            config = kind(**kept, num_labels=labels)
+            config = kind(**kept, num_labels=labels or 2)
         else:
-            config = load_config(given.folder, num_labels=labels)
+            config = load_config(given.folder, num_labels=labels or 2)
     except Exception as error:  # transformers' errors have no common type
         yield f"{given.what}: {one_line(error)}"
         return
+    if labels is None:
+        config.num_labels = given.head_outputs(head) or 2
     model = getattr(transformers, head.model(given.kind))
     parts = head.parts(given.kind)
     begun = any(name.startswith(parts) for name in given.shapes)  # half a head is damage
@@ -312,8 +319,3 @@ def _tensor_problems(given: Judgement, wrong: set[str], head: Head, labels: int)
             transformers.BertForMaskedLM, config, given.folder, given.shapes, head=MLM_HEAD
         )
     yield from (f"{given.what}: {line}" for line in dict.fromkeys(lines))
-
-
-def fits(given: Judgement) -> tuple[Head, ...]:
-    """The heads that the weights hold."""
-    return tuple(head for head in HEADS if given.kind in KINDS and given.has(head))

@@ -113,13 +113,13 @@ def find_model(model: str, head: Head, labels: int, *, role: str) -> Source:
     return looked.source
 
 
-def look(model: str, head: Head, labels: int, *, role: str) -> Looked:
+def look(model: str, head: Head, labels: int | None, *, role: str) -> Looked:
     """Finds a model and judges everything in it, before anything is trained or converted.
 
     Args:
         model: `embedded`, a local folder of a model or of a PEFT adapter, or a hub id.
         head: of the task, which the model has or gets.
-        labels: how many outputs that has.
+        labels: how many outputs that must have; None for any number.
         role: "teacher" or "student": decides the architectures that it may have.
     """
     made_of: tuple[Path, ...] = ()
@@ -141,7 +141,7 @@ def look(model: str, head: Head, labels: int, *, role: str) -> Looked:
     given = judge(what, folder, role=role, kinds=ROLES[role], head=head, labels=labels)
     problems = list(given.problems)
     if given.kind:
-        problems += _tokenizer_problems(what, folder)
+        problems += _tokenizer_problems(given)
     sizes = given.sizes
     if problems:
         return Looked(None, given, tuple(dict.fromkeys(problems)))
@@ -202,7 +202,7 @@ def _encoder(folder: Path) -> Path:
 
 
 def _look_at_adapter(
-    what: str, folder: Path, head: Head, labels: int, role: str
+    what: str, folder: Path, head: Head, labels: int | None, role: str
 ) -> tuple[Judgement | None, tuple[str, ...]]:
     """What the base model of an adapter is, and what is wrong with both."""
     try:
@@ -217,18 +217,19 @@ def _look_at_adapter(
             *lines,
             f"{what} has an adapter as its base model, {adapter.base}: merge that one first",
         )
-    of = f"{what}, an adapter of {Path(adapter.base).name}"
+    of = f"{what} (an adapter of {Path(adapter.base).name or adapter.base})"
     # The adapter brings a head for the task, so that the base model's may have any size.
     given = judge(of, base, role=role, kinds=ROLES[role], head=head, labels=labels)
     lines += given.problems
     own = any((folder / file).is_file() for file in TOKENIZER)
     if given.kind and not own:
-        lines += _tokenizer_problems(of, base)
+        lines += _tokenizer_problems(given)
     return given, tuple(lines)
 
 
-def _tokenizer_problems(what: str, folder: Path) -> Iterator[str]:
+def _tokenizer_problems(given: Judgement) -> Iterator[str]:
     """What is missing, damaged or twice in the files of a tokenizer, a line each."""
+    what, folder = given.what, given.folder
     if not any((folder / file).is_file() for file in TOKENIZER):
         yield (
             f"{what} has no tokenizer ({' or '.join(TOKENIZER)}): save it there with "
@@ -238,6 +239,8 @@ def _tokenizer_problems(what: str, folder: Path) -> Iterator[str]:
     if twice := list(vocabulary.problems(folder)):
         yield from (f"{what}: {problem}" for problem in twice)
         return
+    if not given.sound:
+        return  # transformers reads config.json to open a tokenizer
     try:
         load_tokenizer(folder)
     except UserError as error:
