@@ -242,9 +242,15 @@ def _tokenizer_problems(given: Judgement) -> Iterator[str]:
     if not given.sound:
         return  # transformers reads config.json to open a tokenizer
     try:
-        load_tokenizer(folder)
+        ids = set(load_tokenizer(folder).get_vocab().values())
     except UserError as error:
         yield f"{what}: {error}"
+        return
+    if left_out := sorted(set(range(max(ids, default=0))) - ids):
+        yield (
+            f"{what}: its tokenizer has {len(left_out)} ids that no piece has, such as "
+            f"{left_out[0]}: vocab.txt has no place for gaps; fill them with unused pieces"
+        )
 
 
 def model_key(source: Source) -> str:

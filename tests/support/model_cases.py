@@ -15,6 +15,7 @@ from model_folders import (
     adapter,
     cut_short,
     damaged,
+    id_left_out,
     inside,
     lora,
     model,
@@ -156,6 +157,7 @@ CASES: dict[str, Case] = {
     "piece-twice": broken(
         piece_twice, says="has the piece", make=model(BertModel, tokenizer="txt")
     ),
+    "id-left-out": broken(id_left_out, says="ids that no piece has, such as "),
     "more-pieces": teacher(model(BertModel, spare=-1), "pieces and its table of embeddings"),
     "cut-short": broken(cut_short, says="model.safetensors is damaged"),
     "shard-missing": broken(

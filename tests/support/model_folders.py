@@ -33,7 +33,7 @@ Make = Callable[[Path], Any]
 def vocabulary_of(kind: str = "uncased") -> list[str]:
     """The pieces of a vocabulary: uncased, cased, multilingual or chinese."""
     if kind == "multilingual":
-        return [*pieces(cased=True), *CYRILLIC[:-4], *dict.fromkeys(CYRILLIC[-4:-2]), "ß", "ñ"]
+        return list(dict.fromkeys([*pieces(cased=True), *CYRILLIC]))
     if kind == "chinese":
         return list(dict.fromkeys([*pieces(), *HAN]))
     return pieces(cased=kind == "cased")
@@ -224,6 +224,13 @@ def piece_twice(folder: Path) -> None:
     known = (folder / "vocab.txt").read_text().split("\n")
     known[20] = known[30]
     (folder / "vocab.txt").write_text("\n".join(known))
+
+
+def id_left_out(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text())
+    del document["model"]["vocab"]["tower"]
+    path.write_text(json.dumps(document))
 
 
 def cut_short(folder: Path) -> None:
