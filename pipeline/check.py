@@ -164,9 +164,12 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         )
         if merged := model["merged_from"]:
             yield f"  merged    from a {merged['adapter']} adapter and {merged['base']}"
+        spare = (model.get("rows") or 0) - tokenizer["pieces"] if tokenizer else 0
+        cut_off = f" ({spare} of them spare, which are cut off)" if spare > 0 else ""
         yield (
-            f"  tables    {model.get('rows', '?')} word pieces, {model.get('positions', '?')} "
-            f"positions, {model['segments']} segments; stored as {' and '.join(model['dtypes'])}"
+            f"  tables    {model.get('rows', '?')} word pieces{cut_off}, "
+            f"{model.get('positions', '?')} positions, {model['segments']} segments; stored as "
+            f"{' and '.join(model['dtypes'])}"
         )
         heads = [f"{head['name']} ({head['outputs']} outputs)" for head in model["heads"]]
         yield f"  heads     {', '.join(heads) or 'none'}"

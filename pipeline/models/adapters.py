@@ -34,6 +34,8 @@ TOKENIZER_FILES = (
     *("special_tokens_map.json", "added_tokens.json"),
 )
 _PREFIX = "base_model.model."  # that peft puts before the names of the model's own tensors
+# The table of words, which an adapter saves whole if the vocabulary grew in its training.
+TABLES = ("word_embeddings.weight", "word_embeddings.base_layer.weight")
 # Logits of the merged model and of peft's own forward differ by rounding: W + BA is rounded once,
 # while Wx + BAx is rounded at every product.
 MERGED_TOLERANCE = 1e-3  # of the largest absolute logit
@@ -230,9 +232,7 @@ def _base(base: Path, kind: str, head: Head, tensors: dict[str, Any]) -> tuple[A
         getattr(transformers, head.model(kind)), base, head=tuple(made_up) or None, **changes
     )
     model = model.float().eval()
-    rows = next(
-        (t.shape[0] for name, t in tensors.items() if name.endswith("word_embeddings.weight")), None
-    )
+    rows = next((tensors[name].shape[0] for name in tensors if name.endswith(TABLES)), None)
     if rows is not None and rows != model.config.vocab_size:
         model.resize_token_embeddings(rows, mean_resizing=False)
     return model, made_up
@@ -251,7 +251,8 @@ def _merge(adapter: Adapter, model: Any, tensors: dict[str, Any], made_up: tuple
         config.inference_mode = True
         adapted = get_peft_model(model, config).eval()
         set_state(adapted, dict(tensors))
-        expected = set(get_peft_model_state_dict(adapted))
+        tables = any(name.endswith(TABLES) for name in tensors)
+        expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=tables))
         lacking = [
             name
             for name in sorted(expected - set(tensors))

@@ -82,6 +82,12 @@ def test_heads_of_other_tasks_are_named(tmp_path: Path) -> None:
     assert facts["heads"] == [{"name": "ForSequenceClassification", "outputs": 5}]
 
 
+def test_spare_rows_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(DistilBertForQuestionAnswering, spare=27)(tmp_path / "mine")
+    assert check.main([str(tmp_path / "mine")]) == 0
+    assert "196 word pieces (27 of them spare, which are cut off), 128" in capsys.readouterr().out
+
+
 def test_an_adapter_is_named_with_its_base(tmp_path: Path) -> None:
     save_adapter(tmp_path / "mine", model(BertModel), BertModel, lora()())
     facts = check.examine(str(tmp_path / "mine"))["model"]

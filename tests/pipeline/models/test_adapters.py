@@ -115,6 +115,32 @@ def test_a_base_model_in_half_precision_is_merged_in_float32(tmp_path: Path) -> 
     assert {weight.dtype for weight in merged.parameters()} == {torch.float32}
 
 
+def test_a_vocabulary_that_grew_in_training_comes_with_the_adapter(tmp_path: Path) -> None:
+    from peft import get_peft_model
+    from transformers import AutoTokenizer
+
+    base, folder = tmp_path / "base", tmp_path / "mine"
+    model(DistilBertModel)(base)
+    grown = DistilBertForQuestionAnswering.from_pretrained(base).eval()
+    rows = grown.config.vocab_size + 2
+    grown.resize_token_embeddings(rows)
+    adapted = get_peft_model(grown, lora(task_type="QUESTION_ANS")())
+    adapted.save_pretrained(folder, save_embedding_layers=True)
+    settings("adapter_config.json", base_model_name_or_path=str(base))(folder)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text())
+    document["model"]["vocab"] |= {"lighthouse": rows - 2, "keeper": rows - 1}
+    path.write_text(json.dumps(document))
+    merged = load_for_task(find_student(str(folder), SPAN_HEAD, 2), SPAN_HEAD, 2)
+    assert merged.config.vocab_size == rows
+    ids = torch.tensor([[2, rows - 1, 14, 3, 7, rows - 2, 40, 3]])
+    with torch.no_grad():
+        expected = adapted.eval()(ids).start_logits
+        torch.testing.assert_close(merged(ids).start_logits, expected, rtol=0, atol=TOLERANCE)
+
+
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
