@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from converters import ConversionError, one_line
-from converters.graphs.architecture import ACTIVATIONS
 from converters.pretrained import (
     DECODERS,
     INDEX,
@@ -143,6 +142,8 @@ def judge(
 
 def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
     """Keys of config.json whose values no model can have, with what is wrong; sets the sizes."""
+    from converters.graphs.architecture import ACTIVATIONS  # brings PyTorch
+
     document, is_bert = given.document, given.kind == "bert"
     default = _default_config(given.kind)
     for name, names in SIZES.items():
