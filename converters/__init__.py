@@ -16,6 +16,11 @@ class ExpectedError(Exception):
     exit_code: ClassVar[int] = 2
     label: ClassVar[str] = "error"
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: a line for each thing that is wrong."""
+        return (str(self),)
+
 
 class ConversionError(ExpectedError):
     """A model or a file cannot be converted, opened or used."""

@@ -8,6 +8,7 @@ folder is refused unless it holds everything but a head that is about to be trai
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 # Settings that make a model look at the tokens before it alone, or at another model.
-_DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
+DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
 
 # The names that TensorFlow checkpoints gave to parts of layer norm.
 _OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+
+# How many tensors that fail alike a message names: a damaged model may have hundreds.
+NAMED = 5
 
 Shape = tuple[int, ...]
 
@@ -43,7 +47,7 @@ def load_config(folder: Path, **changes: Any) -> Any:
     path = folder / "config.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        decoder = next((name for name in _DECODERS if document.get(name)), None)
+        decoder = next((name for name in DECODERS if document.get(name)), None)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ConversionError(f"no readable {path}: expected a Hugging Face folder") from error
     if decoder:
@@ -128,7 +132,27 @@ def check_shapes(
 ) -> None:
     """Compares the tensors that a folder stores with those that its configuration asks for.
 
+    Arguments are those of `shape_problems`.
+
+    Raises:
+        ConversionError: the first problem that `shape_problems` finds.
+    """
+    for problem in shape_problems(kind, config, folder, stored, head=head):
+        raise ConversionError(problem)
+
+
+def shape_problems(
+    kind: Any,
+    config: Any,
+    folder: Path,
+    stored: Mapping[str, Shape],
+    *,
+    head: str | tuple[str, ...] | None = None,
+) -> Iterator[str]:
+    """What is missing or has another shape among the tensors that a folder stores, a line each.
+
     The model is built without memory for its weights, so that this takes no longer for a large one.
+    Of many tensors that fail alike, such as those of a whole layer, the first few are named.
 
     Args:
         kind: the class that is to be loaded.
@@ -136,9 +160,6 @@ def check_shapes(
         folder: for messages.
         stored: shapes by name, see `stored_shapes`; further tensors do not matter.
         head: beginnings of the names of tensors that may be missing.
-
-    Raises:
-        ConversionError: names the first tensor that is missing or has another shape.
     """
     import torch
 
@@ -147,24 +168,32 @@ def check_shapes(
             is_auto = not isinstance(kind, type) or not issubclass(kind, torch.nn.Module)
             empty = kind.from_config(config, trust_remote_code=False) if is_auto else kind(config)
     except Exception as error:  # whatever layers make of a wrong value
-        raise ConversionError(
-            f"{folder / 'config.json'} describes no model ({one_line(error)}): save it again"
-        ) from error
+        yield f"{folder / 'config.json'} describes no model ({one_line(error)}): save it again"
+        return
     found = dict(_named_as(empty.base_model_prefix, stored))
     tied = set(empty._tied_weights_keys or ()) if config.tie_word_embeddings else set()
+    lacking: list[str] = []
+    others: dict[tuple[str, Shape, Shape], list[str]] = {}  # alike but for the number of the layer
     for name, tensor in empty.state_dict().items():
         if name not in found:
-            if name in tied or (head is not None and name.startswith(head)):
-                continue
-            raise ConversionError(
-                f"{folder} lacks the weights {name}, which transformers would fill at random: save "
-                "or fetch the whole model"
-            )
-        if found[name] != tuple(tensor.shape):
-            raise ConversionError(
-                f"{folder}: {name} has shape {found[name]}, and config.json asks for "
-                f"{tuple(tensor.shape)}: config.json and weights belong to different models"
-            )
+            if name not in tied and not (head is not None and name.startswith(head)):
+                lacking.append(name)
+        elif found[name] != (asked := tuple(tensor.shape)):
+            others.setdefault((re.sub(r"\d+", "", name), found[name], asked), []).append(name)
+    if lacking:
+        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+        yield (
+            f"{folder} lacks the weights {', '.join(lacking[:NAMED])}{more}, which transformers "
+            "would fill at random: save or fetch the whole model"
+        )
+    for (_, stored_shape, asked), names in list(others.items())[:NAMED]:
+        more = f" (and {len(names) - 1} more like it)" if len(names) > 1 else ""
+        yield (
+            f"{folder}: {names[0]}{more} has shape {stored_shape}, and config.json asks for "
+            f"{asked}: config.json and weights belong to different models"
+        )
+    if len(others) > NAMED:
+        yield f"{folder}: {len(others) - NAMED} more kinds of tensors do not fit config.json"
 
 
 def stored_shapes(folder: Path) -> dict[str, Shape]:
@@ -173,22 +202,32 @@ def stored_shapes(folder: Path) -> dict[str, Shape]:
     Raises:
         ConversionError: a file is missing or damaged.
     """
+    return {
+        name: shape
+        for path in weight_files(folder)
+        for name, (shape, _) in tensors_in(path).items()
+    }
+
+
+def tensors_in(path: Path) -> dict[str, tuple[Shape, str]]:
+    """Shape and dtype (as safetensors calls it: "F32") of each tensor in one safetensors file.
+
+    Raises:
+        ConversionError: it is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
-    shapes: dict[str, Shape] = {}
-    for path in weight_files(folder):
-        try:
-            with safe_open(path, framework="numpy") as tensors:
-                for name in tensors.keys():  # noqa: SIM118 - no mapping
-                    shapes[name] = tuple(tensors.get_slice(name).get_shape())
-        except FileNotFoundError as error:
-            by = f"{INDEX} names {path.name}, which" if path.name != WEIGHTS else WEIGHTS
-            raise ConversionError(f"{folder}: {by} is not there: fetch the whole model") from error
-        except (SafetensorError, OSError) as error:
-            raise ConversionError(
-                f"{folder}: {path.name} is damaged ({error}): fetch it again"
-            ) from error
-    return shapes
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - no mapping
+            return {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()}
+    except FileNotFoundError as error:
+        by = path.name if path.name == WEIGHTS else f"{INDEX} names {path.name}, which"
+        raise ConversionError(f"{path.parent}: {by} is not there: fetch the whole model") from error
+    except (SafetensorError, OSError) as error:
+        raise ConversionError(
+            f"{path.parent}: {path.name} is damaged ({error}): fetch it again"
+        ) from error
 
 
 def weight_files(folder: Path) -> list[Path]:

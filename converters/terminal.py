@@ -51,8 +51,9 @@ def command(
     """Decorates a command's `main`, which then prints to any terminal and pipe.
 
     This is the one place that turns errors into exit codes. An `ExpectedError` is printed in one
-    line, and its code returned. The command ends with code 2 and one line where an argument is no
-    text, a package of an extra is missing, or what it printed could not be written.
+    line for each thing that is wrong, and its code returned. The command ends with code 2 and one
+    line where an argument is no text, a package of an extra is missing, or what it printed could
+    not be written.
 
     Args:
         main: takes the arguments, without the program's name, and returns the exit code.
@@ -87,7 +88,8 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
                     raise
                 raise _ended(message) from error
             except ExpectedError as error:
-                _print_error(error, error.label)
+                for line in error.lines:
+                    _print_error(line, error.label)
                 result = error.exit_code
             except tuple(also) as error:
                 _print_error(error)

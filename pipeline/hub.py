@@ -76,8 +76,13 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
         ) from error
 
 
-def snapshot(model: str, files: Sequence[str]) -> Path:
+def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> Path:
     """The local snapshot of a hub model, with these of its files, as far as it has them.
+
+    Args:
+        model: a hub id.
+        files: names, or patterns of them.
+        revision: a branch, tag or commit; None for the newest.
 
     Raises:
         UserError: if there is no such model, or it is neither reachable nor cached.
@@ -87,7 +92,7 @@ def snapshot(model: str, files: Sequence[str]) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=list(files)))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(files)))
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise UserError(
             f"no model {model} on the hub: check the spelling, or name a local folder"

@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.config import Build
 from pipeline.data.sources import NONE
-from pipeline.errors import UserError
+from pipeline.errors import UserError, UserErrors
 from pipeline.models.heads import Head
 from pipeline.models.layers import choose_layers
-from pipeline.models.teacher import (
-    Source,
-    check_vocabulary,
-    find_student,
-    find_teacher,
-    load_tokenizer,
-)
+from pipeline.models.teacher import Source, load_tokenizer, look
 
 
 @dataclass(frozen=True)
@@ -27,11 +23,13 @@ class Found:
         teacher: None where nothing is learned from one and nothing compared with one.
         student: None where the student is made from the teacher.
         layers: the teacher's layers that the student's take after; none without a teacher.
+        notes: what the user should know of both, a line each.
     """
 
     teacher: Source | None
     student: Source | None
     layers: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -44,11 +42,20 @@ class Found:
         return not self.ready or (self.teacher is not None and not self.teacher.has_head)
 
 
-def find(config: Build, head: Head, labels: int) -> Found:
+def find(
+    config: Build, head: Head, labels: int, describe: Callable[[Any], object] | None = None
+) -> Found:
     """Finds both and refuses what cannot become files.
 
+    Args:
+        config: of the build.
+        head: of the task.
+        labels: how many outputs that has.
+        describe: called with each tokenizer; raises a UserError for one that no app can follow.
+
     Raises:
-        UserError: one is missing or damaged, or they do not go together.
+        UserError: one is missing or damaged, or they do not go together; with all problems of
+            both, a line each.
     """
     names = config.teacher.model, config.student.model
     if names[0] == NONE and not names[1]:
@@ -56,24 +63,38 @@ def find(config: Build, head: Head, labels: int) -> Found:
             "--teacher none leaves nothing to make a student from: name a teacher, or a student "
             "with --student"
         )
-    teacher = None if names[0] == NONE else find_teacher(names[0], head, labels)
-    student = find_student(names[1], head, labels) if names[1] else None
-    for role, source in (("teacher", teacher), ("student", student)):
+    problems: list[str] = []
+    notes: list[str] = []
+    sources: dict[str, Source | None] = {"teacher": None, "student": None}
+    for role, name in zip(sources, names, strict=True):
+        if not name or name == NONE:
+            continue
+        looked = look(name, head, labels, role=role)
+        sources[role] = source = looked.source
+        problems += looked.problems
+        notes += looked.notes
         if source is None:
             continue
-        check_vocabulary(source, role)
+        if describe is not None:
+            try:
+                describe(load_tokenizer(source.folder))
+            except UserError as error:
+                problems.append(f"{role} {source.name}: {error}")
         if config.data.max_length > source.positions:
-            raise UserError(
+            problems.append(
                 f"--max-length {config.data.max_length}: {source.name} takes at most "
                 f"{source.positions} word pieces"
             )
+    teacher, student = sources.values()
+    if problems:
+        raise UserErrors(problems)
     if not config.finetune.enabled and (student is None or not student.has_head):
         whose = f"{student.name} has" if student else "a new student has"
         raise UserError(
             f"--no-finetune: {whose} no head for the task and would answer at random; leave the "
             "flag out, or name a student that has one"
         )
-    found = Found(teacher, student, _layers(config, teacher, student))
+    found = Found(teacher, student, _layers(config, teacher, student), tuple(notes))
     if teacher and student and not found.ready and config.finetune.second_step:
         _check_together(config, teacher, student)
     return found

