@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.measure.schema import Metric
 from pipeline.ask import describe
@@ -49,7 +49,7 @@ class TimedQuestions:
         count: int,
         longest: int,
         seed: int,
-        empty_answers: EmptyAnswers = "error",
+        empty_answers: str = "error",
         language: str = languages.AUTO,
     ) -> None:
         self._how = describe(beside)
@@ -59,7 +59,9 @@ class TimedQuestions:
                 f"{beside.name} has windows of up to {limits.max_length} tokens, and the files, or "
                 f"--pad-to, take {longest}"
             )
-        found = load_questions(file, "dev", empty_answers=empty_answers, language=language)
+        found = load_questions(
+            file, "dev", empty_answers=cast(EmptyAnswers, empty_answers), language=language
+        )
         self.source = found.name
         self.sha256: str | None = found.sha256
         self.available: int | None = len(found.questions)

@@ -15,7 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 ENGLISH: Final = "en"
 AUTO: Final = "auto"
@@ -124,9 +124,29 @@ PERSIAN: Final = frozenset("پچژگی")  # letters that Arabic has not; Urdu ha
 ENOUGH: Final = 100_000  # characters that are looked at: a language shows in far fewer
 
 
+def problem(language: str) -> str | None:
+    """What is wrong with a value of `--language`; None if it is a code or `auto`."""
+    if language == AUTO or CODE.fullmatch(language):
+        return None
+    return f"--language {language}: give a code of two or three letters such as de or zh, or {AUTO}"
+
+
 def rules_of(language: str) -> Rules:
     """The rules of a language by its code, such as `de` or `pt-BR`."""
     return RULES.get(base(language), OTHERS)
+
+
+def describe(language: str) -> dict[str, Any]:
+    """The rules of a language in a document, for programs that score without this module."""
+    rules = rules_of(language)
+    return {
+        "language": language,
+        "articles": rules.articles.split(),
+        "elided": rules.elided.split(),
+        "anywhere": rules.anywhere,
+        "punctuation": rules.punctuation,
+        "tokens": rules.tokens,
+    }
 
 
 def base(language: str) -> str:

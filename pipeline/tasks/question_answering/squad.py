@@ -151,6 +151,8 @@ def load_questions(
     Raises:
         UserError: for anything that is missing, damaged or not in the format.
     """
+    if (wrong := languages.problem(language)) is not None:
+        raise UserError(wrong)
     path = Path(source)
     if source == EMBEDDED:
         resource = resources.files(__package__) / "embedded" / f"{part}.json"
