@@ -200,8 +200,8 @@ def _punctuation(char: str, rules: Rules) -> bool:
     )
 
 
-def detect(texts: Iterable[str]) -> str:
-    """The code of the language of some texts; English where nothing tells another.
+def detect(texts: Iterable[str]) -> str | None:
+    """The code of the language of some texts; None where nothing tells it.
 
     The script decides; within the Latin script, frequent words do.  A language that shares its
     script and has no rules of its own is scored rightly under the code of another (Ukrainian as
@@ -224,7 +224,7 @@ def detect(texts: Iterable[str]) -> str:
     kana = scripts.pop("HIRAGANA", 0) + scripts.pop("KATAKANA", 0)
     letters = sum(scripts.values()) + kana
     if not letters:
-        return ENGLISH
+        return None
     han = scripts["CJK"]
     if han + kana > letters / 2:
         return "ja" if kana > han / 10 else "zh"
@@ -232,13 +232,13 @@ def detect(texts: Iterable[str]) -> str:
     if script == "LATIN":
         return _latin(sample, count)
     # Korean texts name things in Chinese and Latin letters too: the most frequent script wins.
-    code = SCRIPTS.get(script, ENGLISH)
+    code = SCRIPTS.get(script)
     if code == "ar" and sum(sample.count(char) for char in PERSIAN) > count / 20:
         return "fa"
     return code
 
 
-def _latin(sample: str, letters: int) -> str:
+def _latin(sample: str, letters: int) -> str | None:
     """The language of a text in lower-case Latin letters."""
     # How far each language's letters exceed their limit; Vietnamese has the Romanian ones too.
     above = {
@@ -256,4 +256,4 @@ def _latin(sample: str, letters: int) -> str:
     best = max(shares, key=lambda code: shares[code])
     # A few words of another language in an English text, or a text of two words, tell nothing.
     total = sum(words.values())
-    return best if shares[best] > 0.1 * total and total >= 20 else ENGLISH
+    return best if shares[best] > 0.1 * total and total >= 20 else None
