@@ -167,8 +167,8 @@ class TfLite(Format):
     suffix = ".tflite"
     tags = ("tflite", "litert")
     lengths_note = (
-        "LiteRT.js (as of 2.5.3) cannot resize inputs: it runs only files with fixed lengths, which "
-        "--static-lengths makes."
+        "LiteRT.js (as of 2.5.3) cannot resize inputs: it runs only files with fixed lengths, "
+        "which --static-lengths makes."
     )
 
     def describe(self, path: Path) -> FileFacts:
