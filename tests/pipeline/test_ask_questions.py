@@ -244,7 +244,7 @@ def test_lines_come_one_by_one_and_a_reader_may_leave(file: str, tmp_path: Path)
         # Long before a buffer of 8 KB is full; all questions would take minutes.
         assert [json.loads(process.stdout.readline())["id"] for _ in range(2)] == [7, "c"]
         process.stdout.close()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
         told = process.stderr.read().lower()  # LiteRT says something too
         assert not any(word in told for word in (b"error", b"traceback", b"asking", b"broken"))
 

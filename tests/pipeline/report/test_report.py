@@ -298,6 +298,16 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
     assert "NOT VALID" in speed.sentence
 
 
+def test_the_language_of_the_data_is_shown_where_it_is_known(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    write(report, tmp_path)
+    assert "Language" not in (tmp_path / "report.md").read_text()
+    report["data"]["eval"]["language"] = "pt-BR"
+    write(report, tmp_path)
+    assert re.search(r"eval .*pt-BR", (tmp_path / "report.md").read_text())
+
+
 def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None:
     for entry in [*report["files"], *report["models"]]:
         entry["scores"]["f1"] = 0.0
