@@ -301,11 +301,10 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
 def test_the_language_of_the_data_is_shown_where_it_is_known(
     report: dict[str, Any], tmp_path: Path
 ) -> None:
-    write(report, tmp_path)
-    assert "Language" not in (tmp_path / "report.md").read_text()
+    assert "Language" not in _written(report, tmp_path)[1]
     report["data"]["eval"]["language"] = "pt-BR"
-    write(report, tmp_path)
-    assert re.search(r"eval .*pt-BR", (tmp_path / "report.md").read_text())
+    page, markdown = _written(report, tmp_path)
+    assert "pt-BR" in page.text and re.search(r"eval .*pt-BR", markdown)
 
 
 def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None:
