@@ -18,6 +18,28 @@ def count(text: str) -> int:
     return value
 
 
+def add_question_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that select questions and say how they are read and scored."""
+    add = parser.add_argument
+    add(
+        "--questions",
+        help="Run on questions and score the answers: `embedded`, a SQuAD file or a Hub data set.",
+    )
+    add(
+        "--empty-answers",
+        choices=("error", "unanswerable", "drop"),
+        help="Stop at a question whose answer is an empty text (error), take it as one that its "
+        "passage does not answer (unanswerable), or leave it out (drop). Default: as in the build "
+        "of --build, else error.",
+    )
+    add(
+        "--language",
+        metavar="CODE",
+        help="Compare answers by the rules of this language, a code such as `de`, `fr` or `zh`; "
+        "`auto` finds it in the passages. Default: as in the build of --build, else auto.",
+    )
+
+
 def amount(text: str) -> float:
     """Parse a finite number of at least 0; a `type` of argparse."""
     value = float(text)

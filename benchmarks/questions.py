@@ -10,13 +10,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.measure.schema import Metric
-from pipeline.ask import open_answerer
+from pipeline.ask import describe
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.evaluate import Answer, Answerer, metrics_of, score
-from pipeline.tasks.question_answering.squad import Question, load_questions
+from pipeline.tasks.question_answering import languages
+from pipeline.tasks.question_answering.evaluate import Answer, metrics_of, score
+from pipeline.tasks.question_answering.features import Windower
+from pipeline.tasks.question_answering.squad import EmptyAnswers, Question, load_questions
 from pipeline.tasks.reading import Model
 
 
@@ -30,6 +32,8 @@ class TimedQuestions:
         count: how many questions at most.
         longest: the longest window that all models take.
         seed: of the draw and its order.
+        empty_answers: what to do with a question whose answer is an empty text.
+        language: whose rules compare answers: a code, or `auto` for that of the passages.
 
     Raises:
         UserError: no such questions or tokenizer, or windows that are too long.
@@ -37,14 +41,27 @@ class TimedQuestions:
 
     one = "question"
 
-    def __init__(self, file: str, beside: Path, *, count: int, longest: int, seed: int) -> None:
-        self._like = open_answerer(beside)
-        if self._like.limits.max_length > longest:
+    def __init__(
+        self,
+        file: str,
+        beside: Path,
+        *,
+        count: int,
+        longest: int,
+        seed: int,
+        empty_answers: str = "error",
+        language: str = languages.AUTO,
+    ) -> None:
+        self._how = describe(beside)
+        limits = self._how.limits
+        if limits.max_length > longest:
             raise UserError(
-                f"{beside.name} has windows of up to {self._like.limits.max_length} tokens, and "
-                f"the files, or --pad-to, take {longest}"
+                f"{beside.name} has windows of up to {limits.max_length} tokens, and the files, or "
+                f"--pad-to, take {longest}"
             )
-        found = load_questions(file, "dev", bad_answers="skip")
+        found = load_questions(
+            file, "dev", empty_answers=cast(EmptyAnswers, empty_answers), language=language
+        )
         self.source = found.name
         self.sha256: str | None = found.sha256
         self.available: int | None = len(found.questions)
@@ -54,22 +71,14 @@ class TimedQuestions:
         self._drawn = replace(found, questions=tuple(drawn))
         self.metrics: Sequence[Metric] = metrics_of(self._drawn)
         self.queries: Sequence[Question] = drawn
-        cut = self._like.windower.windows
+        cut = Windower(self._how.tokenizer, limits).windows
         self.tokens = [sum(len(w.ids) for w in cut(q.text, q.context)) for q in drawn]
         self._answers: dict[str, list[Answer]] = {}
 
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
         """A function that answers a question; what it answered before under `name` is forgotten."""
-        like = self._like
-        answerer = Answerer(
-            model,
-            like.windower.tokenizer,
-            like.limits,
-            pad_to=pad_to,
-            may_abstain=like.may_abstain,
-            null_threshold=like.null_threshold,
-            reuse=False,  # to an app each passage is new
-        )
+        # To an app each passage is new.
+        answerer = self._how.answerer(model, pad_to=pad_to, reuse=False)
         answers: list[Answer] = []
         self._answers[name] = answers
 

@@ -24,11 +24,11 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import amount, count, hidden
+from benchmarks.arguments import add_question_flags, amount, count, hidden
 from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
@@ -74,6 +74,7 @@ class Plan:
         pad_to: the length of padded inputs, in tokens.
         lengths: "squad" or lengths in tokens; ignored with questions.
         questions: `embedded`, a SQuAD file or a Hub data set; None for random tokens.
+        read: `empty_answers` and `language` of `benchmarks.questions.TimedQuestions`.
         least_queries: the smallest number of queries in each run.
         least_seconds: the shortest duration of each run, in seconds.
         probes: the number of cold starts of each file.
@@ -87,6 +88,7 @@ class Plan:
     pad_to: int = PAD_TO
     lengths: str | Sequence[int] = "squad"
     questions: str | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
     least_queries: int = latency.VALID_QUERIES
     least_seconds: float = latency.VALID_SECONDS
     probes: int = memory.PROBES
@@ -178,7 +180,9 @@ def _asked(plan: Plan, longest: int) -> Asked:
                 "--questions needs a tokenizer: name a file with its model.json beside it, or a "
                 "Hugging Face folder"
             )
-        return TimedQuestions(plan.questions, beside, count=count, longest=longest, seed=plan.seed)
+        return TimedQuestions(
+            plan.questions, beside, count=count, longest=longest, seed=plan.seed, **plan.read
+        )
     if isinstance(plan.lengths, str):
         source, tokens = plan.lengths, squad_lengths(count, longest, plan.seed)
     elif max(plan.lengths) > longest:
@@ -225,10 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the module documents the exit code that it returns."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
-    root, questions = given.build, None
+    root = given.build
     files: list[Path] = []
+    read: dict[str, str] = {}
     if given.build:
-        files, questions = built(given.build)
+        files, read = built(given.build)
     elif given.base_size:
         files = base_size(given.base_size, say=_say)
         root = files[0].parent
@@ -236,8 +241,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     others = peer_files(root, files, _say) if given.peers else []
     files = [path for path in files if path not in others] + others
     lengths = _lengths(given.lengths)
+    questions = read.pop("eval_file", None)
     if given.questions is not None or lengths is not None:
-        questions = given.questions
+        questions, read = given.questions, {}
+    own = {"empty_answers": given.empty_answers, "language": given.language}
+    read |= {name: value for name, value in own.items() if value is not None}
+    if questions is None and read:
+        raise ValueError("--language and --empty-answers are for questions: add --questions")
     by_name = _only(named(files), given.only)
     plan = Plan(
         files=by_name,
@@ -245,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pad_to=given.pad_to,
         lengths=lengths or "squad",
         questions=questions,
+        read=read,
         least_queries=QUICK_QUERIES if given.quick else given.queries,
         least_seconds=0.0 if given.quick else given.seconds,
         probes=1 if given.quick else memory.PROBES,
@@ -300,10 +311,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="Measure only the files that have these names in the table.",
     )
-    add(
-        "--questions",
-        help="Run on questions and score the answers: `embedded`, a SQuAD file or a Hub data set.",
-    )
+    add_question_flags(parser)
     add(
         "--lengths",
         nargs="+",

@@ -33,15 +33,19 @@ _BASE_FILES = ("teacher-fp32.tflite", "student-int8.tflite", "student-fp32.tflit
 Tell = Callable[[str], None]
 
 
-def built(folder: Path) -> tuple[list[Path], str]:
-    """The files of a build, those of its teacher first, and its evaluation questions.
+def built(folder: Path) -> tuple[list[Path], dict[str, str]]:
+    """The files of a build, those of its teacher first, and how it read its evaluation questions.
+
+    The second are its settings `eval_file`, `empty_answers` and `language`, as far as it has them.
 
     Raises:
         ValueError: the folder contains no build.
     """
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
-        questions = str(report["config"]["data"]["eval_file"])
+        data = report["config"]["data"]
+        read = {"eval_file": str(data["eval_file"])}
+        read |= {name: str(data[name]) for name in ("empty_answers", "language") if name in data}
         files = [folder / file["path"] for file in report["files"]]
         timed = [path for path in files if format_of(path).runs_here]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -50,7 +54,7 @@ def built(folder: Path) -> tuple[list[Path], str]:
         ) from error
     formats = dict.fromkeys(format_of(path) for path in timed)
     teachers = (each.baseline(folder / "stages" / "baseline") for each in formats)
-    return [*(path for path in teachers if path.exists()), *timed], questions
+    return [*(path for path in teachers if path.exists()), *timed], read
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:

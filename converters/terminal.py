@@ -29,11 +29,14 @@ STANDARD = 2  # the last of the descriptors that every process begins with
 class _Pipe(io.FileIO):
     """A descriptor whose reader may have gone; what is written then is dropped."""
 
+    is_gone = False
+
     def write(self, data: Any) -> int:
         """Writes, or does as if."""
         try:
             return super().write(data)
         except BrokenPipeError:
+            self.is_gone = True
             return memoryview(data).nbytes
 
 
@@ -113,6 +116,23 @@ def json_line(document: Any) -> str:
     """One line of JSON, with escapes where standard output cannot hold every character."""
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
     return json.dumps(document, ensure_ascii=not unicode)
+
+
+def stream(line: str) -> bool:
+    """Print a line at once, for a reader that works on each line as it comes.
+
+    Returns:
+        Whether somebody still reads: a command may stop where `head` has had enough.
+
+    Raises:
+        SystemExit: code 2, after one line, if the line cannot be written.
+    """
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        raise _ended(f"cannot write what was to be printed: {error.strerror}") from error
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return not (isinstance(raw, _Pipe) and raw.is_gone)
 
 
 def _is_text(argument: str) -> bool:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
 from docstring_parser import DocstringStyle, parse
 from pydantic import TypeAdapter
@@ -150,6 +150,8 @@ def shown(kind: Any, headings: dict[Any, str]) -> str:
         return " or ".join(shown(part, headings) for part in arguments)
     if origin is Annotated:
         return shown(arguments[0], headings) + _bounds(arguments[1])
+    if origin is NotRequired:
+        return f"{shown(arguments[0], headings)}, or absent"
     if origin is list:
         return f"list of {shown(arguments[0], headings)}"
     if origin is dict:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers a question about a text with an exported file or a Hugging Face folder.
+"""Answers questions about texts with an exported file or a Hugging Face folder.
 
 python -m pipeline.ask build/embedded/tflite/student-int8.tflite --context notes.txt "Who came?"
+python -m pipeline.ask build/embedded/tflite/student-int8.tflite --questions questions.jsonl
 """
 
 from __future__ import annotations
 
+import errno
 import json
-import math
 import re
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,16 @@ from typing import Annotated, Any
 import tyro
 
 from converters import terminal
+from converters.interface import SPANS
 from converters.runtimes import checksums
 from pipeline import __version__
 from pipeline.errors import UserError
+from pipeline.progress import Progress
 from pipeline.settings import version_asked
+from pipeline.tasks.question_answering.asked import Asked, read_asked
+from pipeline.tasks.question_answering.candidates import Candidate, candidates
+from pipeline.tasks.question_answering.described import Described, fitting
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer
-from pipeline.tasks.question_answering.features import Limits
 
 LONGEST_NAME = 4096  # characters; file systems refuse longer paths
 # Endings of files that hold texts; none is a word that a sentence ends with.
@@ -31,53 +36,136 @@ DOCUMENTS = (
     *("txt", "text", "md", "rst", "tex", "log", "csv", "tsv", "json", "jsonl", "xml", "html?"),
     *("pdf", "docx?", "odt", "rtf", "epub", "pages", "ya?ml", "gz", "zip"),
 )
+STANDARD_INPUT = "standard input"
 
 
 def ask(
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
-    question: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="QUESTION")],
+    question: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="QUESTION")] = None,
     /,
-    context: Annotated[str, tyro.conf.arg(metavar="TEXT|FILE|-")],
+    context: Annotated[str | None, tyro.conf.arg(metavar="TEXT|FILE|-")] = None,
+    questions: Annotated[str | None, tyro.conf.arg(metavar="FILE|-")] = None,
+    top: int | None = None,
     threads: int = 1,
     padded: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
-    """Answer a question about a passage with an exported file.
+    """Answer a question about a passage, or all questions of a file, with an exported file.
 
     Args:
         file: Run this exported file, with its model.json beside it, or this Hugging Face folder.
         question: Answer this question.
         context: Search this passage: a text, a UTF-8 text file, or - for standard input.
+        questions: Answer the questions of this file, or of - for standard input: JSON Lines with
+            "question", "context" and perhaps "id", or a SQuAD file. Print a line of JSON for each:
+            id, answer, start, end, score and probability. With --context, all of them share that
+            passage. Start and end count the characters of the passage (Unicode code points).
+        top: Print this many answers, best first. Their probabilities are the shares of a softmax
+            over the scores of all spans that the model considered, and of "no answer" if the model
+            may give none; they compare these answers and do not say how often an answer is right.
         threads: Run the model with this many threads.
         padded: Pad every window to the longest length instead of running it at its own length.
-        as_json: Print the answer as one JSON object.
+        as_json: Print the answer as one JSON object, as --questions always does.
     """
-    answerer = open_answerer(file, threads=threads, padded=padded)
-    passage = _read_context(context)
-    if not passage.strip():
+    if (question is None) == (questions is None):
+        raise UserError("give one QUESTION after FILE, or --questions FILE, and not both")
+    if question is not None and context is None:
+        raise UserError('give --context, the passage to search: a text, a file, or "-"')
+    if top is not None and top < 1:
+        raise UserError(f"--top {top}: at least 1")
+    if questions == context == "-":
+        raise UserError("--questions and --context cannot both read standard input")
+    passage = None if context is None else _read_context(context)
+    if passage is not None and not passage.strip():
         raise UserError(
             "the passage is without text: give --context a text, a file that has one, or -"
         )
-    pieces, most = len(answerer.windower.pieces(question)[0]), answerer.limits.max_query
+    if questions is not None:
+        asked, mended = _read_questions(questions, passage)
+        answerer = open_answerer(file, threads=threads, padded=padded, reuse=passage is not None)
+        _answer_all(answerer, asked, top, mended)
+        return
+    answerer = open_answerer(file, threads=threads, padded=padded)
+    pieces, most = len(answerer.windower.pieces(question or "")[0]), answerer.limits.max_query
     if not 1 <= pieces <= most:
         raise UserError(f"the question has {pieces} word pieces: ask with 1 to {most}")
-    answer = answerer.answer(question, passage)
+    answer, ranked = _answered(answerer, Asked(None, question or "", passage or ""))
     if as_json:
-        print(terminal.json_line(asdict(answer)))
+        document = {**asdict(answer), "probability": _rounded(ranked[0].probability)}
+        print(terminal.json_line(document | _listed(ranked, top)))
     else:
-        print(_lines(answer))
+        print(_lines(answer, ranked[:top] if top else ()))
 
 
-def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answerer:
+def _answered(answerer: Answerer, asked: Asked) -> tuple[Answer, list[Candidate]]:
+    """The answer to a question with the time of each step, and all candidates, best first."""
+    reading = answerer.run(asked.question, asked.context)
+    return Answerer.timed(reading), candidates(answerer, reading, asked.context)
+
+
+def _answer_all(
+    answerer: Answerer, questions: Sequence[Asked], top: int | None, mended: str
+) -> None:
+    """Print a line of JSON for each question as soon as it is answered."""
+    blank = cut = 0
+    most = answerer.limits.max_query
+    with Progress("asking", unit="question", shown=sys.stderr.isatty()) as progress:
+        for done, asked in enumerate(questions, start=1):
+            pieces = len(answerer.windower.pieces(asked.question)[0])
+            blank += not pieces
+            cut += pieces > most
+            _, ranked = _answered(answerer, asked)
+            line = {"id": asked.id, **_document(ranked[0]), **_listed(ranked, top)}
+            if not terminal.stream(terminal.json_line(line)):
+                return
+            progress(done, len(questions))
+    said = [mended] if mended else []
+    said += [f"questions without word pieces, which have no answer: {blank:,}"] if blank else []
+    said += [f"questions that were cut to {most} word pieces: {cut:,}"] if cut else []
+    for each in said:
+        print(f"note: {each}", file=sys.stderr)
+
+
+def _document(candidate: Candidate) -> dict[str, Any]:
+    return {**asdict(candidate), "probability": _rounded(candidate.probability)}
+
+
+def _listed(ranked: Sequence[Candidate], top: int | None) -> dict[str, Any]:
+    return {"answers": [_document(each) for each in ranked[:top]]} if top else {}
+
+
+def _rounded(probability: float) -> float:
+    """Six decimals: runtimes differ beyond them."""
+    return round(probability, 6)
+
+
+def _read_questions(name: str, passage: str | None) -> tuple[list[Asked], str]:
+    """The questions of a file or of standard input, and what was mended in them."""
+    label, path = STANDARD_INPUT if name == "-" else name, Path(name).expanduser()
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f"cannot read --questions {name} ({reason}): name a JSON Lines or SQuAD file, or -"
+        ) from error
+    return read_asked(data, label, passage)
+
+
+def open_answerer(
+    file: Path, *, threads: int = 1, padded: bool = False, reuse: bool = True
+) -> Answerer:
     """Open a file with its tokenizer and its limits.
 
     Args:
         file: an exported file or a Hugging Face folder.
         threads: the number of threads of the runtime.
         padded: whether to pad every window to the longest length.
+        reuse: see `Answerer`.
 
     Raises:
-        UserError: the file, its model.json or its vocabulary is missing or damaged.
+        UserError: the file, its model.json or its vocabulary is missing or damaged, or it does not
+            answer questions.
     """
     from converters.runtimes.open import open_predictor
     from pipeline.files.targets import BY_SUFFIX
@@ -90,36 +178,53 @@ def open_answerer(file: Path, *, threads: int = 1, padded: bool = False) -> Answ
     if file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
     model = open_predictor(file, threads)
+    if model.interface is not SPANS:
+        raise UserError(
+            f"{file} gives {', '.join(model.interface.names)}: only files that give "
+            f"{' and '.join(SPANS.names)} answer questions"
+        )
+    how = describe(file)
+    pad_to = how.limits.max_length if padded else None
+    return how.answerer(model, pad_to=pad_to, reuse=reuse)
+
+
+def describe(file: Path) -> Described:
+    """Read how a file or folder is asked, without opening the model.
+
+    A folder of a build, `hub` or `student`, has the limits of the build's files; any other folder
+    has the usual limits as far as its position embeddings allow.
+
+    Args:
+        file: an exported file or a Hugging Face folder.
+
+    Raises:
+        UserError: its model.json or its vocabulary is missing or damaged.
+    """
     if (file / "config.json").is_file():
+        from converters.pretrained import load_config
         from pipeline.models.teacher import load_tokenizer
 
-        limits = Limits()
-        return Answerer(
-            model, load_tokenizer(file), limits, pad_to=limits.max_length if padded else None
-        )
-    description = _description(file.parent / "model.json")
+        tokenizer = load_tokenizer(file)
+        if (path := _model_json_of(file)) is not None:
+            return Described.of(_description(path), tokenizer, path)
+        return Described(tokenizer, fitting(load_config(file).max_position_embeddings))
+    path = file.parent / "model.json"
+    description = _description(path)
     try:
-        limits = Limits(**description["limits"])
         tokenizer = _tokenizer(file.parent, description["tokenizer"])
-        may_abstain = bool(description["may_abstain"])
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{file.parent / 'model.json'} lacks {error}: build the file again"
-        ) from error
-    null_threshold = description.get("null_threshold", 0.0)  # files without one have none
-    if type(null_threshold) not in (int, float) or not math.isfinite(null_threshold):
-        raise UserError(
-            f"{file.parent / 'model.json'}: null_threshold is {str(null_threshold)[:80]!r}, not a "
-            "number: build the file again"
-        )
-    return Answerer(
-        model,
-        tokenizer,
-        limits,
-        pad_to=limits.max_length if padded else None,
-        may_abstain=may_abstain,
-        null_threshold=null_threshold,
-    )
+        raise UserError(f"{path} lacks {error}: build the file again") from error
+    return Described.of(description, tokenizer, path)
+
+
+def _model_json_of(folder: Path) -> Path | None:
+    """The model.json of the files that a build made of the model in a folder, if there is one."""
+    from pipeline.files.targets import FORMATS
+
+    folder = folder.absolute()
+    root = folder.parent if folder.name == "student" else folder
+    paths = (root / name / "model.json" for name in FORMATS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -176,7 +281,7 @@ def _read_context(context: str) -> str:
     name, data = context, None
     try:
         if context == "-":
-            name, data = "standard input", sys.stdin.buffer.read()
+            name, data = STANDARD_INPUT, sys.stdin.buffer.read()
         elif context.strip() and len(context) < LONGEST_NAME:
             path = Path(context).expanduser()
             data = path.read_bytes() if path.is_file() else None
@@ -186,10 +291,11 @@ def _read_context(context: str) -> str:
                     f"--context {context} is {what}: name a UTF-8 text file, or give the text "
                     "itself, in whole sentences or with --context - through standard input"
                 )
-    except (OSError, ValueError, RuntimeError) as error:
-        if data is None and isinstance(error, OSError) and error.filename is not None:
+    except (ValueError, RuntimeError):
+        pass  # no file can have this name, so it is a text
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # that is a text too
             raise UserError(f"cannot read {name}: {error.strerror}") from error
-        # No file can have this name, so it is a text.
     if data is None:
         return context
     try:
@@ -211,18 +317,29 @@ def _names_a_file(context: str) -> bool:
     )
 
 
-def _lines(answer: Answer) -> str:
-    if not answer.text:
+def _lines(answer: Answer, ranked: Sequence[Candidate] = ()) -> str:
+    """What a person reads: the answer, or a numbered list of `ranked`, and the times."""
+    if ranked:
+        width = len(str(len(ranked)))
+        said = "\n".join(
+            f"{number:{width}}. {each.answer or 'no answer in this text'}\n"
+            f"{' ' * width}  {_place(each)}, probability {each.probability:.3f}"
+            for number, each in enumerate(ranked, start=1)
+        )
+    elif not answer.text:
         said = "no answer in this text"
     else:
-        said = (
-            f"{answer.text}\n  characters {answer.start} to {answer.end}, score {answer.score:.2f}"
-        )
+        said = f"{answer.text}\n  {_place(answer)}"
     windows = f"{answer.windows} window{'s' * (answer.windows > 1)}"
     return (
         f"{said}\n  {answer.infer_ms:.1f} ms for {windows}, "
         f"tokenizing {answer.tokenize_ms:.1f} ms, decoding {answer.decode_ms:.1f} ms"
     )
+
+
+def _place(found: Answer | Candidate) -> str:
+    score = f"score {found.score:.2f}"
+    return f"characters {found.start} to {found.end}, {score}" if found.end else score
 
 
 @terminal.command

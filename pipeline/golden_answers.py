@@ -24,7 +24,7 @@ from converters import terminal, whole_file
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.golden import golden_document
-from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
+from pipeline.tasks.question_answering.squad import EmptyAnswers, QuestionSet, load_questions
 
 NAME = "golden-answers.json.gz"
 SHORTEST, LONGEST = 5, 5000  # words of a joined passage
@@ -68,6 +68,7 @@ def _write(
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
     /,
     eval_file: str = "embedded",
+    empty_answers: EmptyAnswers = "error",
     count: int = 500,
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
 ) -> None:
@@ -76,12 +77,14 @@ def _write(
     Args:
         file: Run this exported file, which has its model.json beside it.
         eval_file: Run the questions of this SQuAD file or Hub data set, or the `embedded` ones.
+        empty_answers: Stop at a question whose answer is an empty text (error), write it all the
+            same (unanswerable), or leave it out (drop).
         count: Write this many questions.
         out: Write gzipped JSON to this file instead of golden-answers.json.gz in the build folder.
     """
     if count < 1:
         raise UserError(f"--count {count}: at least 1")
-    asked = list(cases(load_questions(eval_file, "dev"), count))
+    asked = list(cases(load_questions(eval_file, "dev", empty_answers=empty_answers), count))
     document = golden_document(asked, {file.name: open_answerer(file)})
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     path = out or file.parent.parent / NAME

@@ -22,8 +22,9 @@ import tyro
 
 from converters import ConversionError, terminal
 from pipeline.errors import UserError
+from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import score
-from pipeline.tasks.question_answering.squad import Question, load_questions
+from pipeline.tasks.question_answering.squad import EmptyAnswers, Question, load_questions
 
 # Percent of the questions in plain ASCII; the library's tokenizer treats other text differently.
 ENOUGH = 97.0
@@ -142,6 +143,8 @@ def _report(
     eval_file: str = "embedded",
     environments: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path(".compat"),
     max_eval: int | None = None,
+    empty_answers: EmptyAnswers = "error",
+    language: str = languages.AUTO,
 ) -> int:
     """Compare the Task Library's answers with ours.
 
@@ -150,8 +153,14 @@ def _report(
         eval_file: Run the questions of this SQuAD JSON file, or the `embedded` ones.
         environments: Use the environments that `make compat` created in this folder.
         max_eval: Run only this many questions, the first ones.
+        empty_answers: Stop at a question whose answer is an empty text (error), take it as one that
+            its passage does not answer (unanswerable), or leave it out (drop).
+        language: Compare answers by the rules of this language, a code such as `de`, `fr` or `zh`;
+            `auto` finds it in the passages.
     """
-    questions = load_questions(eval_file, "dev").limited(max_eval)
+    questions = load_questions(
+        eval_file, "dev", empty_answers=empty_answers, language=language
+    ).limited(max_eval)
     enough = True
     for file in files:
         found = compare(file, questions.questions, environments)

@@ -59,6 +59,7 @@ def write_model_json(
     """
     kind = format_of(next(iter(files.values())))
     rows = -1 if kind.takes_rows else 1
+    note = "" if static_lengths else kind.lengths_note
     document = {
         "schema_version": MODEL_SCHEMA,
         "made_by": f"pipeline {__version__}",
@@ -87,6 +88,7 @@ def write_model_json(
             "min": 1,
             "max": max(static_lengths, default=max_positions),
             "static": sorted(set(static_lengths)),
+            **({"note": note} if note else {}),
         },
         **{key: value for key, value in about.items() if key != "task"},
         "tokenizer": describe_tokenizer(tokenizer)

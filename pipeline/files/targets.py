@@ -64,6 +64,7 @@ class Format(ABC):
         tags: of the Hugging Face Hub, for the model card.
         takes_rows: whether its files take several inputs at once, (B, S), or one, (1, S).
         has_static_lengths: whether files can be made for a few lengths alone.
+        lengths_note: which runtimes do not run files that take any length; empty if all do.
     """
 
     name: ClassVar[Target]
@@ -71,6 +72,7 @@ class Format(ABC):
     tags: ClassVar[tuple[str, ...]]
     takes_rows: ClassVar[bool] = False
     has_static_lengths: ClassVar[bool] = True
+    lengths_note: ClassVar[str] = ""
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -164,6 +166,10 @@ class TfLite(Format):
     name = "tflite"
     suffix = ".tflite"
     tags = ("tflite", "litert")
+    lengths_note = (
+        "LiteRT.js (as of 2.5.3) cannot resize inputs: it runs only files with fixed lengths, "
+        "which --static-lengths makes."
+    )
 
     def describe(self, path: Path) -> FileFacts:
         """See `Format.describe`."""

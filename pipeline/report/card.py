@@ -102,6 +102,7 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         train=_counted(report["data"]["train"]),
         evaluated=_counted(report["data"]["eval"]),
         english=data.language == "en",
+        languages=[data.language] if isinstance(data.language, str) else data.language or [],
         few=FEW,
         units=explained(report["metrics"]) if report["metrics"] else "",
         meaning=task.meaning,
@@ -135,7 +136,7 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
     ]
     tags = [tag for file in report["files"] for tag in FORMATS[file["target"]].tags]
     return ModelCardData(
-        language="en" if asked in ENGLISH else None,
+        language=_language(report),
         license=license_of(base, config["export"]["license"]).lower() or None,
         library_name="transformers",
         pipeline_tag=task.name,
@@ -146,6 +147,17 @@ def metadata(report: Mapping[str, Any]) -> ModelCardData:
         model_name=f"{one_line(Path(base).name)}-distilbert-{task.suffix}",
         eval_results=results or None,
     )
+
+
+def _language(report: Mapping[str, Any]) -> str | list[str] | None:
+    """The language of the data, or a list of several; None where it is not known."""
+    sets = [one for one in (report["data"]["train"], report["data"]["eval"]) if one]
+    found = [code for one in sets if (code := one.get("language"))]
+    trained = report["data"]["train"] and report["config"]["data"]["train_file"]
+    if not found and trained in ENGLISH:  # the report of a build that did not record it
+        found = ["en"]
+    codes = list(dict.fromkeys(code.replace("_", "-").split("-")[0] for code in found))
+    return codes if len(codes) > 1 else next(iter(codes), None)
 
 
 def _scored(report: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:

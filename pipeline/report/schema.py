@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NotRequired
 
 from pydantic import with_config
 from typing_extensions import TypedDict
@@ -50,11 +50,14 @@ class Dataset(TypedDict):
         sha256: The checksum of its content, hexadecimal.
         counts: How many there are of what, such as `questions`, `passages` and `skipped`; the
             number of examples comes first.
+        language: The language of the texts, as a code such as `de`; null or absent if neither the
+            user nor the texts tell it.
     """
 
     name: str
     sha256: str
     counts: dict[str, Count]
+    language: NotRequired[str | None]
 
 
 class Corpus(TypedDict):

@@ -297,7 +297,8 @@ def _data_table(report: Report) -> Table:
         for name, one in report["data"].items()
         if isinstance(one, dict)
     ]
-    known = {"name", "sha256", "counts"}
+    known = {"name", "sha256", "counts", "language"}
+    languages = [one.get("language") for _, one in sets]
     numbers = dict.fromkeys(what for _, one in sets for what in one if what not in known)
     return Table(
         "",
@@ -305,6 +306,7 @@ def _data_table(report: Report) -> Table:
             Column("Used as", [name for name, _ in sets]),
             Column("Name", [one["name"] for _, one in sets]),
             *(number(what.capitalize(), [one.get(what) for _, one in sets], 0) for what in numbers),
+            *([Column("Language", [code or DASH for code in languages])] if any(languages) else []),
             Column("SHA-256", [one["sha256"] for _, one in sets], "code"),
         ],
     )

@@ -21,7 +21,8 @@ from benchmarks.measure import latency, queries, schema
 from benchmarks.measure.memory import Probe
 from benchmarks.measure.session import session
 from benchmarks.page.console import show
-from pipeline.tasks.question_answering.evaluate import Answerer, score
+from pipeline.errors import UserError
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer, score
 from pipeline.tasks.question_answering.squad import load_questions
 
 START = Probe(5.0, 2.0, 300, 100, 120, 180, 60, 40)
@@ -283,19 +284,55 @@ def test_scores_are_those_of_the_file_itself(
     assert asked.tokens == [sum(len(w.ids) for w in each) for each in windows]
 
 
+def test_questions_are_read_and_scored_as_the_flags_say(tiny_export: Path, tmp_path: Path) -> None:
+    from benchmarks.questions import TimedQuestions
+
+    path = tiny_export / "student-fp32.tflite"
+    context = "the house of anna"
+    rows = [
+        {"id": "a", "question": "who?", "context": context, "answers": [{"text": "die anna"}]},
+        {"id": "b", "question": "who?", "context": context, "answers": [{"text": ""}]},
+    ]
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows), encoding="utf-8")
+
+    def asked(**read: str) -> TimedQuestions:
+        return TimedQuestions(str(file), path, count=9, longest=48, seed=0, **read)  # type: ignore[arg-type]
+
+    with pytest.raises(UserError, match="--empty-answers"):
+        asked()
+    with pytest.raises(UserError, match="--language English"):
+        asked(empty_answers="drop", language="English")
+    assert len(asked(empty_answers="unanswerable").queries) == 2
+    exact = {}
+    for language in ("de", "en"):
+        one = asked(empty_answers="drop", language=language)
+        assert len(one.queries) == 1
+        one._answers["it"] = [Answer("anna", 13, 17, 0.0)]
+        exact[language] = one.scores("it")
+    assert exact["de"] == {"f1": 100, "exact_match": 100}
+    assert exact["en"] and exact["en"]["exact_match"] == 0
+
+
 def test_a_build_brings_its_files_its_teacher_and_its_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     paths = ["tflite/student-int8.tflite", "coreml/student-int8.mlpackage"]
-    report = {"config": {"data": {"eval_file": "dev.json"}}, "files": [{"path": p} for p in paths]}
+    report: dict[str, Any] = {
+        "config": {"data": {"eval_file": "dev.json"}},
+        "files": [{"path": p} for p in paths],
+    }
     (tmp_path / "report.json").write_text(json.dumps(report))
     student = tmp_path / "tflite" / "student-int8.tflite"
-    assert run.built(tmp_path) == ([student], "dev.json")
+    assert run.built(tmp_path) == ([student], {"eval_file": "dev.json"})
     teacher = tmp_path / "stages" / "baseline" / "teacher-fp32.tflite"
     teacher.parent.mkdir(parents=True)
     teacher.touch()
-    assert run.built(tmp_path) == ([teacher, student], "dev.json")
+    data = {"eval_file": "dev.json", "empty_answers": "drop", "language": "de"}
+    report["config"] = {"data": {**data, "stride": 9}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert run.built(tmp_path) == ([teacher, student], data)
 
 
 def test_names_tell_files_apart(tmp_path: Path) -> None:
@@ -315,6 +352,7 @@ def test_names_tell_files_apart(tmp_path: Path) -> None:
         (["{file}", "--lengths", "many"], "--lengths many: give squad, or numbers"),
         (["{file}", "--lengths", "400"], "--lengths 400: the files, or --pad-to, take at most 384"),
         (["{file}", "--questions", "embedded"], "--questions needs a tokenizer"),
+        (["{file}", "--language", "de"], "--language and --empty-answers are for questions"),
     ],
 )
 def test_mistakes_are_told_on_one_line(

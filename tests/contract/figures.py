@@ -13,6 +13,9 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.measure import latency
+from pipeline.tasks.question_answering import languages
+
+from .phrases import EDGES, PHRASES
 
 SHAPES = ((1, 1), (1, 7), (2, 2), (3, 10), (2, 101), (5, 33), (3, 391))  # rounds, queries
 FIGURES = ("count", "mean", "p50", "p90", "p99", "min", "max")
@@ -43,6 +46,7 @@ def figures_document(seed: int, answers: Sequence[str]) -> dict[str, Any]:
         ],
         "ratios": [ratio(samples(len(each), generator), each, rounds) for rounds, each in grids],
         "scores": [score(*pair) for pair in pairs(answers, generator)],
+        "languages": [language_scores(language, seed) for language in sorted(PHRASES)],
     }
 
 
@@ -73,6 +77,28 @@ def pairs(answers: Sequence[str], generator: random.Random) -> list[tuple[str, l
         for given in (answer, cut, respelled, f"the {answer}", generator.choice(answers)):
             found.append((given, [answer, *generator.sample(answers, generator.randrange(3))]))
     return found
+
+
+def language_scores(language: str, seed: int) -> dict[str, Any]:
+    """The rules of a language with scores by `languages`, each 0 to 1."""
+    generator = random.Random(f"{seed} {language}")
+    phrases = [*PHRASES[language], *ODD_ANSWERS, *EDGES]
+    pairs = [(given, truth) for given in phrases for truth in generator.sample(phrases, 7)]
+    pairs += [(phrase.upper() + "!", phrase) for phrase in phrases]
+    pairs += [(phrase, phrase) for phrase in phrases]
+    return {
+        "language": language,
+        "scoring": languages.describe(language),
+        "scores": [
+            {
+                "given": given,
+                "truth": truth,
+                "exact_match": languages.exact(given, truth, language),
+                "f1": languages.f1(given, truth, language),
+            }
+            for given, truth in pairs
+        ],
+    }
 
 
 def score(given: str, truths: list[str]) -> dict[str, Any]:

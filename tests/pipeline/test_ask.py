@@ -85,6 +85,7 @@ def test_passage_may_be_text_a_file_or_standard_input(
     assert by_text == said(str(file), QUESTION, "--context", "-")
     limits = Limits(max_length=48, stride=16, max_query=12, max_answer=8)
     direct = Answerer(open_predictor(file), tokenizer, limits).answer(QUESTION, PASSAGE)
+    assert 0 < by_text["probability"] <= 1
     assert by_text["text"] == direct.text == PASSAGE[by_text["start"] : by_text["end"]] != ""
     assert by_text["score"] == pytest.approx(direct.score, abs=1e-5)
     assert by_text["windows"] == direct.windows
@@ -111,7 +112,8 @@ def test_padding_and_threads_do_not_change_the_answer(
     arguments = (str(tiny_export / "student-fp32.tflite"), QUESTION, "--context", PASSAGE)
     plain = said(*arguments)
     other = said(*arguments, "--padded", "--threads", "2")
-    assert other.pop("score") == pytest.approx(plain.pop("score"), abs=1e-4)  # float32 sums
+    for name in ("score", "probability"):
+        assert other.pop(name) == pytest.approx(plain.pop(name), abs=1e-4)  # float32 sums
     assert other == plain
 
 
@@ -127,7 +129,6 @@ def test_lines_for_a_person(tiny_export: Path, capsys: pytest.CaptureFixture[str
 def test_model_folder_can_be_asked_too(
     tiny_export: Path, said: Callable[..., dict[str, Any]]
 ) -> None:
-    # Its limits are the usual ones, 384 pieces a window: the short passage fits either way.
     context = "anna built the tower."
     answer = said(str(tiny_export.parent / "student"), QUESTION, "--context", context)
     assert answer["text"] == context[answer["start"] : answer["end"]]
@@ -224,7 +225,13 @@ def test_text_that_no_file_can_be_called_by_is_a_text(
     tiny_export: Path, said: Callable[..., dict[str, Any]]
 ) -> None:
     file = str(tiny_export / "student-fp32.tflite")
-    for context in ("a\0b anna", "anna " * 2000, "anna/built/the/tower " * 20, "anna."):
+    for context in (
+        "a\0b anna",
+        "anna " * 60,
+        "anna " * 2000,
+        "anna/built/the/tower " * 20,
+        "anna.",
+    ):
         answer = said(file, QUESTION, "--context", context)
         assert answer["text"] == context[answer["start"] : answer["end"]]
 
@@ -233,8 +240,8 @@ def test_text_that_no_file_can_be_called_by_is_a_text(
     "arguments",
     [
         [],
-        ["file.tflite"],
-        ["file.tflite", "who?"],
+        ["file.tflite", "--questions"],
+        ["file.tflite", "who?", "--context", "x", "--top", "some"],
         ["file.tflite", "who?", "--context"],
         ["file.tflite", "who?", "--context", "x", "--no-such-flag"],
         ["file.tflite", "who?", "--context", "x", "--threads", "many"],
@@ -249,6 +256,25 @@ def test_wrong_arguments_exit_with_code_2(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "one QUESTION"),
+        (["who?"], "--context"),
+        (["who?", "--questions", "q.jsonl"], "not both"),
+        (["who?", "--context", "anna.", "--top", "0"], "--top 0: at least 1"),
+        (["--questions", "-", "--context", "-"], "standard input"),
+        (["--questions", "no.jsonl"], "no.jsonl (No such file"),
+        (["--questions", "no.jsonl", "--context", "no.txt"], "no.txt is not there"),
+    ],
+)
+def test_flags_that_do_not_fit_together_are_refused(
+    arguments: list[str], word: str, refused: Callable[..., str]
+) -> None:
+    """Before the file is opened, which is not there."""
+    assert word in refused("file.tflite", *arguments)
+
+
 def test_threads_must_be_positive(tiny_export: Path, refused: Callable[..., str]) -> None:
     arguments = (str(tiny_export / "student-fp32.tflite"), QUESTION, "--context", PASSAGE)
     assert "--threads" in refused(*arguments, "--threads", "0")
@@ -260,7 +286,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         ask.main(["--help"])
     assert caught.value.code == 0
     told = capsys.readouterr().out
-    assert all(flag in told for flag in ("--context", "--json", "--padded", "--threads"))
+    assert all(flag in told for flag in ("--context", "--json", "--padded", "--threads", "--top"))
     assert ask.main(["--version"]) == 0
     assert __version__ in capsys.readouterr().out
     for more in (["file", "who?", "--version"], ["--version=2"], ["--version", "2"]):

@@ -85,12 +85,23 @@ def test_file_holds_what_the_exported_file_answers(
     [
         (["--count", "0"], "--count 0: at least 1"),
         (["--eval-file", "no.json"], "no data file no.json"),
+        (["--eval-file", "{lost}"], "give --empty-answers unanswerable"),
+        (["--eval-file", "{lost}", "--empty-answers", "drop"], "holds no usable question"),
         (["--out", "/proc/no/answers.json.gz"], "cannot write /proc/no/answers.json.gz"),
     ],
 )
 def test_bad_input_gets_one_line(
-    flags: list[str], words: str, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+    flags: list[str],
+    words: str,
+    tiny_export: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    lost = tmp_path / "lost.json"
+    answer = {"text": "", "answer_start": 0}
+    row = {"id": "a", "question": "who?", "context": "anna built it.", "answers": [answer]}
+    lost.write_text(json.dumps([row]), encoding="utf-8")
+    flags = [flag.format(lost=lost) for flag in flags]
     assert main([str(tiny_export / "student-int8.tflite"), "--count", "1", *flags]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("error: ") and words in said

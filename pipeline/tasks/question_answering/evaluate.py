@@ -8,7 +8,7 @@ passage, the end not before the start, no longer than the limit (Devlin et al. 2
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,18 +88,39 @@ def best_span(
         window: says where the passage lies.
         limits: `n_best` and `max_answer`.
     """
+    found = _scored(start_logits, end_logits, window, limits)
+    if found is None:
+        return None
+    starts, ends, scores = found
+    if not np.isfinite(scores.max()):
+        return None
+    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    return Span(int(starts[row]), int(ends[column]), float(scores[row, column]))
+
+
+def spans(
+    start_logits: np.ndarray, end_logits: np.ndarray, window: Window, limits: Limits
+) -> Iterator[Span]:
+    """Every span that `best_span` considers, in the order in which it prefers equal scores."""
+    found = _scored(start_logits, end_logits, window, limits)
+    if found is not None:
+        starts, ends, scores = found
+        for row, column in np.argwhere(np.isfinite(scores)):
+            yield Span(int(starts[row]), int(ends[column]), float(scores[row, column]))
+
+
+def _scored(
+    start_logits: np.ndarray, end_logits: np.ndarray, window: Window, limits: Limits
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Starts [N], ends [M] and scores [N, M], -inf where a pair is no span; None without pieces."""
     first, stop = window.first, window.stop
     if first >= stop:
         return None
     starts = _best(start_logits[first:stop], limits.n_best) + first
     ends = _best(end_logits[first:stop], limits.n_best) + first
-    lengths = ends[None, :] - starts[:, None] + 1  # [starts, ends]
+    lengths = ends[None, :] - starts[:, None] + 1  # [N, M]
     scores = start_logits[starts][:, None] + end_logits[ends][None, :]
-    scores = np.where((lengths >= 1) & (lengths <= limits.max_answer), scores, -np.inf)
-    if not np.isfinite(scores.max()):
-        return None
-    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
-    return Span(int(starts[row]), int(ends[column]), float(scores[row, column]))
+    return starts, ends, np.where((lengths >= 1) & (lengths <= limits.max_answer), scores, -np.inf)
 
 
 def _best(logits: np.ndarray, count: int) -> np.ndarray:
@@ -172,7 +193,11 @@ class Answerer(Reader[Window, Answer]):
 
     def answer(self, question: str, context: str) -> Answer:
         """The best answer over all windows of the passage, with the time of each step."""
-        reading = self.run(question, context)
+        return self.timed(self.run(question, context))
+
+    @staticmethod
+    def timed(reading: Reading[Window, Answer]) -> Answer:
+        """The answer of a reading, with the time of each step."""
         return replace(
             reading.prediction,
             tokenize_ms=reading.tokenize_ms,

@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pipeline.data.sources import Part
 from pipeline.errors import UserError
@@ -64,6 +64,7 @@ class Raw:
             file says nothing of answers.
         impossible: what the file says; None where it says nothing.
         row: whether it stands in a row of its own, where an empty list means "no answer".
+        own: the id of any type that the file has; None where it has none.
     """
 
     place: str
@@ -74,6 +75,7 @@ class Raw:
     answers: tuple[tuple[str, int | None], ...] | None
     impossible: bool | None
     row: bool = False
+    own: Any = None
 
 
 def read_document(content: bytes, name: str, repairs: Counter[str]) -> Any:
@@ -155,11 +157,12 @@ class Walk:
 
     Args:
         name: of the file, for messages.
-        part: in "dev" an answer needs no offset, and may be a plain text.
+        part: in "dev" an answer needs no offset, and may be a plain text; of "asked" questions
+            nothing that the file says of answers is read.
         repairs: counts what is mended.
     """
 
-    def __init__(self, name: str, part: Part, repairs: Counter[str]) -> None:
+    def __init__(self, name: str, part: Part | Literal["asked"], repairs: Counter[str]) -> None:
         self.name, self.part, self.repairs = name, part, repairs
 
     def questions(self, document: Any) -> Iterator[Raw]:
@@ -197,10 +200,13 @@ class Walk:
 
     def _question(self, article: Any, paragraph: Any, qa: Any, place: str, *, row: bool) -> Raw:
         outer = place if row else place[: place.rindex(".qas[")]
-        impossible = self._truth(qa, place) if isinstance(qa, dict) else None
+        asked = self.part == "asked"
+        impossible = self._truth(qa, place) if isinstance(qa, dict) and not asked else None
         answers: tuple[tuple[str, int | None], ...] | None = None
         # An unanswerable question may hold plausible answers, which are none.
-        if impossible:
+        if asked:
+            pass
+        elif impossible:
             answers = ()
         elif self.part == "train" or any(_value(qa, key) is not None for key in ANSWERS):
             answers = tuple(self._answers(qa, place))
@@ -215,6 +221,7 @@ class Walk:
             answers=answers,
             impossible=impossible,
             row=row,
+            own=given,
         )
 
     def _truth(self, qa: dict[str, Any], place: str) -> bool | None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure.latency import VALID_QUERIES
+from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 
 GOLDEN_SCHEMA = 1
-QUESTIONS_SCHEMA = 1
+QUESTIONS_SCHEMA = 2  # 2 added `scoring`
 
 # Texts on which tokenizers differ: accents, combining marks, CJK, characters outside the BMP, zero
 # width, and a word longer than a tokenizer accepts.
@@ -99,6 +100,7 @@ def questions_document(evaluation: QuestionSet) -> dict[str, Any]:
     """`questions.json`: no more questions than a benchmark has to ask; each passage once.
 
     An answer that several people gave is in it once; a question without answers (SQuAD 2.0) has [].
+    `scoring` holds the language with its rules, so that an app scores as the build does.
     """
     asked = tuple(q for q in evaluation.questions if q.text.strip())  # an app asks no others
     picked = replace(evaluation, questions=asked).spread(VALID_QUERIES)
@@ -108,6 +110,7 @@ def questions_document(evaluation: QuestionSet) -> dict[str, Any]:
         "source": evaluation.name,
         "sha256": evaluation.sha256,
         "available": len(asked),
+        "scoring": languages.describe(evaluation.language),
         "passages": list(places),
         "questions": [
             {

@@ -15,7 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 ENGLISH: Final = "en"
 AUTO: Final = "auto"
@@ -124,9 +124,29 @@ PERSIAN: Final = frozenset("پچژگی")  # letters that Arabic has not; Urdu ha
 ENOUGH: Final = 100_000  # characters that are looked at: a language shows in far fewer
 
 
+def problem(language: str) -> str | None:
+    """What is wrong with a value of `--language`; None if it is a code or `auto`."""
+    if language == AUTO or CODE.fullmatch(language):
+        return None
+    return f"--language {language}: give a code of two or three letters such as de or zh, or {AUTO}"
+
+
 def rules_of(language: str) -> Rules:
     """The rules of a language by its code, such as `de` or `pt-BR`."""
     return RULES.get(base(language), OTHERS)
+
+
+def describe(language: str) -> dict[str, Any]:
+    """The rules of a language in a document, for programs that score without this module."""
+    rules = rules_of(language)
+    return {
+        "language": language,
+        "articles": rules.articles.split(),
+        "elided": rules.elided.split(),
+        "anywhere": rules.anywhere,
+        "punctuation": rules.punctuation,
+        "tokens": rules.tokens,
+    }
 
 
 def base(language: str) -> str:
@@ -180,8 +200,8 @@ def _punctuation(char: str, rules: Rules) -> bool:
     )
 
 
-def detect(texts: Iterable[str]) -> str:
-    """The code of the language of some texts; English where nothing tells another.
+def detect(texts: Iterable[str]) -> str | None:
+    """The code of the language of some texts; None where nothing tells it.
 
     The script decides; within the Latin script, frequent words do.  A language that shares its
     script and has no rules of its own is scored rightly under the code of another (Ukrainian as
@@ -204,7 +224,7 @@ def detect(texts: Iterable[str]) -> str:
     kana = scripts.pop("HIRAGANA", 0) + scripts.pop("KATAKANA", 0)
     letters = sum(scripts.values()) + kana
     if not letters:
-        return ENGLISH
+        return None
     han = scripts["CJK"]
     if han + kana > letters / 2:
         return "ja" if kana > han / 10 else "zh"
@@ -212,13 +232,13 @@ def detect(texts: Iterable[str]) -> str:
     if script == "LATIN":
         return _latin(sample, count)
     # Korean texts name things in Chinese and Latin letters too: the most frequent script wins.
-    code = SCRIPTS.get(script, ENGLISH)
+    code = SCRIPTS.get(script)
     if code == "ar" and sum(sample.count(char) for char in PERSIAN) > count / 20:
         return "fa"
     return code
 
 
-def _latin(sample: str, letters: int) -> str:
+def _latin(sample: str, letters: int) -> str | None:
     """The language of a text in lower-case Latin letters."""
     # How far each language's letters exceed their limit; Vietnamese has the Romanian ones too.
     above = {
@@ -236,4 +256,4 @@ def _latin(sample: str, letters: int) -> str:
     best = max(shares, key=lambda code: shares[code])
     # A few words of another language in an English text, or a text of two words, tell nothing.
     total = sum(words.values())
-    return best if shares[best] > 0.1 * total and total >= 20 else ENGLISH
+    return best if shares[best] > 0.1 * total and total >= 20 else None

@@ -56,11 +56,8 @@ class QuestionBuild(Build):
 
 def problems(data: QuestionData) -> Iterator[str]:
     """What is wrong with the settings, a line each."""
-    if data.language != languages.AUTO and not languages.CODE.fullmatch(data.language):
-        yield (
-            f"--language {data.language}: give a code of two or three letters such as de or zh, "
-            "or auto"
-        )
+    if (wrong := languages.problem(data.language)) is not None:
+        yield wrong
     room = data.max_length - data.max_query - 3
     if data.stride > room:
         yield (

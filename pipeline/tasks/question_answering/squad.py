@@ -60,6 +60,7 @@ class QuestionSet:
         skipped: how many questions were left out because their answer is not at its offset.
         repairs: how often each kind of `forms.REPAIRS` was mended.
         language: the code of the language by whose rules answers are compared.
+        is_language_known: whether the user or the passages told it; if not, it is English.
         reading: what the offsets seem to count, where they are wrong and are not needed.
     """
 
@@ -69,6 +70,7 @@ class QuestionSet:
     skipped: int = 0
     repairs: Mapping[str, int] = field(default_factory=dict)
     language: str = languages.ENGLISH
+    is_language_known: bool = False
     reading: str = ""
 
     @property
@@ -115,6 +117,7 @@ class QuestionSet:
                 "skipped": self.skipped,
                 **self.repairs,
             },
+            "language": self.language if self.is_language_known else None,
         }
 
     @property
@@ -151,6 +154,8 @@ def load_questions(
     Raises:
         UserError: for anything that is missing, damaged or not in the format.
     """
+    if (wrong := languages.problem(language)) is not None:
+        raise UserError(wrong)
     path = Path(source)
     if source == EMBEDDED:
         resource = resources.files(__package__) / "embedded" / f"{part}.json"
@@ -171,9 +176,8 @@ def load_questions(
             f"no data file {source}: name a SQuAD 1.1 or 2.0 JSON file, a hub data set such as "
             f"rajpurkar/squad, or `{EMBEDDED}`"
         )
-    if language == languages.AUTO:
-        language = languages.detect(found.passages)
-    return replace(found, language=language)
+    known = languages.detect(found.passages) if language == languages.AUTO else language
+    return replace(found, language=known or languages.ENGLISH, is_language_known=known is not None)
 
 
 def parse_squad(

@@ -79,7 +79,10 @@ class QuestionAnswering(Task):
     def notes(self, data: Data, *sets: Any) -> Iterator[str]:
         """What was mended in the data, and the language whose rules the scores follow."""
         yield from filter(None, dict.fromkeys(each.repaired for each in sets))
-        found = " (found in the passages)" if _own(data).language == languages.AUTO else ""
+        found = ""
+        if _own(data).language == languages.AUTO:
+            known = sets[-1].is_language_known
+            found = " (found in the passages)" if known else ", since the passages do not tell it"
         yield f"scores: by the rules of the language {sets[-1].language}{found}"
 
     def problems(self, build: Build) -> Iterator[str]:

@@ -153,7 +153,9 @@ def asked(count: int, passages: int) -> QuestionSet:
 
 def test_questions_are_told_once_with_where_they_came_from(questions: QuestionSet) -> None:
     document = questions_document(questions)
-    assert document["schema_version"] == 1 and document["source"] == questions.name
+    assert document["schema_version"] == 2 and document["source"] == questions.name
+    assert document["scoring"]["language"] == "en"
+    assert document["scoring"]["articles"] == ["a", "an", "the"]
     assert (document["sha256"], document["available"]) == (questions.sha256, 12)
     assert document["passages"] == list(questions.passages)
     assert [

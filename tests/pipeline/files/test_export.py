@@ -70,6 +70,8 @@ def test_model_json_describes_the_files(tiny_export: Path, document: dict[str, A
     assert {entry["dtype"] for entry in document["inputs"]} == {"int32"}
     assert [entry["name"] for entry in document["outputs"]] == ["start_logits", "end_logits"]
     assert {entry["dtype"] for entry in document["outputs"]} == {"float32"}
+    note = document["lengths"].pop("note")
+    assert note.startswith("LiteRT.js") and "--static-lengths" in note
     assert document["lengths"] == {"default": 48, "min": 1, "max": POSITIONS, "static": []}
     assert document["limits"] == {
         "max_length": 48,

@@ -296,6 +296,36 @@ def test_metadata_of_a_build_from_the_hub() -> None:
     assert _block(model_card(report, MODEL))["datasets"] == ["rajpurkar/squad"]
 
 
+@pytest.mark.parametrize(
+    ("train", "scored", "claimed", "words"),
+    [
+        ("de", "de", "de", "as ISO codes, are: de."),
+        ("de", "pt-BR", ["de", "pt"], "as ISO codes, are: de, pt."),
+        (None, "zh_Hant", "zh", "as ISO codes, are: zh."),
+        ("en", "en", "en", "The questions are English."),
+        (None, None, None, "the build did not record"),
+    ],
+)
+def test_languages_are_those_of_the_data(
+    train: str | None,
+    scored: str | None,
+    claimed: str | list[str] | None,
+    words: str,
+    report: dict[str, Any],
+) -> None:
+    report["config"]["data"]["train_file"] = "fragen.json"
+    report["data"]["train"]["language"] = train
+    report["data"]["eval"]["language"] = scored
+    text = model_card(report, MODEL)
+    assert _block(text).get("language") == claimed
+    assert words in text
+    report["data"]["train"] = None
+    report["config"]["data"]["train_file"] = "embedded"  # the default, of which nothing was read
+    assert _block(model_card(report, MODEL)).get("language") == (
+        None if scored is None else scored.replace("_", "-").split("-")[0]
+    )
+
+
 def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
     config = report["config"]
     config["teacher"]["model"] = "my-bert"  # what is left of a path

@@ -298,6 +298,15 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
     assert "NOT VALID" in speed.sentence
 
 
+def test_the_language_of_the_data_is_shown_where_it_is_known(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "Language" not in _written(report, tmp_path)[1]
+    report["data"]["eval"]["language"] = "pt-BR"
+    page, markdown = _written(report, tmp_path)
+    assert "pt-BR" in page.text and re.search(r"eval .*pt-BR", markdown)
+
+
 def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None:
     for entry in [*report["files"], *report["models"]]:
         entry["scores"]["f1"] = 0.0

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,14 +189,30 @@ def test_the_language_is_found_by_script_and_frequent_words(language: str) -> No
         "Die Brücke",
         "Kylän mylly rakennettiin vuonna 1790, ja sitä pitää perhe, joka on asunut siinä jo kaksi "
         "vuosisataa naapurien avulla, ja jauhot menevät leipomoon.",
+    ],
+)
+def test_a_language_that_nothing_tells_is_scored_as_english(text: str, tmp_path: Path) -> None:
+    assert detect([text]) is None
+    assert detect([]) is None
+    file = tmp_path / "dev.json"
+    row = {"question": "a?", "context": f"{text} a", "answers": [{"text": "a"}]}
+    file.write_text(json.dumps([row]), encoding="utf-8")
+    questions = load_questions(str(file), "dev")
+    assert (questions.language, questions.facts()["language"]) == ("en", None)
+    questions = load_questions(str(file), "dev", language="fi")
+    assert (questions.language, questions.facts()["language"]) == ("fi", "fi")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         SENTENCES["en"] * 2 + " Its owners: Łącki, Dvořák and Őry.",
         SENTENCES["en"] + " It is called „Mühle“ and 水車.",
         SENTENCES["en"] * 3 + SENTENCES["de"],
     ],
 )
-def test_it_is_english_where_nothing_tells(text: str) -> None:
+def test_a_few_words_of_another_language_leave_it_english(text: str) -> None:
     assert detect([text]) == "en"
-    assert detect([]) == "en"
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])

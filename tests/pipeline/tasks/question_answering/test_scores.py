@@ -212,10 +212,14 @@ def test_apps_are_asked_no_question_without_text() -> None:
 def test_the_task_tells_the_language_and_what_was_mended() -> None:
     data = QuestionData()
     train = replace(asked(("Anna",)), name="train.json", repairs={"ids_made": 3})
-    evaluation = asked(("玛拉",), language="zh")
+    evaluation = replace(asked(("玛拉",), language="zh"), is_language_known=True)
     assert list(TASK.notes(data, train, evaluation)) == [
         "train.json: missing ids, made from the question's place: 3",
         "scores: by the rules of the language zh (found in the passages)",
+    ]
+    unknown = replace(evaluation, language="en", is_language_known=False)
+    assert list(TASK.notes(data, unknown)) == [
+        "scores: by the rules of the language en, since the passages do not tell it"
     ]
     settled = TASK.settled(data, evaluation)
     assert settled == replace(data, language="zh") and TASK.scoring(settled) == "zh"

@@ -69,6 +69,7 @@ def test_a_squad_1_file_is_read_whole(tiny_squad: WriteSquad) -> None:
         "name": "squad.json",
         "sha256": found.sha256,
         "counts": {"questions": 12, "passages": 4, "skipped": 0},
+        "language": "en",
     }
 
 

@@ -10,12 +10,13 @@ import java.util.Random
 /** A question about a passage; [answers] are the true ones, null where nobody says. */
 class BenchmarkQuestion(val passage: String, val question: String, val answers: List<String>?)
 
-/** The questions of a benchmark. */
+/** The questions of a benchmark; [rules] are those of their language. */
 class BenchmarkQuestions(
     override val source: String,
     override val sha256: String?,
     override val available: Int,
     val questions: List<BenchmarkQuestion>,
+    private val rules: ScoringRules = ScoringRules.ENGLISH,
 ) : Workload<AnswerModel, Answer> {
     override val size get() = questions.size
     override val metrics = if (questions.any { it.answers == null }) emptyList() else SQUAD
@@ -27,6 +28,7 @@ class BenchmarkQuestions(
             sha256,
             available,
             questions.shuffled(random).take(count),
+            rules,
         )
     }
 
@@ -43,7 +45,7 @@ class BenchmarkQuestions(
     override fun scores(results: List<Answer>): Map<String, Double>? {
         val scores =
             questions.zip(results) { question, answer ->
-                SquadScore.of(answer.text, question.answers ?: return null)
+                SquadScore.of(answer.text, question.answers ?: return null, rules)
             }
         return mapOf(
             F1 to PERCENT * scores.map { it.f1 }.average(),
@@ -52,7 +54,7 @@ class BenchmarkQuestions(
     }
 
     companion object {
-        private const val SCHEMA = 1
+        private const val SCHEMA = 2
         private const val F1 = "f1"
         private const val EXACT_MATCH = "exact_match"
         private const val PERCENT = 100.0
@@ -77,6 +79,7 @@ class BenchmarkQuestions(
                 sha256 = json["sha256"].text(),
                 available = json["available"].integer(),
                 questions = json["questions"].items().map { question(it, passages) },
+                rules = ScoringRules.of(json["scoring"]),
             ).alsoRequireSome("questions.json")
         }
 

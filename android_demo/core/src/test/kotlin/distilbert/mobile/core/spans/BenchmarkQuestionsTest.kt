@@ -30,6 +30,23 @@ class BenchmarkQuestionsTest {
     }
 
     @Test
+    fun `questions are scored by the rules of their language`() {
+        fun questions(tokens: String) =
+            BenchmarkQuestions.parse(
+                """
+                {"schema_version": 2, "source": "s", "sha256": "0", "available": 1,
+                 "scoring": {"language": "zh", "articles": [], "elided": [], "anywhere": "",
+                             "punctuation": "unicode", "tokens": "$tokens"},
+                 "passages": ["p"],
+                 "questions": [{"passage": 0, "question": "q", "answers": ["玛拉设计"]}]}
+                """,
+            )
+        val answer = answers("玛拉，")
+        assertEquals(100 * 2.0 / 3, questions("mixed").scores(answer)!!.getValue("f1"), 1e-9)
+        assertEquals(0.0, questions("words").drawn(1, 0).scores(answer)!!.getValue("f1"), 1e-9)
+    }
+
+    @Test
     fun `without true answers there are no metrics and no scores`() {
         val questions = questions(listOf("rome"), null)
         assertTrue(questions.metrics.isEmpty())
