@@ -73,13 +73,13 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # The examples, and the models as they came.
     task = tasks.find(config.task)
     evaluation = task.load(config.data, "dev")
-    given = found.find(config, task.head, task.labels(task.traits(evaluation)))
+    given = found.find(config, task.head)
     train = task.load(config.data, "train") if given.trains else None
     if ranks.FIRST:
         for line in task.notes(config.data, *([train] if train else []), evaluation):
             console.print(line, markup=False)
     config = replace(config, data=task.settled(config.data, evaluation))
-    traits = task.traits(train or evaluation)
+    traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
     for target in config.export.files:
         FORMATS[target].require()
 

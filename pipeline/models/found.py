@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from converters.pretrained import load_config
 from pipeline.config import Build
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
@@ -39,12 +40,18 @@ class Found:
         return self.student is not None and self.student.has_head
 
     @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """The names of the outputs of each head for the task that came, by the model's name."""
+        came = [one for one in (self.teacher, self.student) if one and one.has_head]
+        return {one.name: tuple(load_config(one.folder).id2label.values()) for one in came}
+
+    @property
     def trains(self) -> bool:
         """Whether anything is trained on the task's examples."""
         return not self.ready or (self.teacher is not None and not self.teacher.has_head)
 
 
-def find(config: Build, head: Head, labels: int) -> Found:
+def find(config: Build, head: Head) -> Found:
     """Finds both and refuses what cannot become files.
 
     Raises:
@@ -56,8 +63,8 @@ def find(config: Build, head: Head, labels: int) -> Found:
             "--teacher none leaves nothing to make a student from: name a teacher, or a student "
             "with --student"
         )
-    teacher = None if names[0] == NONE else find_teacher(names[0], head, labels)
-    student = find_student(names[1], head, labels) if names[1] else None
+    teacher = None if names[0] == NONE else find_teacher(names[0], head)
+    student = find_student(names[1], head) if names[1] else None
     for role, source in (("teacher", teacher), ("student", student)):
         if source is None:
             continue

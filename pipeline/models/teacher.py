@@ -67,7 +67,7 @@ class Source:
     has_head: bool
 
 
-def find_teacher(model: str, head: Head, labels: int) -> Source:
+def find_teacher(model: str, head: Head, labels: int | None = None) -> Source:
     """Finds a teacher: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
 
     Arguments and errors are those of `find_model`.
@@ -75,7 +75,7 @@ def find_teacher(model: str, head: Head, labels: int) -> Source:
     return find_model(model, head, labels, role="teacher", kinds=("bert",))
 
 
-def find_student(model: str, head: Head, labels: int) -> Source:
+def find_student(model: str, head: Head, labels: int | None = None) -> Source:
     """Finds a student that was trained before: a DistilBERT or a BERT.
 
     Arguments and errors are those of `find_model`.
@@ -83,13 +83,15 @@ def find_student(model: str, head: Head, labels: int) -> Source:
     return find_model(model, head, labels, role="student", kinds=("distilbert", "bert"))
 
 
-def find_model(model: str, head: Head, labels: int, *, role: str, kinds: Sequence[str]) -> Source:
+def find_model(
+    model: str, head: Head, labels: int | None, *, role: str, kinds: Sequence[str]
+) -> Source:
     """Finds a model: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
 
     Args:
         model: see above.
         head: of the task, which the teacher has or gets.
-        labels: how many outputs that has.
+        labels: how many outputs that has; None for as many as its config.json says.
         role: what messages call the model.
         kinds: the architectures that it may have.
 
@@ -127,7 +129,7 @@ def _encoder(folder: Path) -> Path:
 
 
 def _inspect(
-    name: str, folder: Path, head: Head, labels: int, role: str, kinds: Sequence[str]
+    name: str, folder: Path, head: Head, labels: int | None, role: str, kinds: Sequence[str]
 ) -> Source:
     """Checks a folder before anything is loaded from it."""
     what = f"{role} {name}"
@@ -191,12 +193,12 @@ def model_key(source: Source) -> str:
     return json.dumps(digests, sort_keys=True)
 
 
-def _checked_names(folder: Path, kind: str, head: Head, labels: int) -> set[str]:
+def _checked_names(folder: Path, kind: str, head: Head, labels: int | None) -> set[str]:
     """The tensors that a folder stores; a ConversionError if they are no whole model."""
     import transformers
 
     shapes = stored_shapes(folder)
-    config = load_config(folder, num_labels=labels)
+    config = load_config(folder, **({} if labels is None else {"num_labels": labels}))
     model = getattr(transformers, head.model(kind))
     begun = any(name.startswith(head.parts(kind)) for name in shapes)  # half a head is damage
     check_shapes(model, config, folder, shapes, head=None if begun else head.parts(kind))
