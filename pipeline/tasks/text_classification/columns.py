@@ -47,7 +47,9 @@ def choose(
         name: of the table, for messages.
         there: its columns.
         task: of GLUE, or "".
-        text, pair, label: as the settings name them; "" to find one by the usual names.
+        text: as the settings name it; "" to find one by the usual names.
+        pair: likewise; `none` for single texts.
+        label: likewise.
 
     Raises:
         UserError: a column is not there, or cannot be found.

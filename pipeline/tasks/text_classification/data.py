@@ -221,8 +221,8 @@ def _examples(
         found.append(Text(text, pair, label))
     if found and len(unlabeled) == len(found):
         raise UserError(
-            f"{name} has no labels in its column {columns.label!r}, as the test part of a benchmark "
-            "has none: name a part with labels, such as its development part"
+            f"{name} has no labels in its column {columns.label!r}, as the test part of a "
+            "benchmark has none: name a part with labels, such as its development part"
         )
     if unlabeled:
         raise UserError(
@@ -238,7 +238,7 @@ def _text(row: Row, column: str, name: str) -> str:
     value = row.values.get(column)
     if not isinstance(value, str):
         raise UserError(
-            f"{name}, {row.place}: {column!r} is {str(value)[:60]!r}, expected a text; mend the "
+            f"{name}, {row.place}: {column!r} is {repr(value)[:60]}, expected a text; mend the "
             "row, or name another column with --text-column or --pair-column"
         )
     return value

@@ -43,7 +43,8 @@ def kept(first: int, second: int, room: int) -> tuple[int, int]:
     longer one; of two that are equally long, to the second.
 
     Args:
-        first, second: pieces of the texts.
+        first: pieces of the first text.
+        second: pieces of the second.
         room: for both together.
     """
     short, long = sorted((first, second))

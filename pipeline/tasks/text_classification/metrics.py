@@ -47,7 +47,7 @@ def wanted(regression: bool, task: str, chosen: str) -> tuple[str, ...]:
         task: of GLUE, or "".
         chosen: the metric that was asked for, or `auto`.
     """
-    usual = OF_NUMBERS if regression else OF_CLASSES
+    usual: tuple[str, ...] = OF_NUMBERS if regression else OF_CLASSES
     if task and not regression:
         usual = glue.LAYOUTS[task].metrics
     if chosen == "auto":

@@ -65,6 +65,6 @@ def problems(data: TextData) -> Iterator[str]:
     columns = [c for c in (data.text_column, data.pair_column, data.label_column) if c]
     if len(set(columns)) != len(columns):
         yield (
-            f"--text-column, --pair-column and --label-column name {' '.join(columns)}: each column "
-            "is read for one of them"
+            f"--text-column, --pair-column and --label-column name {' '.join(columns)}: name each "
+            "column once"
         )

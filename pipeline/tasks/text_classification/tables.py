@@ -107,10 +107,7 @@ def read_table(path: Path, task: str = "") -> Table:
     if kind in (".jsonl", ".json"):
         columns, rows = _objects(text, name)
         return Table(name, content, columns, rows)
-    if kind == ".csv":
-        lines = _quoted(text, name, _delimiter(text))
-    else:
-        lines = _tabs(text, name, task)
+    lines = _quoted(text, name, _delimiter(text)) if kind == ".csv" else _tabs(text, name, task)
     return _as_table(lines, name, content, task)
 
 

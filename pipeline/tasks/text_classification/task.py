@@ -67,9 +67,7 @@ class TextClassification(Task):
             return {"labels": [], "regression": True, "pair": train.pair, "range": span}
         return {"labels": list(train.labels), "regression": False, "pair": train.pair}
 
-    def agreed(
-        self, traits: Traits, evaluation: Any, heads: Mapping[str, Sequence[str]]
-    ) -> Traits:
+    def agreed(self, traits: Traits, evaluation: Any, heads: Mapping[str, Sequence[str]]) -> Traits:
         """The order of the classes is that of a head that came; every label needs a place there."""
         for name, names in heads.items():
             traits = _in_the_order_of(name, names, traits)
