@@ -10,14 +10,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-SIZES = {"width": 3, "filters": [[1, 4], [2, 5], [3, 3]], "projection": 6, "cells": 10, "layers": 2}
-
 
 def options(**changes: Any) -> dict[str, Any]:
     """The content of options.json; `changes` replace values of its LSTM."""
     lstm = {"use_skip_connections": True, "projection_dim": 6, "dim": 10, "n_layers": 2}
     lstm |= {"cell_clip": 3, "proj_clip": 3, **changes}
-    cnn = {"activation": "relu", "filters": SIZES["filters"], "n_highway": 2}
+    cnn = {"activation": "relu", "filters": [[1, 4], [2, 5], [3, 3]], "n_highway": 2}
     cnn |= {"embedding": {"dim": 3}, "n_characters": 262, "max_characters_per_token": 50}
     return {"lstm": lstm, "char_cnn": cnn, "n_train_tokens": 768648884}
 
@@ -42,10 +40,12 @@ def tensors(seed: int = 0, scale: float = 0.3) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, content: dict[str, np.ndarray] | None = None) -> tuple[Path, Path]:
+def write(
+    folder: Path, content: dict[str, np.ndarray] | None = None, **changes: Any
+) -> tuple[Path, Path]:
     """Writes both files; returns the paths of the options and of the weights."""
     description, weights = folder / "options.json", folder / "weights.hdf5"
-    description.write_text(json.dumps(options()), "utf-8")
+    description.write_text(json.dumps(options(**changes)), "utf-8")
     with h5py.File(weights, "w") as file:
         for name, values in (tensors() if content is None else content).items():
             file[name] = values
