@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -127,7 +127,8 @@ def finetune(
         elmo: see `pipeline.elmo.weights.load`.
         examples: all of them texts, or all of them pairs.
         labels: the classes in order; none to predict a number by its squared error.
-        hardware: device and precision.
+        hardware: device and precision. `auto` is fp32, as the baseline was published: bf16 rounds
+            away small differences between the recurrent states of similar sentences.
         seed: of the new weights, of the order of examples and of dropout.
         scratch: folder for checkpoints; belongs to this training alone.
         optimization: rates, batch size, epochs.
@@ -142,14 +143,15 @@ def finetune(
         raise UserError("there are no examples to train on: name a file with texts and labels")
     read = _sentences(examples, most_words)
     values, low, span = _targets(examples, labels)
-    device = pick_device(hardware.device)
+    if hardware.precision == "auto":
+        hardware = replace(hardware, precision="fp32")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Baseline(
             elmo, head or Head(), len(labels) or None, pair=examples[0].pair is not None
         )
     result = fit(
-        model.to(device).train(),
+        model.to(pick_device(hardware.device)).train(),
         Schedule(
             list(zip(read, values, strict=True)),
             [_length(sentences) for sentences in read],
