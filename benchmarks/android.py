@@ -31,7 +31,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import amount, count, hidden
+from benchmarks.arguments import amount, hidden
 from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
@@ -144,14 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--lengths",
-        type=count,
+        type=terminal.count,
         nargs="+",
         default=LENGTHS,
         help="Measure inputs of these lengths in tokens (default: 64 128 192 256 384).",
     )
     add(
         "--threads",
-        type=count,
+        type=terminal.count,
         nargs="+",
         default=THREADS,
         help="Measure with each of these numbers of CPU threads (default: 1 2 4).",
@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--runs",
-        type=count,
+        type=terminal.count,
         default=RUNS,
         help="Run each combination at least this many times (default: 50).",
     )

@@ -10,14 +10,6 @@ from pathlib import Path
 from benchmarks.measure.session import short
 
 
-def count(text: str) -> int:
-    """Parse a whole number of at least 1; a `type` of argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
-    return value
-
-
 def add_question_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that select questions and say how they are read and scored."""
     add = parser.add_argument

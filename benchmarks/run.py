@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import add_question_flags, amount, count, hidden
+from benchmarks.arguments import add_question_flags, amount, hidden
 from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
@@ -321,20 +321,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--threads",
-        type=count,
+        type=terminal.count,
         nargs="+",
         default=[1],
         help="Measure with each of these numbers of threads in turn (default: 1).",
     )
     add(
         "--pad-to",
-        type=count,
+        type=terminal.count,
         default=PAD_TO,
         help="Pad inputs to this many tokens (default: 384).",
     )
     add(
         "--queries",
-        type=count,
+        type=terminal.count,
         default=latency.VALID_QUERIES,
         help="Run at least this many queries on each file (default: 1024).",
     )

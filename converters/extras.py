@@ -19,6 +19,8 @@ EXTRAS = {
     "onnxscript": "onnx",
     "onnxruntime": "onnx",
     "executorch": "peers",
+    "h5py": "elmo",
+    "sacremoses": "elmo",
     "adbutils": "android",
     "pooch": "android",
     "datasets": "hub",

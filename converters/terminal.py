@@ -7,6 +7,7 @@ misses the rest, and the work goes on; a stream that is closed is one that nobod
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import io
@@ -38,6 +39,14 @@ class _Pipe(io.FileIO):
         except BrokenPipeError:
             self.is_gone = True
             return memoryview(data).nbytes
+
+
+def count(text: str) -> int:
+    """Parse a whole number of at least 1; a `type` of argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
+    return value
 
 
 @overload

@@ -32,24 +32,19 @@ from pipeline import (
     ranks,
     settings,
     shipping,
-    tasks,
 )
 from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.errors import UserError
 from pipeline.files import android_assets
-from pipeline.files.export import describe_tokenizer
 from pipeline.files.targets import FORMATS
-from pipeline.models import found
-from pipeline.models.found import Found
 from pipeline.models.teacher import model_key
 from pipeline.report.ending import finish
+from pipeline.start import Start, start
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from pipeline.tasks.task import Examples, Task, Traits
 
 
 def build(config: Build, command: str, console: Console) -> dict[str, Any] | None:
@@ -71,43 +66,20 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     store = Store(
         out, frozenset(config.force), config.dry_run, partial(console.print, markup=False)
     )
-    # The examples, and the models as they came.
-    task = tasks.find(config.task)
-    evaluation = task.load(config.data, "dev")
-    labels = task.labels(task.traits(evaluation))
-    given = found.find(config, task.head, labels, describe_tokenizer)
-    train = task.load(config.data, "train") if given.trains else None
-    if ranks.FIRST:
-        for line in given.notes:
-            console.print(line, markup=False)
-        for line in task.notes(config.data, *([train] if train else []), evaluation):
-            console.print(line, markup=False)
-    config = replace(config, data=task.settled(config.data, evaluation))
-    traits = task.traits(train or evaluation)
+    began = start(config, partial(console.print, markup=False))
+    config, task, evaluation = began.config, began.task, began.evaluation
     for target in config.export.files:
         FORMATS[target].require()
 
     # The teacher and the student, trained as far as they were not.
-    learned = _learn(store, config, task, given, train, traits)
+    learned = learn(store, began)
     teacher, student = learned.teacher, learned.student
     compared = teacher or student
 
     # What only the finished student tells, such as a threshold for "no answer".
-    reading = {"task": task.name, "traits": traits, "reading": task.reading(config.data)}
+    began, calibration = calibrate(store, began, student)
+    traits, reading, asked = began.traits, began.reading, began.asked
     scoring = task.scoring(config.data)
-    asked = {"eval": evaluation.sha256, "count": str(len(evaluation.examples))}
-    calibration = None
-    if task.calibrates(traits, evaluation):
-        trained = traits
-        calibration = store.stage(
-            "calibration",
-            lambda folder, _: shipping.calibrate(
-                folder, config, task, student.folder, evaluation, trained
-            ),
-            settings=reading | {"scoring": scoring},
-            inputs={"student": student, **asked},
-        )
-        traits = {**traits, **calibration.facts}
 
     # Files for the phone, each compared with the student; and what they cost.
     exported = [
@@ -188,7 +160,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         "tool_version": __version__,
         "config": settings.as_document(config),
         "data": {
-            "train": train.facts() if train else None,
+            "train": began.train.facts() if began.train else None,
             "eval": evaluation.facts(),
             "corpus": _corpus_facts(learned),
         },
@@ -222,10 +194,10 @@ class Learned:
     stages: tuple[Artifact | None, ...]
 
 
-def _learn(
-    store: Store, config: Build, task: Task, given: Found, train: Examples | None, traits: Traits
-) -> Learned:
+def learn(store: Store, began: Start) -> Learned:
     """From the models that came to a teacher and a student that know the task."""
+    config, task, given = began.config, began.task, began.given
+    train, traits = began.train, began.traits
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
     inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
@@ -338,6 +310,22 @@ def _learn(
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
+
+
+def calibrate(store: Store, began: Start, student: Artifact) -> tuple[Start, Artifact | None]:
+    """Adds the traits that only the finished student tells; and gives the stage that found them."""
+    config, task, evaluation, traits = began.config, began.task, began.evaluation, began.traits
+    if not task.calibrates(traits, evaluation):
+        return began, None
+    found = store.stage(
+        "calibration",
+        lambda folder, _: shipping.calibrate(
+            folder, config, task, student.folder, evaluation, traits
+        ),
+        settings=began.reading | {"scoring": task.scoring(config.data)},
+        inputs={"student": student, **began.asked},
+    )
+    return replace(began, traits={**traits, **found.facts}), found
 
 
 def _corpus_facts(learned: Learned) -> dict[str, Any] | None:

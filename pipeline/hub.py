@@ -20,7 +20,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 HUB_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*(:[\w.-]+)?")
-FILE_TYPES = (".json", ".jsonl", ".txt", ".md", ".csv", ".gz")
+FILE_TYPES = (".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".gz")
 
 
 def is_hub_id(source: str) -> bool:

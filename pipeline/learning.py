@@ -94,7 +94,7 @@ def finetune_teacher(
             seed=build.seed,
             scratch=scratch,
         ).facts()
-    _save(model, tokenizer, folder)
+    _save(model, tokenizer, folder, task.head_settings(traits))
     return facts
 
 
@@ -232,7 +232,7 @@ def finetune_student(
         seed=build.seed,
         scratch=scratch,
     )
-    _save(student, tokenizer, folder)
+    _save(student, tokenizer, folder, task.head_settings(traits))
     write_origin(folder, build, brought)
     return result.facts()
 
@@ -271,7 +271,7 @@ def take_student(folder: Path, build: Build, task: Task, source: Source, traits:
     """A student that was trained before, as it is."""
     prepare(build)
     tokenizer, model = _opened(source, task, traits)
-    _save(model, tokenizer, folder)
+    _save(model, tokenizer, folder, task.head_settings(traits))
     write_origin(folder, build, source)
     return {"head": "the student's own"}
 
@@ -343,7 +343,16 @@ def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
     )
 
 
-def _save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Writes a Hugging Face folder: float32 safetensors, configuration, tokenizer."""
+def _save(model: Any, tokenizer: Any, folder: Path, head: Mapping[str, Any] | None = None) -> None:
+    """Writes a Hugging Face folder: float32 safetensors, configuration, tokenizer.
+
+    Args:
+        model: is moved to the CPU.
+        tokenizer: of the model.
+        folder: to write into.
+        head: settings of the configuration, see `Task.head_settings`.
+    """
+    for name, value in (head or {}).items():
+        setattr(model.config, name, value)
     model.to("cpu").save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -179,7 +179,8 @@ def verify(
     models = [_describe(student, "student") | {"scores": reference.facts()}]
     if teacher and taught:
         models.insert(0, _describe(teacher, "teacher") | {"scores": taught.facts()})
-    metrics = [metric for metric in task.metrics if metric["name"] in reference.scores]
+    known = {metric["name"]: metric for metric in task.metrics}
+    metrics = [known[name] for name in reference.scores]
     found = {"metrics": metrics, "models": models, "files": entries}
     write_json(folder / "verify.json", found)
     return {

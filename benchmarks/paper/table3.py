@@ -5,9 +5,9 @@
 
 The command builds ELMo, BERT-base and DistilBERT at their published sizes. The weights are random,
 because neither size nor time depends on them. In PyTorch, the models score one sentence pair at a
-time and take turns in an order that the seed shuffles. The pairs are as long as those of STS-B's
-development set (1,500 pairs) are assumed to be. The duration of a full pass is the mean time of the
-measured pairs times 1,500.
+time and take turns in an order that the seed shuffles. The lengths of the pairs follow the
+distribution of STS-B, whose development set has 1,500 pairs. The duration of a full pass is the
+mean time of the measured pairs times 1,500.
 
 Tables 1 and 2 contain scores, which need trained models, so this command does not reproduce them.
 """
@@ -21,7 +21,6 @@ import json
 import shlex
 import statistics
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,9 +38,10 @@ from transformers import (
 from benchmarks.measure import latency, machine
 from benchmarks.measure.schema import NATURAL, PADDED
 from benchmarks.page.text_table import table
-from benchmarks.paper import elmo
 from benchmarks.paper.sentence_pairs import ASSUMED, PAD_TO, Pair, pairs
 from converters import ExpectedError, terminal, whole_file
+from pipeline.elmo.baseline import Baseline, Head
+from pipeline.elmo.network import Elmo, Shape, parameters
 
 KIND: Final = "paper-table-3"
 VERSION: Final = 1
@@ -81,7 +81,8 @@ ELSEWHERE: Final = {
 class Sizes:
     """The sizes of all models; the defaults are the published ones."""
 
-    elmo: elmo.Shape = field(default_factory=elmo.Shape)
+    elmo: Shape = field(default_factory=Shape)
+    head: Head = field(default_factory=Head)
     bert: Mapping[str, Any] = field(default_factory=dict)
     distilbert: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,15 +107,15 @@ class Subject:
 
 def subjects(sizes: Sizes) -> dict[str, Subject]:
     """The models, untrained, by the name of their line."""
-    inner = elmo.Elmo(sizes.elmo)
-    scorer = elmo.PairScorer(inner, sizes.elmo).eval()
+    scorer = Baseline(Elmo(sizes.elmo), sizes.head, None, pair=True).eval()
+    alone = nn.Sequential(scorer.elmo, scorer.mix)
     bert = BertForSequenceClassification(BertConfig(num_labels=1, **sizes.bert)).eval()
     student = DistilBertForSequenceClassification(
         DistilBertConfig(num_labels=1, **sizes.distilbert)
     ).eval()
 
     def both(pair: Pair) -> list[Tensor]:
-        return [inner(sentence) for sentence in pair.characters]
+        return [alone(sentence) for sentence in pair.characters]
 
     def of_bert(which: str, pair: Pair) -> Any:
         ids, mask, segments = getattr(pair, which)
@@ -129,7 +130,7 @@ def subjects(sizes: Sizes) -> dict[str, Subject]:
         "ELMo + BiLSTM": Subject(
             NATURAL, scorer, (scorer.head,), lambda pair: scorer(*pair.characters), "ELMo"
         ),
-        "ELMo alone": Subject(NATURAL, inner, (), both, ""),
+        "ELMo alone": Subject(NATURAL, alone, (), both, ""),
     }
     for lengths, which in ((NATURAL, "pieces"), (PADDED, "padded")):
         end = "" if lengths == NATURAL else f", padded to {PAD_TO}"
@@ -211,8 +212,8 @@ def _row(name: str, subject: Subject, stream: latency.Stream) -> dict[str, Any]:
     return {
         "name": name,
         "lengths": subject.lengths,
-        "parameters": elmo.parameters(subject.module),
-        "parameters_head": sum(map(elmo.parameters, subject.head)),
+        "parameters": parameters(subject.module),
+        "parameters_head": sum(map(parameters, subject.head)),
         "milliseconds": asdict(summary),
         **dict(zip(("seconds", "seconds_low", "seconds_high"), seconds, strict=True)),
         "paper": dict(zip(("millions", "seconds"), PAPER[subject.paper], strict=True))
@@ -278,7 +279,7 @@ def show(found: Mapping[str, Any]) -> str:
         f"{found['mean_pieces']:.1f} word pieces per pair, {threads} thread"
         f"{'' if threads == 1 else 's'}, {found['rounds']} rounds, {found['seconds']:.1f} s, seed "
         f"{found['seed']}",
-        f"assumed lengths, because the project does not contain STS-B: {found['assumed']}",
+        f"lengths as in STS-B, which the project does not contain: {found['assumed']}",
         f"method: {found['method']}",
         f"note: {found['note']}",
         f"machine: {machine_['cpu']}, {machine_['logical_cores']} cores, {machine_['os']}, PyTorch "
@@ -307,7 +308,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if not given.out.absolute().parent.is_dir():
         raise ExpectedError(f"--out {given.out}: no such folder; make it first")
-    warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
     command = shlex.join(["python", "-m", "benchmarks.paper", *_hidden(arguments)])
     count = QUICK_PAIRS if given.quick else given.sentences
     found = measure(Sizes(), count, given.threads, given.seed, command)
@@ -333,7 +333,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--sentences",
-        type=_count,
+        type=terminal.count,
         default=PAIRS,
         metavar="N",
         help=f"Measure this many different sentence pairs (default: {PAIRS}; a full pass has "
@@ -345,7 +345,10 @@ def _parser() -> argparse.ArgumentParser:
         help="Measure 4 pairs only and mark the figures as not valid.",
     )
     add(
-        "--threads", type=_count, default=1, help="Run PyTorch with this many threads (default: 1)."
+        "--threads",
+        type=terminal.count,
+        default=1,
+        help="Run PyTorch with this many threads (default: 1).",
     )
     add("--seed", type=int, default=0, help="Seed of the weights, lengths and order (default: 0).")
     add(
@@ -355,13 +358,6 @@ def _parser() -> argparse.ArgumentParser:
         help="Write the results to this JSON file (default: paper-table3.json).",
     )
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
-    return value
 
 
 def _hidden(arguments: Sequence[str]) -> list[str]:

@@ -2,8 +2,9 @@
 """TFLite metadata: what a .tflite file says about itself, and the vocabulary packed into it.
 
 With it, Android Studio describes the model, and the Task Library's `BertQuestionAnswerer` answers
-from the file alone. Three parts: `min_runtime_version` and a flatbuffer of its own among the
-model's metadata, and a zip behind the model that holds the vocabulary, uncompressed. Format:
+from the file alone, as its `BertNLClassifier` and MediaPipe's `TextClassifier` name classes. Three
+parts: `min_runtime_version` and a flatbuffer of its own among the model's metadata, and a zip
+behind the model that holds the vocabulary and the names of the classes, uncompressed. Format:
 https://github.com/tensorflow/tflite-support (metadata_schema.fbs 1.1, file identifier M001).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from converters.tflite.file import WORD_TABLE
 from converters.tflite.versions import lowest_runtime, raise_versions
 
 VOCABULARY_FILE = "vocab.txt"
+LABELS_FILE = "labels.txt"
 
 _ENTRY = b"TFLITE_METADATA"
 _RUNTIME_ENTRY = b"min_runtime_version"
@@ -61,7 +64,11 @@ _TABLES: dict[str, dict[str, Any]] = {
         "description": str,
         "dimension_names": [str],
         "content": "Content",
+        "process_units": ["ProcessUnit"],
+        "stats": "Stats",
+        "associated_files": ["AssociatedFile"],
     },
+    "Stats": {},
     "Content": {"content_properties_type": int, "content_properties": "FeatureProperties"},
     "FeatureProperties": {},
     "ProcessUnit": {"options_type": int, "options": "BertTokenizerOptions"},
@@ -69,7 +76,7 @@ _TABLES: dict[str, dict[str, Any]] = {
     "AssociatedFile": {"name": str, "description": str, "type": int},
 }
 _UNIONS = {"FeatureProperties": 1, "BertTokenizerOptions": 4}
-_VOCABULARY_TYPE = 5
+_LABELS_TYPE, _VOCABULARY_TYPE = 2, 5
 
 # The Task Library looks these up by name and reads out of range if they are missing.
 _SPECIAL_PIECES = ("[CLS]", "[SEP]", "[UNK]")
@@ -103,6 +110,7 @@ class Metadata:
         inputs: name and description of each input tensor, in the graph's order.
         outputs: the same of the outputs.
         vocabulary: WordPiece pieces, the place of each being its id.
+        labels: the names of the classes, in the order of the output; none without any.
         min_runtime_version: oldest TensorFlow Lite that computes the file right.
         min_parser_version: oldest schema version that knows every field.
     """
@@ -111,11 +119,14 @@ class Metadata:
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
     vocabulary: tuple[str, ...]
+    labels: tuple[str, ...]
     min_runtime_version: str
     min_parser_version: str
 
 
-def add_metadata(path: str | Path, vocabulary: str | Path, about: About) -> Path:
+def add_metadata(
+    path: str | Path, vocabulary: str | Path, about: About, labels: Sequence[str] = ()
+) -> Path:
     """Write metadata, vocabulary and lowest runtime into a .tflite file, in place of older ones.
 
     Operators get the versions that their types need, so that a runtime which would compute them
@@ -125,6 +136,7 @@ def add_metadata(path: str | Path, vocabulary: str | Path, about: About) -> Path
         path: a file of `converters.tflite.export`; rewritten whole or not at all.
         vocabulary: a text file with a WordPiece piece a line, UTF-8.
         about: what people read.
+        labels: the names of the classes, in the order of the output; none without any.
 
     Returns:
         The path of the file.
@@ -140,12 +152,14 @@ def add_metadata(path: str | Path, vocabulary: str | Path, about: About) -> Path
     raise_versions(model)
     runtime = lowest_runtime(model).tensorflow.encode().ljust(_RUNTIME_BYTES, b"\0")
     _set_entry(model, _RUNTIME_ENTRY, runtime)
-    _set_entry(model, _ENTRY, _serialize(about, interface))
+    _set_entry(model, _ENTRY, _serialize(about, interface, bool(labels)))
     archive = io.BytesIO(tflite_file.serialize(model))
     # Behind the model, with offsets from the start of the file, as Android's reader wants them.
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as zipped:
-        # A fixed date: same model, same bytes.
-        zipped.writestr(zipfile.ZipInfo(VOCABULARY_FILE, (1980, 1, 1, 0, 0, 0)), packed)
+        zipped.writestr(_dated(VOCABULARY_FILE), packed)
+        if labels:
+            lines = "".join(f"{' '.join(label.split())}\n" for label in labels)
+            zipped.writestr(_dated(LABELS_FILE), lines.encode("utf-8"))
     return whole_file.export(path, archive.getvalue())
 
 
@@ -167,14 +181,22 @@ def read_metadata(path: str | Path) -> Metadata:
         found = _read(root, "ModelMetadata")
         graph = found["subgraph_metadata"][0]
         vocabulary = graph["input_process_units"][0]["options"]["vocab_file"][0]["name"]
+        named = [
+            file["name"]
+            for output in graph["output_tensor_metadata"]
+            for file in output.get("associated_files", ())
+            if file.get("type") == _LABELS_TYPE
+        ]
         with zipfile.ZipFile(path) as zipped:
             pieces = _pieces(zipped.read(vocabulary))
+            labels = _pieces(zipped.read(named[0])) if named else ()
         runtime = entries.get(_RUNTIME_ENTRY)
         return Metadata(
             about=About(**{field.name: found.get(field.name, "") for field in fields(About)}),
             inputs=_tensors(graph["input_tensor_metadata"]),
             outputs=_tensors(graph["output_tensor_metadata"]),
             vocabulary=pieces,
+            labels=labels,
             min_runtime_version="" if runtime is None else bytes(runtime).rstrip(b"\0").decode(),
             min_parser_version=found.get("min_parser_version", ""),
         )
@@ -188,6 +210,11 @@ def read_metadata(path: str | Path) -> Metadata:
 
 def _tensors(entries: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
     return tuple((entry["name"], entry.get("description", "")) for entry in entries)
+
+
+def _dated(name: str) -> zipfile.ZipInfo:
+    """A file of the zip with a fixed date: same model, same bytes."""
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
 def _read_vocabulary(path: Path) -> bytes:
@@ -251,20 +278,26 @@ def _set_entry(model: Any, name: bytes, content: bytes) -> None:
     model.metadata = [old for old in model.metadata or [] if old.name != name] + [entry]
 
 
-def _serialize(about: About, interface: Interface) -> bytes:
-    """The metadata flatbuffer."""
+def _serialize(about: About, interface: Interface, has_labels: bool) -> bytes:
+    """The metadata flatbuffer; with labels, the first output for classes names their file."""
     vocabulary = {
         "name": VOCABULARY_FILE,
         "description": "WordPiece vocabulary, one piece a line.",
         "type": _VOCABULARY_TYPE,
     }
+    outputs = [_tensor(one.name, one.meaning, one.axis) for one in interface.outputs]
+    if has_labels:
+        labels = {
+            "name": LABELS_FILE,
+            "description": "Names of the classes, one a line.",
+            "type": _LABELS_TYPE,
+        }
+        outputs[0]["associated_files"] = [labels]
     graph = {
         "name": interface.signature,
         "description": interface.summary,
         "input_tensor_metadata": [_tensor(name, interface.inputs[name]) for name in INPUTS],
-        "output_tensor_metadata": [
-            _tensor(output.name, output.meaning, output.axis) for output in interface.outputs
-        ],
+        "output_tensor_metadata": outputs,
         "input_process_units": [{"options": {"vocab_file": [vocabulary]}}],
     }
     builder = flatbuffers.Builder(1024)

@@ -139,7 +139,7 @@ def paper(results: Results) -> str:
         "",
         f"A pass covers {document['full_pass']:,} sentence pairs{scaled}, with {document['mean_words']:.1f} words and "
         f"{document['mean_pieces']:.1f} word pieces per pair on average, on {threads(document['threads'])}. The project "
-        f"does not contain STS-B, so the lengths are assumptions: {document['assumed']}. Method: {document['method']}.",
+        f"does not contain STS-B, so the lengths are drawn: {document['assumed']}. Method: {document['method']}.",
         "",
         f"Note: {document['note']}.",
         "",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 
 from converters import ConversionError
 from converters.extras import EXTRAS, install_hint
+from converters.interface import labels_of
 from converters.precisions import PRECISIONS
 from converters.runtimes.checksums import sha256
 from pipeline import tasks
@@ -209,7 +210,7 @@ class TfLite(Format):
             asked.license or origin.license or NOT_STATED,
         )
         for path in files.values():
-            add_metadata(path, vocabulary, about)
+            add_metadata(path, vocabulary, about, labels_of(model))
         return {precision: (path, check_portable(path)) for precision, path in files.items()}
 
     def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
@@ -255,6 +256,7 @@ class CoreMl(Format):
             asked.model_version,
             _summary(build, origin),
             vocabulary.read_text(encoding="utf-8"),
+            {"labels": "\n".join(labels)} if (labels := labels_of(model)) else {},
         )
         files = export_many(
             model,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from converters.pretrained import load_config
 from pipeline.config import Build
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError, UserErrors
@@ -37,20 +38,23 @@ class Found:
         return self.student is not None and self.student.has_head
 
     @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """The names of the outputs of each head for the task that came, by the model's name."""
+        came = [one for one in (self.teacher, self.student) if one and one.has_head]
+        return {one.name: tuple(load_config(one.folder).id2label.values()) for one in came}
+
+    @property
     def trains(self) -> bool:
         """Whether anything is trained on the task's examples."""
         return not self.ready or (self.teacher is not None and not self.teacher.has_head)
 
 
-def find(
-    config: Build, head: Head, labels: int, describe: Callable[[Any], object] | None = None
-) -> Found:
+def find(config: Build, head: Head, describe: Callable[[Any], object] | None = None) -> Found:
     """Finds both and refuses what cannot become files.
 
     Args:
         config: of the build.
-        head: of the task.
-        labels: how many outputs that has.
+        head: of the task; how many outputs it may have, the data say (`Task.agreed`).
         describe: called with each tokenizer; raises a UserError for one that no app can follow.
 
     Raises:
@@ -69,7 +73,7 @@ def find(
     for role, name in zip(sources, names, strict=True):
         if not name or name == NONE:
             continue
-        looked = look(name, head, labels, role=role)
+        looked = look(name, head, None, role=role)
         sources[role] = source = looked.source
         problems += looked.problems
         notes += looked.notes

@@ -82,7 +82,7 @@ class Looked:
 ROLES = {"teacher": ("bert",), "student": ("distilbert", "bert")}
 
 
-def find_teacher(model: str, head: Head, labels: int) -> Source:
+def find_teacher(model: str, head: Head, labels: int | None = None) -> Source:
     """Finds a teacher: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
 
     Arguments and errors are those of `find_model`.
@@ -90,7 +90,7 @@ def find_teacher(model: str, head: Head, labels: int) -> Source:
     return find_model(model, head, labels, role="teacher")
 
 
-def find_student(model: str, head: Head, labels: int) -> Source:
+def find_student(model: str, head: Head, labels: int | None = None) -> Source:
     """Finds a student that was trained before: a DistilBERT or a BERT.
 
     Arguments and errors are those of `find_model`.
@@ -98,7 +98,7 @@ def find_student(model: str, head: Head, labels: int) -> Source:
     return find_model(model, head, labels, role="student")
 
 
-def find_model(model: str, head: Head, labels: int, *, role: str) -> Source:
+def find_model(model: str, head: Head, labels: int | None, *, role: str) -> Source:
     """Finds a model: `embedded`, a local folder, or a hub id (downloaded, or from its cache).
 
     Arguments are those of `look`.

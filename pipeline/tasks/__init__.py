@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.task import Task
 
 # Each is a package here, with underscores in place of hyphens, whose `TASK` is its `Task`.
-TASKS = ("question-answering",)
+TASKS = ("question-answering", "text-classification")
 
 
 def find(name: str) -> Task:

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.measure.schema import Metric
 from pipeline.config import Build, Data
 from pipeline.data.sources import Part
+from pipeline.errors import UserError
 from pipeline.models.heads import Head
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Task(ABC):
         suffix: for names of models on the Hub, such as "qa".
         unit: what one example is called, such as "question".
         head: of teacher and student.
-        metrics: of a prediction, the headline's first.
+        metrics: that predictions can have; `score` says which they have and in which order.
         settings: the settings of a build for this task; its fields alone have flags.
         card: folder of the task's parts of the model card, `use.md.j2` and `limits.md.j2`.
         command: the command that tries a file, with `{file}` in its place.
@@ -144,6 +145,28 @@ class Task(ABC):
         """What the training data says of the outputs; see the class."""
         return {}
 
+    def agreed(
+        self, traits: Traits, evaluation: Examples, heads: Mapping[str, Sequence[str]]
+    ) -> Traits:
+        """The traits, where the evaluation data and the heads of models that came go with them.
+
+        Args:
+            traits: of the training data; of the evaluation data where nothing is trained.
+            evaluation: the evaluation data.
+            heads: names of the outputs of each head that came (`id2label` of transformers), by the
+                name of its model.
+
+        Raises:
+            UserError: what does not go together.
+        """
+        for name, outputs in heads.items():
+            if len(outputs) != self.labels(traits):
+                raise UserError(
+                    f"{name} has a head with {len(outputs)} outputs, and {self.title} needs "
+                    f"{self.labels(traits)}: name another model, or one without a head"
+                )
+        return traits
+
     def settled(self, data: Data, evaluation: Examples) -> Data:
         """The settings with those that the data decide, such as a language that was `auto`."""
         return data
@@ -160,6 +183,10 @@ class Task(ABC):
     def labels(self, traits: Traits) -> int:
         """How many outputs the head has (`num_labels` of transformers)."""
         return 2
+
+    def head_settings(self, traits: Traits) -> Mapping[str, Any]:
+        """What config.json of a model says of its head, such as `id2label`."""
+        return {}
 
     @abstractmethod
     def encoding(self, data: Data) -> Mapping[str, Any]:
@@ -259,9 +286,9 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, predictions: Sequence[Any], examples: Examples) -> dict[str, float]:
-        """Metrics over the predictions, unrounded, in the order of `metrics`.
+        """Some of `metrics` over the predictions, unrounded; the headline's first.
 
-        The first metric is always there; which others are depends on the examples alone.
+        Which they are depends on the examples alone.
         """
 
     # Files.

@@ -1,33 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's table 3: sizes by hand, ELMo step by step, what is printed and refused."""
+"""The paper's table 3: sizes and lengths by hand, what is printed and refused."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from benchmarks.paper import elmo
 from benchmarks.paper import table3 as paper
 from benchmarks.paper.sentence_pairs import MOST_WORDS, PAD_TO, PIECES_PER_WORD, pairs, words
+from pipeline.elmo.baseline import Head
+from pipeline.elmo.network import Shape, parameters
 
-SHAPE = elmo.Shape(
+SHAPE = Shape(
     characters=20,
     character_width=3,
     filters=((1, 4), (2, 5), (3, 3)),
     projection=6,
     cells=10,
-    pair_width=7,
 )
 LAYERS = {"vocab_size": 50, "max_position_embeddings": PAD_TO}
 TINY = paper.Sizes(
     SHAPE,
+    Head(width=7),
     {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
     | LAYERS,
     {"dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 16} | LAYERS,
@@ -42,7 +43,7 @@ def lstm_weights(inputs: int, cells: int, state: int, biases: int) -> int:
 def test_true_sizes_are_the_published_ones() -> None:
     with torch.device("meta"):
         models = paper.subjects(paper.Sizes())
-    counted = {name: elmo.parameters(model.module) for name, model in models.items()}
+    counted = {name: parameters(model.module) for name, model in models.items()}
     width = 32 + 32 + 64 + 128 + 256 + 512 + 1024
     convolutions = sum(
         number * (size * 16 + 1)
@@ -63,7 +64,7 @@ def test_true_sizes_are_the_published_ones() -> None:
     for name, millions in (("ELMo + BiLSTM", 180), ("BERT-base", 110), ("DistilBERT", 66)):
         # The paper rounds two of them to tens; DistilBERT's counts without its task's head.
         assert abs(counted[name] / 1e6 - millions) < 2.5
-    heads = {name: sum(map(elmo.parameters, model.head)) for name, model in models.items()}
+    heads = {name: sum(map(parameters, model.head)) for name, model in models.items()}
     assert heads["DistilBERT"] == pooler + 769
     assert round((counted["DistilBERT"] - heads["DistilBERT"]) / 1e6) == 66
 
@@ -72,93 +73,15 @@ def test_the_papers_figures() -> None:
     assert paper.PAPER == {"ELMo": (180, 895), "BERT-base": (110, 668), "DistilBERT": (66, 410)}
 
 
-def _steps(lstm: nn.LSTM, inputs: Tensor) -> Tensor:
-    """An LSTM with projection, cell by cell: (B, W, in) to (B, W, projection)."""
-    w_in, w_state, bias, _, project = (p.detach() for p in lstm.parameters())
-    cell = inputs.new_zeros(inputs.shape[0], lstm.hidden_size)
-    state = inputs.new_zeros(inputs.shape[0], lstm.proj_size)
-    found = []
-    for word in inputs.unbind(1):
-        i, f, g, o = (word @ w_in.T + state @ w_state.T + bias).chunk(4, dim=1)
-        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        state = (o.sigmoid() * cell.tanh()) @ project.T
-        found.append(state)
-    return torch.stack(found, dim=1)
-
-
-def _words(module: elmo.Words, characters: Tensor) -> Tensor:
-    """Each word by itself, each convolution a sum over its window."""
-    rows = []
-    for word in characters[0]:
-        table = module.embedding.weight[word]  # (C, width)
-        found = []
-        for conv in module.convolutions:
-            weight, bias = conv.weight, conv.bias  # (number, width, size)
-            size = weight.shape[2]
-            each = [
-                torch.einsum("nws,sw->n", weight, table[start : start + size]) + bias
-                for start in range(len(word) - size + 1)
-            ]
-            found.append(torch.stack(each).max(dim=0).values.clamp(min=0))
-        state = torch.cat(found)
-        for highway in module.highways:
-            both = highway.weight @ state + highway.bias
-            other, gate = both[: len(state)].clamp(min=0), both[len(state) :].sigmoid()
-            state = gate * state + (1 - gate) * other
-        rows.append(module.projection.weight @ state + module.projection.bias)
-    return torch.stack(rows)[None]
-
-
-def test_elmo_is_the_sum_of_its_steps() -> None:
-    torch.manual_seed(3)
-    model = elmo.Elmo(SHAPE).double().eval()
-    with torch.no_grad():
-        model.mix.copy_(torch.tensor([0.3, -1.0, 2.0]))
-        model.scale.fill_(1.7)
-        characters = torch.randint(SHAPE.characters, (1, 9, 12))
-        tokens = _words(model.words, characters)
-        ahead = _steps(model.forwards[0], tokens)
-        ahead_2 = _steps(model.forwards[1], ahead) + ahead
-        back = _steps(model.backwards[0], tokens.flip(1))
-        back_2 = _steps(model.backwards[1], back) + back
-        layers = [
-            torch.cat([tokens, tokens], 2),
-            torch.cat([ahead, back.flip(1)], 2),
-            torch.cat([ahead_2, back_2.flip(1)], 2),
-        ]
-        weights = torch.tensor([0.3, -1.0, 2.0]).double().exp()
-        expected = 1.7 * sum(w * x for w, x in zip(weights / weights.sum(), layers, strict=True))
-        found = model(characters)
-    assert found.shape == (1, 7, 2 * SHAPE.projection)
-    # Sums of a few dozen products in float64, in another order; the mix's weights are float32's.
-    torch.testing.assert_close(found, expected[:, 1:-1], rtol=1e-7, atol=1e-9)
-
-
-def test_second_biases_are_zero_and_not_counted() -> None:
-    model = elmo.Elmo(SHAPE)
-    assert all(not lstm.bias_hh_l0.any() for lstm in (*model.forwards, *model.backwards))
-    every = sum(weight.numel() for weight in model.parameters())
-    assert every - elmo.parameters(model) == 4 * 4 * SHAPE.cells
-
-
-def test_a_pair_is_scored_from_both_sentences() -> None:
-    torch.manual_seed(4)
-    scorer = elmo.PairScorer(elmo.Elmo(SHAPE), SHAPE).eval()
-    first, second = (torch.randint(20, (1, length, 12)) for length in (5, 8))
-    with torch.no_grad():
-        u = scorer.encoder(scorer.elmo(first))[0].max(dim=1).values
-        v = scorer.encoder(scorer.elmo(second))[0].max(dim=1).values
-        expected = torch.cat([u, v, abs(u - v), u * v], 1) @ scorer.head.weight.T + scorer.head.bias
-        assert torch.allclose(scorer(first, second), expected, atol=1e-6)  # float32, one product
-        assert not torch.allclose(scorer(first, first), scorer(first, second), atol=1e-6)
-
-
 def test_lengths_are_as_assumed_and_the_seeds() -> None:
     drawn = words(4_000, seed=1)
-    # Clipping and rounding move the mean of a stratified draw by less than 0.1.
-    assert statistics.mean(drawn) == pytest.approx(12, abs=0.1)
+    # Clipping and rounding move the mean of a stratified draw by less than 0.1, and the standard
+    # deviation of the logarithm by less than 0.01.
+    assert statistics.mean(drawn) == pytest.approx(13.5, abs=0.1)
+    assert statistics.median(drawn) == 12
+    assert statistics.pstdev(map(math.log, drawn)) == pytest.approx(0.49, abs=0.01)
     deciles = statistics.quantiles(drawn, n=10)
-    assert (deciles[0], deciles[-1]) == (6, 20)
+    assert (deciles[0], deciles[-1]) == (6, 22)
     assert drawn == words(4_000, seed=1) != words(4_000, seed=2)
     # [CLS] and two [SEP] with two longest sentences: padding cuts nothing.
     assert 2 * round(PIECES_PER_WORD * MOST_WORDS) + 3 <= PAD_TO
@@ -175,6 +98,7 @@ def test_pairs_have_what_each_model_takes() -> None:
         assert all(part.shape == (1, PAD_TO) for part in pair.padded)
         assert int(pair.padded[1].sum()) == ids.shape[1] == int(mask.sum())
         assert int(max(ids.max(), pair.padded[0].max())) < 50
+        assert all(int(sentence.min()) > 0 for sentence in pair.characters)  # 0 is padding
 
 
 def test_padding_changes_no_score() -> None:
@@ -221,7 +145,7 @@ def test_the_command(
     assert ratios["BERT-base, padded to 128"]["faster"] == "DistilBERT, padded to 128"
     text = capsys.readouterr().out
     assert "the mean of 4 pairs, scaled" in text and "not valid: 8 queries" in text
-    assert text.count("NOT VALID") == 2 and "895" in text and "assumed lengths" in text
+    assert text.count("NOT VALID") == 2 and "895" in text and "lengths as in STS-B" in text
     assert "the GLUE baseline: ELMo has 93.6 million" in text and found["note"] in text
 
 

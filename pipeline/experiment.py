@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many builds whose scores stand side by side: each run is recorded as it ends.
+
+An experiment that is interrupted goes on where it was: what is recorded is not run again, and the
+build that was cut off keeps its finished stages.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.page import markdown, text_table
+from benchmarks.page.layout import DASH, Page, Section, render
+from converters import whole_file
+from converters.terminal import word
+from pipeline import place, ranks, settings, shipping
+from pipeline.artifacts import Store, locked
+from pipeline.build import build, calibrate, learn
+from pipeline.config import Build
+from pipeline.errors import GateFailure, UserError
+from pipeline.start import start
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Job = Callable[["Console"], dict[str, Any]]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One build.
+
+    Attributes:
+        data: name of the data, for tables.
+        row: what is compared, for tables.
+        seed: of the build.
+        arguments: of `pipeline.build`, but seed and folder.
+        folder: below that of the experiment; runs that share one share what they have in common,
+            such as the teacher.
+        files: also makes the files that the arguments ask for, and scores those.
+    """
+
+    data: str
+    row: str
+    seed: int
+    arguments: tuple[str, ...]
+    folder: str
+    files: bool = False
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What a recorded run must agree in to stand for this one."""
+        return {
+            "data": self.data,
+            "row": self.row,
+            "seed": self.seed,
+            "arguments": [*self.arguments],
+            "files": self.files,
+        }
+
+
+@dataclass
+class Record:
+    """The runs that have ended, kept in a JSON file.
+
+    Attributes:
+        path: of the file; what it holds is read, and replaced whole after each run.
+        command: that the experiment was called with.
+    """
+
+    path: Path
+    command: str
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            if document["schema_version"] != SCHEMA_VERSION:
+                raise ValueError("another version")
+            self.runs = [dict(entry) for entry in document["runs"]]
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path} is not the record of an experiment of this version: move it away, "
+                "or choose another folder with --out"
+            ) from error
+
+    def find(self, run: Run) -> dict[str, Any] | None:
+        """The entry of a run that ended before."""
+        wanted = run.key
+        return next(
+            (e for e in self.runs if {name: e.get(name) for name in wanted} == wanted), None
+        )
+
+    def add(self, run: Run, found: Mapping[str, Any]) -> None:
+        """Keeps what a run gave; nothing of it is lost from here on."""
+        self.runs.append({**run.key, **found})
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "command": self.command,
+            "runs": self.runs,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole_file.write(self.path, json.dumps(document, indent=1) + "\n")
+
+    def scores(self, runs: Iterable[Run], model: str) -> list[dict[str, float]]:
+        """The scores of a model in those of some runs that have it, by metric in percent."""
+        entries = (self.find(run) for run in runs)
+        return [e["scores"][model] for e in entries if e and model in e["scores"]]
+
+
+def perform(jobs: Sequence[tuple[Run, Job]], record: Record, console: Console) -> None:
+    """Does what is not recorded yet, in order.
+
+    Args:
+        jobs: each run with what does it, and gives its entry of the record.
+        record: is added to.
+        console: where progress is told.
+
+    Raises:
+        UserError: for a mistake the user can mend; what ended before it is recorded.
+    """
+    for number, (run, job) in enumerate(jobs, 1):
+        title = f"[{number}/{len(jobs)}] {run.data}, {run.row}, seed {run.seed}"
+        if record.find(run):
+            console.print(f"{title}: recorded", markup=False)
+            continue
+        console.print(title, markup=False)
+        began = time.monotonic()
+        found = job(console)
+        if ranks.FIRST:
+            record.add(run, {**found, "seconds": round(time.monotonic() - began, 1)})
+
+
+def building(run: Run, root: Path) -> tuple[Run, Job]:
+    """A run with the build that it is; its settings are checked now, its data when it begins.
+
+    Raises:
+        UserError: for settings that no build takes.
+    """
+    config = settings.parse(_arguments(run, root), "")
+    place.check(config)
+
+    def job(console: Console) -> dict[str, Any]:
+        with locked(config.folder):
+            return (_built if run.files else _scored)(run, config, console)
+
+    return run, job
+
+
+def _arguments(run: Run, root: Path) -> list[str]:
+    return [*run.arguments, "--seed", str(run.seed), "--out", str(root / run.folder)]
+
+
+def _scored(run: Run, config: Build, console: Console) -> dict[str, Any]:
+    """Scores of teacher and student, without any files."""
+    store = Store(config.folder, frozenset(config.force), say=partial(console.print, markup=False))
+    began = start(config, partial(console.print, markup=False))
+    learned = learn(store, began)
+    began, _ = calibrate(store, began, learned.student)
+    models = [model for model in (learned.teacher, learned.student) if model]
+    teacher = learned.teacher.folder if learned.teacher else None
+    scored = store.stage(
+        "verify",
+        lambda folder, _: shipping.verify(
+            folder,
+            began.config,
+            began.task,
+            teacher,
+            learned.student.folder,
+            [],
+            began.evaluation,
+            began.traits,
+        ),
+        settings=began.reading | {"scoring": began.task.scoring(began.config.data)},
+        inputs={**{model.name: model for model in models}, **began.asked},
+    )
+    found = json.loads((scored.folder / "verify.json").read_text(encoding="utf-8"))
+    return _summary(found)
+
+
+def _built(run: Run, config: Build, console: Console) -> dict[str, Any]:
+    """Scores of teacher, student and files; a file that fails its gate is told as such."""
+    command = shlex.join(["python", "-m", "pipeline.build", *_arguments(run, Path())])
+    try:
+        build(config, command, console)
+    except GateFailure as failure:
+        console.print(str(failure), markup=False)
+    report = json.loads((config.folder / "report.json").read_text(encoding="utf-8"))
+    failed = [file["name"] for file in report["files"] if not file["gate"]["passed"]]
+    return _summary(report) | {"failed_gates": failed}
+
+
+def _summary(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is recorded of `verify.json` or a report."""
+    entries = (*found["models"], *found["files"])
+    return {
+        "metrics": found["metrics"],
+        "scores": {entry["name"]: entry["scores"] for entry in entries},
+    }
+
+
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags of an experiment's own command, and those after `--`, which go to every build."""
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*arguments[:place]], [*arguments[place + 1 :]]
+
+
+def folder_name(*parts: object) -> str:
+    """A plain name of a folder that says what is in it."""
+    text = "-".join(str(part) for part in parts).casefold()
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text)
+
+
+def median(values: Iterable[float]) -> float | None:
+    """The median over the seeds; None of none."""
+    found = list(values)
+    return statistics.median(found) if found else None
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean, as of a macro score; None where one is missing, or all are."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(found) else None
+
+
+def shown(value: float | None, *, sign: bool = False) -> str:
+    """A score in percent, or a change of one in points."""
+    return DASH if value is None else f"{value:{'+' if sign else ''}.1f}"
+
+
+def publish(page: Page, record: Record, console: Console) -> None:
+    """Writes the page beside the record, as Markdown and HTML, and prints its tables."""
+    lines = [f"# {page.title}", "", page.subtitle, ""]
+    for section in page.sections:
+        lines += [f"## {section.title}", ""]
+        for table in section.tables:
+            lines += [markdown.table(table), ""]
+            header = [column.name for column in table.columns]
+            console.print(f"{section.title}\n", markup=False)
+            console.print(text_table.table(header, table.rows) + "\n", markup=False)
+        for paragraph in section.paragraphs:
+            lines += [markdown.escape(paragraph), ""]
+            console.print(paragraph + "\n", markup=False)
+    lines += ["## Command", "", f"    {markdown.indented(record.command)}", ""]
+    command = Section("command", "Command", code=record.command)
+    whole = replace(page, sections=[*page.sections, command])
+    for suffix, text in ((".md", "\n".join(lines)), (".html", render(whole))):
+        path = whole_file.write(record.path.with_suffix(suffix), text)
+        console.print(f"report  {word(path)}", markup=False)

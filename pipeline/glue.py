@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's Tables 1 and 2: GLUE, IMDb and SQuAD, for a teacher and its student.
+
+    python -m pipeline.glue --glue-dir DIR --teacher NAME --seeds 5
+
+Each task is trained and scored on its development part, for several seeds, whose medians are shown
+(arXiv 1910.01108, section 4).  Flags after `--` go to every build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from converters import terminal, whole_file
+from pipeline import experiment
+from pipeline.data.sources import read_bytes
+from pipeline.errors import UserError
+from pipeline.experiment import Job, Record, Run, folder_name
+from pipeline.glue_page import IMDB, SQUAD, TASKS, Names, page
+
+HUB = "nyu-mll/glue"
+MISMATCHED = "MNLI-mm"
+STUDENT, PLAIN = "student", "student, no second step"
+ELMO = "ELMo"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of one column: `evaluated` is another name of the same training, as MNLI's parts."""
+
+    name: str
+    train: str
+    dev: str
+    trained: str
+    task: str = "text-classification"
+
+
+def sources(options: argparse.Namespace) -> Iterator[Source]:
+    """What there is of GLUE's tasks, IMDb and SQuAD.
+
+    Raises:
+        UserError: a task was asked for by name and its folder is not there; or nothing is there.
+    """
+    for name, key in TASKS.items():
+        if options.tasks and name not in options.tasks:
+            continue
+        if options.glue_dir is None:
+            train = f"{HUB}:{key}"
+            mismatched = f"{HUB}:{key}_mismatched"
+            yield Source(name, train, train, name)
+        else:
+            folder = options.glue_dir / name
+            if not folder.is_dir():
+                if options.tasks:
+                    raise UserError(
+                        f"--tasks {name}: no folder {folder}; --glue-dir names the folder that "
+                        "holds CoLA, SST-2 and so on"
+                    )
+                continue
+            train, mismatched = str(folder), str(folder / "dev_mismatched.tsv")
+            yield Source(name, train, train, name)
+        if name == "MNLI" and (options.glue_dir is None or Path(mismatched).is_file()):
+            yield Source(MISMATCHED, train, mismatched, name)
+    if options.imdb:
+        yield Source(IMDB, options.imdb, options.imdb, IMDB)
+    if options.squad:
+        train, dev = options.squad
+        yield Source(SQUAD, train, dev, SQUAD, "question-answering")
+
+
+def plan(found: Sequence[Source], options: argparse.Namespace, more: Sequence[str]) -> list[Run]:
+    """All runs of BERT and DistilBERT; those of one task and seed share the teacher."""
+    rows: dict[str, tuple[str, ...]] = {STUDENT: ()}
+    if options.without_second_step:
+        # First, so that the files that stay in the build folders are those of the better student.
+        rows = {PLAIN: ("--no-second-step",), **rows}
+    models: list[str] = []
+    for flag, name in (("--teacher", options.teacher), ("--student", options.student)):
+        models += [flag, name] if name else []
+    runs = []
+    for source in found:
+        settings = _settings(options, source.trained)
+        preset = options.preset if source.task == "text-classification" else "distilbert-squad"
+        common = ("--preset", preset, "--task", source.task, *models, *settings)
+        data = ("--train-file", source.train, "--eval-file", source.dev, "--no-benchmark")
+        runs += [
+            Run(
+                source.name,
+                row,
+                seed,
+                (*common, *data, *flags, *more),
+                folder_name(source.trained, seed),
+                options.files,
+            )
+            for seed in range(1, options.seeds + 1)
+            for row, flags in rows.items()
+        ]
+    return runs
+
+
+def _settings(options: argparse.Namespace, name: str) -> tuple[str, ...]:
+    """The flag for the settings of one task, written from those of all tasks."""
+    if options.settings is None:
+        return ()
+    try:
+        document = yaml.safe_load(read_bytes(options.settings).decode("utf-8"))
+        every = {str(key): value for key, value in dict(document or {}).items()}
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise UserError(
+            f"--settings {options.settings}: expected settings by name of task: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    if unknown := every.keys() - {*TASKS, IMDB, SQUAD}:
+        raise UserError(
+            f"--settings {options.settings}: no task {', '.join(sorted(unknown))}; there are "
+            f"{', '.join((*TASKS, IMDB, SQUAD))}"
+        )
+    if name not in every:
+        return ()
+    path = options.out / "settings" / f"{folder_name(name)}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole_file.write(path, yaml.safe_dump(every[name]))
+    return ("--config", str(path))
+
+
+def elmo_jobs(found: Sequence[Source], options: argparse.Namespace) -> list[tuple[Run, Job]]:
+    """A run of GLUE's baseline around ELMo for each task and seed.
+
+    Raises:
+        UserError: a file is not named, missing or not in its layout.
+    """
+    from pipeline.elmo import weights
+
+    files = (options.elmo_options, options.elmo_weights)
+    if None in files:
+        raise UserError("--model elmo needs --elmo-options FILE and --elmo-weights FILE")
+    weights.check(*files)
+    jobs: list[tuple[Run, Job]] = []
+    for source in found:
+        if source.name in (MISMATCHED, SQUAD):
+            continue
+        for seed in range(1, options.seeds + 1):
+            arguments = ("--train-file", source.train, "--eval-file", source.dev)
+            run = Run(source.name, ELMO, seed, arguments, folder_name(source.name, "elmo", seed))
+            jobs.append((run, functools.partial(_elmo, run, source, options)))
+    return jobs
+
+
+def _elmo(run: Run, source: Source, options: argparse.Namespace, console: Any) -> dict[str, Any]:
+    """Trains the baseline on one task and scores it."""
+    from pipeline.config import Hardware
+    from pipeline.elmo import finetune, weights
+    from pipeline.tasks.text_classification import evaluate, metrics
+    from pipeline.tasks.text_classification.data import load_texts
+    from pipeline.tasks.text_classification.settings import TextData
+
+    data = TextData(train_file=source.train, eval_file=source.dev)
+    train, dev = load_texts(data, "train"), load_texts(data, "dev")
+    labels = [] if train.regression else list(train.labels)
+    gold: Sequence[Any] = dev.values if train.regression else evaluate.places_of(dev, labels)
+    tuned = finetune.finetune(
+        weights.load(options.elmo_options, options.elmo_weights),
+        train.examples,
+        labels,
+        hardware=Hardware(),
+        seed=run.seed,
+        scratch=options.out / run.folder,
+    )
+    scores = tuned.scores(dev.examples)
+    predicted = scores.argmax(axis=1) if labels else scores
+    names = metrics.wanted(train.regression, train.task, "auto")
+    found = metrics.compute(names, gold, predicted.tolist(), len(labels))
+    return {
+        "metrics": [metric for metric in metrics.METRICS if metric["name"] in names],
+        "scores": {"model": {name: round(value, 2) for name, value in found.items()}},
+    }
+
+
+@terminal.command(also={FloatingPointError: 1})
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    from rich.console import Console
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    own, more = experiment.parted(arguments)
+    options = _parser().parse_args(own)
+    found = list(sources(options))
+    if not found:
+        raise UserError(
+            f"--glue-dir {options.glue_dir} holds none of {', '.join(TASKS)}: name the folder that "
+            "holds them"
+        )
+    command = shlex.join(["python", "-m", "pipeline.glue", *arguments])
+    record = Record(options.out / "glue.json", command)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    absent = [name for name in TASKS if name not in {one.name for one in found}]
+    if absent:
+        console.print(f"left out, since their data is not there: {', '.join(absent)}", markup=False)
+    if options.model == "elmo":
+        jobs = elmo_jobs(found, options)
+    else:
+        jobs = [experiment.building(run, options.out) for run in plan(found, options, more)]
+    experiment.perform(jobs, record, console)
+    names = Names(STUDENT, PLAIN, ELMO, MISMATCHED)
+    experiment.publish(page(record, names, options.seeds), record, console)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m pipeline.glue",
+        description=str(__doc__).partition("\n")[0],
+        epilog="Flags after -- go to every build. A run that is interrupted goes on where it was.",
+    )
+    add = parser.add_argument
+    add("--glue-dir", type=Path, help="folder with CoLA, SST-2 ...; by default from the hub")
+    add("--tasks", nargs="+", choices=list(TASKS), metavar="TASK", help="only these tasks")
+    add("--imdb", metavar="NAME", help="IMDb: a folder with train and dev, or stanfordnlp/imdb")
+    add("--squad", nargs=2, metavar=("TRAIN", "DEV"), help="SQuAD: files, or a hub data set twice")
+    add("--teacher", metavar="NAME", help="a folder, a hub id, or `embedded` (the default)")
+    add("--student", metavar="NAME", help="by default it is made of the teacher's layers")
+    add("--seeds", type=terminal.count, default=5, help="how many; medians are shown (default: 5)")
+    add("--without-second-step", action="store_true", help="add a row without the second step")
+    add("--files", action="store_true", help="make and score .tflite files as well")
+    add("--preset", default="glue", help="of every build but SQuAD's (default: glue)")
+    add("--settings", type=Path, help="YAML: settings of a build by name of task, as for --config")
+    add("--model", choices=("bert", "elmo"), default="bert", help="which rows to run")
+    add("--elmo-options", type=Path, metavar="FILE", help="options.json of ELMo's weights")
+    add("--elmo-weights", type=Path, metavar="FILE", help="their .hdf5 file")
+    add("--out", type=Path, default=Path("build") / "glue", help="folder (default: build/glue)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

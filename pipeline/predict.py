@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classifies texts, or pairs of texts, with an exported file or a Hugging Face folder.
+
+python -m pipeline.predict build/embedded-classification/tflite/student-int8.tflite "Where is it?"
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from converters import terminal
+from converters.interface import interface_of_class
+from converters.pretrained import load_config
+from converters.runtimes import checksums
+from pipeline import __version__, ask, tasks
+from pipeline.errors import UserError
+from pipeline.settings import version_asked
+from pipeline.tasks.reading import Reading
+from pipeline.tasks.task import Task
+from pipeline.tasks.text_classification import TASK
+from pipeline.tasks.text_classification.data import Text
+from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
+from pipeline.tasks.text_classification.features import Feature
+
+
+def predict(
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    text: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TEXT")] = "",
+    pair: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TEXT")] = "",
+    /,
+    texts: Annotated[str, tyro.conf.arg(metavar="FILE|-")] = "",
+    top: int = 5,
+    threads: int = 1,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Print the classes of a text with their probabilities, or the number predicted for it.
+
+    Args:
+        file: Run this exported file, with its model.json beside it, or this Hugging Face folder.
+        text: Classify this text.
+        pair: Classify the pair of the first text and this one, with a model for pairs.
+        texts: Classify each line of this UTF-8 file, or of standard input for -, and print a line
+            of JSON for each. A line is a text, two texts with a tab between them for a model for
+            pairs, or a JSON object with the keys text and pair.
+        top: Print this many classes, the most probable first.
+        threads: Run the model with this many threads.
+        as_json: Print the prediction as one JSON object.
+    """
+    if bool(text) == bool(texts):
+        raise UserError("give one TEXT to classify, or a file of them with --texts")
+    if pair and texts:
+        raise UserError("--texts reads the second text of each pair from the file: leave it out")
+    if top < 1:
+        raise UserError(f"--top {top}: at least 1")
+    classifier = open_classifier(file, threads=threads)
+    if texts:
+        for one in _read_texts(texts, bool(classifier.traits["pair"])):
+            found = _checked(classifier, one)
+            said = {"text": one.text} | ({} if one.pair is None else {"pair": one.pair})
+            print(terminal.json_line(said | _document(found, top)))
+        return
+    reading = _checked(classifier, Text(text, pair or None, ""))
+    if as_json:
+        print(terminal.json_line(_document(reading, top)))
+    else:
+        print(_lines(reading, top))
+
+
+def open_classifier(file: Path, *, threads: int = 1) -> Classifier:
+    """Open a file with its tokenizer and what its model.json says of the classes.
+
+    Args:
+        file: an exported file or a Hugging Face folder.
+        threads: the number of threads of the runtime.
+
+    Raises:
+        UserError: the file, its model.json or its vocabulary is missing or damaged, or it is the
+            file of another task.
+    """
+    from converters.runtimes.open import open_predictor
+    from pipeline.files.targets import BY_SUFFIX
+
+    if threads < 1:
+        raise UserError(f"--threads {threads}: at least 1")
+    if (file / "config.json").is_file():
+        return _open_folder(file, threads)
+    if file.exists() and file.suffix in BY_SUFFIX:
+        checksums.verify(file, listed=True)
+    description_file = file.parent / "model.json"
+    if not file.exists():
+        open_predictor(file, threads)  # which says what is expected
+    description = ask._description(description_file)
+    _check_task(file, _task_called(str(description.get("task", ""))))
+    try:
+        length, labels = description["limits"]["max_length"], description["labels"]
+        traits = {name: description[name] for name in ("regression", "pair")}
+        tokenizer = ask._tokenizer(file.parent, description["tokenizer"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{description_file} lacks {error}: build the file again") from error
+    sound = (
+        type(length) is int
+        and length >= 3
+        and isinstance(labels, list)
+        and all(isinstance(label, str) for label in labels)
+        and all(isinstance(value, bool) for value in traits.values())
+        and traits["regression"] != bool(labels)
+    )
+    if not sound:
+        raise UserError(
+            f"{description_file}: labels, regression, pair or limits are not what a build writes: "
+            "build the file again"
+        )
+    return Classifier(
+        open_predictor(file, threads), tokenizer, length, {**traits, "labels": labels}
+    )
+
+
+def _open_folder(folder: Path, threads: int) -> Classifier:
+    """A Hugging Face folder; it takes texts and pairs, and inputs of any length it has room for."""
+    from converters.runtimes.open import open_predictor
+    from pipeline.models.teacher import TOKENIZER, load_tokenizer
+
+    if not any((folder / name).is_file() for name in TOKENIZER):
+        raise UserError(f"no tokenizer in {folder}: expected {' or '.join(TOKENIZER)}")
+    config = load_config(folder)
+    interface = interface_of_class(next(iter(config.architectures or ["the model"])))
+    _check_task(folder, next(t for t in _tasks() if t.head.interface is interface))
+    labels = [str(config.id2label[place]) for place in range(len(config.id2label))]
+    regression = len(labels) == 1
+    return Classifier(
+        open_predictor(folder, threads),
+        load_tokenizer(folder),
+        config.max_position_embeddings,
+        {"labels": [] if regression else labels, "regression": regression, "pair": None},
+    )
+
+
+def _tasks() -> Iterator[Task]:
+    return map(tasks.find, tasks.TASKS)
+
+
+def _task_called(label: str) -> Task | None:
+    return next((task for task in _tasks() if task.label == label), None)
+
+
+def _check_task(file: Path, task: Task | None) -> None:
+    """Refuses the file of another task, with the command for it."""
+    if task is None:
+        raise UserError(f"the model.json beside {file} names no task that this version knows")
+    if task is not TASK:
+        command = task.command.format(file=terminal.word(file))
+        raise UserError(f"{file} is for {task.title}: run {command}")
+
+
+def _checked(classifier: Classifier, one: Text) -> Reading[Feature, Prediction]:
+    """The prediction for a text or a pair, as the model takes it."""
+    pair = classifier.traits["pair"]
+    if pair is not None and pair != (one.pair is not None):
+        takes = "pairs: give two texts" if pair else "single texts: give one"
+        raise UserError(f"the model is for {takes}")
+    return classifier.read(one)
+
+
+def _read_texts(source: str, pair: bool) -> Iterator[Text]:
+    """The texts of a file, or of standard input, a line each; empty lines are skipped."""
+    name = "standard input" if source == "-" else source
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
+        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _text(line, pair, f"{name}, line {number}")
+
+
+def _text(line: str, pair: bool, place: str) -> Text:
+    if line.lstrip().startswith("{"):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            values = {}  # a sentence in braces
+        given = values.get("text"), values.get("pair")
+        if isinstance(given[0], str) and isinstance(given[1], str | None):
+            return Text(given[0], given[1], "")
+        if values:
+            raise UserError(f'{place}: expected an object such as {{"text": "..."}}, or a text')
+    first, tab, second = line.partition("\t")
+    return Text(first, second, "") if pair and tab else Text(line, None, "")
+
+
+def _document(reading: Reading[Feature, Prediction], top: int) -> dict[str, Any]:
+    """A prediction as JSON."""
+    found = reading.prediction
+    said: dict[str, Any] = {"value": found.value}
+    if found.labels:
+        said = {
+            "label": found.label,
+            "probability": found.probability,
+            "probabilities": dict(found.ranked()[:top]),
+        }
+    times = {name: getattr(reading, name) for name in ("tokenize_ms", "infer_ms", "decode_ms")}
+    return said | {"tokens": reading.inputs[0].length} | times
+
+
+def _lines(reading: Reading[Feature, Prediction], top: int) -> str:
+    found = reading.prediction
+    if found.labels:
+        ranked = found.ranked()[:top]
+        width = max(len(label) for label, _ in ranked)
+        lines = [f"{label:{width}}  {100 * share:5.1f} %" for label, share in ranked]
+    else:
+        lines = [f"{found.value:.4f}"]
+    lines.append(
+        f"  {reading.infer_ms:.1f} ms for {reading.inputs[0].length} word pieces, tokenizing "
+        f"{reading.tokenize_ms:.1f} ms"
+    )
+    return "\n".join(lines)
+
+
+@terminal.command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 2 after a mistake in the command or its files."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if version_asked(arguments):
+        print(f"pipeline {__version__}")
+        return 0
+    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
+    tyro.cli(predict, prog="python -m pipeline.predict", args=arguments, config=only_on)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

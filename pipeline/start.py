@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build starts from: the examples of its task, and the models as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline import ranks, tasks
+from pipeline.config import Build
+from pipeline.files.export import describe_tokenizer
+from pipeline.models import found
+from pipeline.models.found import Found
+
+if TYPE_CHECKING:
+    from pipeline.tasks.task import Examples, Task, Traits
+
+
+@dataclass(frozen=True)
+class Start:
+    """What came, checked; nothing is trained yet.
+
+    Attributes:
+        config: the settings, with those that the data decide.
+        task: of the build.
+        train: what is trained on; None where nothing is.
+        evaluation: what models and files are scored on.
+        given: the teacher and the student as they came.
+        traits: what the data say of the outputs, see `pipeline.tasks.task.Task`.
+    """
+
+    config: Build
+    task: Task
+    train: Examples | None
+    evaluation: Examples
+    given: Found
+    traits: Traits
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What decides how predictions are read: for the keys of stages that predict."""
+        how = self.task.reading(self.config.data)
+        return {"task": self.task.name, "traits": self.traits, "reading": how}
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What stands for the evaluation examples in the keys of stages."""
+        return {"eval": self.evaluation.sha256, "count": str(len(self.evaluation.examples))}
+
+
+def start(config: Build, say: Callable[[str], object]) -> Start:
+    """Reads the data and looks at the models.
+
+    Args:
+        config: see `pipeline/config.py`.
+        say: is told what the user should know of the data, a line each.
+
+    Raises:
+        UserError: for whatever is missing, damaged or does not go together.
+    """
+    task = tasks.find(config.task)
+    evaluation = task.load(config.data, "dev")
+    given = found.find(config, task.head, describe_tokenizer)
+    train = task.load(config.data, "train") if given.trains else None
+    if ranks.FIRST:
+        for line in (
+            *given.notes,
+            *task.notes(config.data, *([train] if train else []), evaluation),
+        ):
+            say(line)
+    config = replace(config, data=task.settled(config.data, evaluation))
+    traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
+    return Start(config, task, train, evaluation, given, traits)
