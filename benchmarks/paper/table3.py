@@ -71,9 +71,8 @@ NOTE = (
 REPORTED = ("torch", "transformers", "numpy", "distilbert-mobile")
 
 ELSEWHERE: Final = {
-    1: "the nine GLUE tasks, which this project does not train",
-    2: "IMDb, which this project does not train, and SQuAD: for its DistilBERT (D) line run "
-    "python -m pipeline.build --preset distilbert-squad",
+    1: "python -m pipeline.glue",
+    2: "python -m pipeline.glue --imdb NAME --squad TRAIN DEV",
 }
 
 
@@ -304,7 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.table != 3:
         raise ExpectedError(
-            f"--table {given.table} needs trained models and data: {ELSEWHERE[given.table]}"
+            f"--table {given.table} needs trained models and data: run {ELSEWHERE[given.table]}"
         )
     if not given.out.absolute().parent.is_dir():
         raise ExpectedError(f"--out {given.out}: no such folder; make it first")

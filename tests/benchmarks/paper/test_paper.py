@@ -160,8 +160,8 @@ def test_a_whole_pass_is_not_scaled(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--table", "1"], "--table 1 needs trained models and data: the nine GLUE tasks"),
-        (["--table", "2"], "python -m pipeline.build --preset distilbert-squad"),
+        (["--table", "1"], "--table 1 needs trained models and data: run python -m pipeline.glue"),
+        (["--table", "2"], "python -m pipeline.glue --imdb NAME --squad TRAIN DEV"),
         (["--table", "3", "--out", "absent/t.json"], "--out absent/t.json: no such folder"),
     ],
 )
