@@ -18,7 +18,8 @@ from converters.tflite.metadata import read_metadata
 from pipeline import build, predict
 from pipeline.tasks.text_classification import golden
 
-WORDS = "the a tower bridge poem river garden ship clock house north south old new city".split()
+SENTENCE = "the a tower bridge poem river garden ship clock house north south old new city"
+WORDS = SENTENCE.split()
 LABELS = ["boat", "place", "thing"]
 
 
@@ -184,10 +185,8 @@ def test_predict_refuses_a_model_json_that_no_build_wrote(
 @pytest.mark.long
 def test_pairs_and_numbers_go_to_every_format(tmp_path: Path, tiny_teacher: Path) -> None:
     for name, count in (("train", 24), ("dev", 8)):
-        rows = "".join(
-            f"{text}\t{WORDS[n % 15]} again\t{n % 7 / 2}\n"
-            for n, (text, _) in enumerate(lines(count))
-        )
+        texts = enumerate(text for text, _ in lines(count))
+        rows = "".join(f"{text}\t{WORDS[n % 15]} again\t{n % 7 / 2}\n" for n, text in texts)
         folder = tmp_path / "STS-B"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}")
