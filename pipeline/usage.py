@@ -40,8 +40,9 @@ what to build
   --config FILE           Read settings from a YAML file; they replace those of the preset.
   --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`.
   --student NAME          Take this DistilBERT or BERT as the student: a folder or a hub id.
-  --train-file NAME       Train on these questions: a SQuAD file, a hub data set, or `embedded`.
-  --eval-file NAME        Score every model and file on these questions; the same forms.
+  --task NAME             Build for this task: question-answering or text-classification.
+  --train-file NAME       Train on these examples: a file, a hub data set, or `embedded`.
+  --eval-file NAME        Score every model and file on these examples; the same forms.
   --target NAME ...       Convert the student to tflite, coreml, onnx, or all of them.
   --precision NAME ...    Store the weights in int8, fp16, fp32 and so on, or all of them.
 

@@ -22,8 +22,14 @@ def size_fact(name: str, size: float, other: str, other_size: float) -> Fact:
     )
 
 
-def speed_fact(latency: Latency, first: Ratio) -> Fact:
-    """How much faster one subject is than another; the same two like for like in the sentence."""
+def speed_fact(latency: Latency, first: Ratio, unit: str = "question") -> Fact:
+    """How much faster one subject is than another; the same two like for like in the sentence.
+
+    Args:
+        latency: has both.
+        first: the ratio to open with.
+        unit: what one example is called.
+    """
     lengths = {NATURAL: "at natural lengths", PADDED: f"padded to {latency['padded_length']}"}
     if first["faster_lengths"] == first["slower_lengths"]:
         against = f"{first['faster']} against {first['slower']}, both "
@@ -32,7 +38,7 @@ def speed_fact(latency: Latency, first: Ratio) -> Fact:
         against = f"{first['faster']} {lengths[first['faster_lengths']]} against "
         against += f"{first['slower']} {lengths[first['slower_lengths']]}"
     bounds = interval(first["low"], first["high"])
-    sentence = f"Mean time per question, {against}; 95% interval {bounds}."
+    sentence = f"Mean time per {unit}, {against}; 95% interval {bounds}."
     if first["faster_lengths"] != first["slower_lengths"]:
         same = [
             f"{three_digits(other['ratio'])}{TIMES} with both {lengths[other['faster_lengths']]}"

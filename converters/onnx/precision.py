@@ -42,7 +42,7 @@ _CONSTANTS: dict[str, NDArray[Any]] = {
 }
 
 # Too small to matter for the size (a few outputs), and its rounding would go into the logits.
-_FLOAT_LAYERS = ("head.out.weight",)
+FLOAT_LAYERS = ("head.out.weight",)
 _HEAD = "head."  # beginning of the names of a head's weights
 
 
@@ -123,7 +123,7 @@ def _quantize(graph: GraphProto) -> None:
     ]
     quantized: set[str] = set()  # inputs of layers: one that several read is quantized once
     for node in graph.node:
-        if node.op_type == "Gemm" and node.input[1] not in _FLOAT_LAYERS:
+        if node.op_type == "Gemm" and node.input[1] not in FLOAT_LAYERS:
             source, weight = node.input[0], weights[node.input[1]]
             # (out, in), a scale an output
             channels = _to_int8(graph, weight, axis=1, largest_pair=_LARGEST_PAIR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from benchmarks.page.headline import score_fact, size_fact, speed_fact
 from benchmarks.page.layout import DASH, Fact
+from pipeline import tasks
 from pipeline.report.schema import File, Model, Report
 from pipeline.report.tables import model_named
 
@@ -54,7 +55,7 @@ def _speed_fact(report: Report) -> Fact:
         return Fact(DASH, "speed", "Latency was not measured.")
     if not latency["ratios"]:
         return Fact(DASH, "speed", "No two subjects were compared.")
-    return speed_fact(latency, latency["ratios"][0])
+    return speed_fact(latency, latency["ratios"][0], tasks.find(report["task"]).unit)
 
 
 def _score_fact(report: Report, file: File | None, name: str, model: Model | None) -> Fact:

@@ -27,6 +27,7 @@ from benchmarks.page.layout import (
 )
 from benchmarks.page.scores import explained, score_columns
 from benchmarks.page.tables import mark, times_table
+from pipeline import tasks
 from pipeline.report.schema import File, Model, Report
 
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -195,9 +196,9 @@ def _latency_section(report: Report) -> Section:
     latency = report["latency"]
     if latency is None:
         return Section("latency", "Latency", ["Latency was not measured."])
-    method = latency["method"].rstrip(".")
+    method, unit = latency["method"].rstrip("."), tasks.find(report["task"]).unit
     paragraphs = [
-        f"{method[:1].upper()}{method[1:]}. Threads: {latency['threads']}; questions: "
+        f"{method[:1].upper()}{method[1:]}. Threads: {latency['threads']}; {unit}s: "
         f"{latency['queries']:,}, {latency['mean_tokens']:,.1f} tokens on average; rounds: "
         f"{latency['rounds']}. Padded means to {latency['padded_length']} tokens."
     ]
@@ -215,7 +216,7 @@ def _latency_section(report: Report) -> Section:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     scores = {name: entry["scores"] for name, entry in entries.items() if entry}
     tables = [
-        times_table(f"Milliseconds per question{marked}", latency["subjects"], metrics, scores),
+        times_table(f"Milliseconds per {unit}{marked}", latency["subjects"], metrics, scores),
         _ratios_table(f"Ratios of mean times{marked}", latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]

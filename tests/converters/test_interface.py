@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from export_fixtures import POSITIONS, VOCABULARY, Window, window
+from export_fixtures import POSITIONS, VOCABULARY, Window, tiny_model, window
 from transformers.models.bert import BertConfig, BertForSequenceClassification
 from transformers.models.distilbert import DistilBertConfig, DistilBertForSequenceClassification
 
@@ -28,6 +28,7 @@ from converters.interface import (
     SPANS,
     interface_of,
     interface_of_class,
+    labels_of,
 )
 from converters.onnx import check as onnx_check
 from converters.onnx.export import export_onnx
@@ -181,6 +182,14 @@ def test_interfaces_are_told_by_the_names_of_outputs() -> None:
     assert interface_of_class("BertForSequenceClassification") is CLASSES
     with pytest.raises(ConversionError, match=r"BertForMaskedLM has no head.*ForQuestionAnswering"):
         interface_of_class("BertForMaskedLM")
+
+
+def test_names_of_classes_are_those_that_somebody_gave() -> None:
+    model = classifier("distilbert")
+    assert labels_of(model) == ()
+    model.config.id2label = {0: "no", 1: "maybe", 2: "yes"}
+    assert labels_of(model) == ("no", "maybe", "yes")
+    assert labels_of(tiny_model("bert", id2label={0: "start", 1: "end"})) == ()
 
 
 def test_rows_are_cut_and_masked_by_axis() -> None:

@@ -133,7 +133,9 @@ def load_texts(data: TextData, part: Part) -> TextSet:
         file = part_of(path, part) if path.is_dir() else path
         task = glue.task_of_path(path)
         table = read_table(file, task)
-        name, skipped = f"{task and file.resolve().parent.name + ' '}{table.name}", table.skipped
+        whole = task or path.is_dir()  # where the folder says more than the file's name
+        name = f"{file.resolve().parent.name} {table.name}" if whole else table.name
+        skipped = table.skipped
         columns = _columns(data, name, table.columns, task)
         examples, left_out = _examples(table.rows, columns, name)
         digest = hashlib.sha256(table.content).hexdigest()

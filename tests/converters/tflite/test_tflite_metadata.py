@@ -120,6 +120,24 @@ def test_another_reader_finds_everything(tmp_path: Path, vocabulary: Path) -> No
         assert archive.read(entry) == vocabulary.read_bytes()
 
 
+def test_another_reader_finds_the_names_of_classes(tmp_path: Path, vocabulary: Path) -> None:
+    names = ("delivery", "two\nlines", "Köln")
+    path = add_metadata(copy("int8", tmp_path), vocabulary, ABOUT, names)
+    data = metadata_bytes(path)
+    (graph,) = Flat(data, struct.unpack_from("<I", data)[0]).tables(3)
+    first, *others = graph.tables(3)
+    (file,) = first.tables(6)  # associated_files of the output
+    assert (file.text(0), file.byte(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+    assert all(tensor.at(6) is None for tensor in (*others, *graph.tables(2)))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("labels.txt").decode() == "delivery\ntwo lines\nKöln\n"
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert read_metadata(path).labels == ("delivery", "two lines", "Köln")
+    assert check_portable(path) == []
+    plain = add_metadata(path, vocabulary, ABOUT)  # without them, those of before are gone
+    assert read_metadata(plain).labels == ()
+
+
 @pytest.mark.parametrize("precision", TFLITE)
 def test_same_bits_any_length_and_still_portable(
     precision: str, tmp_path: Path, vocabulary: Path
