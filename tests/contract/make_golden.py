@@ -25,7 +25,7 @@ import numpy as np
 from tokenizers import normalizers
 
 from benchmarks.device.app_protocol import ACTIVITY, Start
-from pipeline.files.export import describe_tokenizer
+from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.tasks.question_answering.evaluate import decode
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import Question, load_questions
