@@ -27,8 +27,8 @@ _SHOWN = 8
 def vocabulary_lines(tokenizer: Any) -> list[str]:
     r"""The lines of `vocab.txt`: one for each id, in the order of the ids.
 
-    Line breaks in a piece are written as `\n` and `\r`. No such piece is one of WordPiece's, which
-    cuts at white space, so that nobody looks it up here.
+    A line feed in a piece is written as `\n`. WordPiece looks no such piece up, because it cuts at
+    white space.
 
     Raises:
         UserError: if the ids have gaps.
@@ -104,7 +104,7 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
         for entry in description["added"]
     }
     beyond = {entry["id"] for entry in description["added"] if not entry["word_piece"]}
-    lines = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    lines = vocabulary.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     names = {"unknown": "unk"}
     tokenizer = BertTokenizerFast(
         vocab={line: place for place, line in enumerate(lines) if place not in beyond},
@@ -143,7 +143,7 @@ def added_passage(tokenizer: Any) -> str | None:
 
 
 def _line(piece: str) -> str:
-    return piece.replace("\r", "\\r").replace("\n", "\\n")
+    return piece.replace("\n", "\\n")
 
 
 def _added(

@@ -76,7 +76,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
     private companion object {
         fun description(mayAbstain: Boolean) =
             """
-            {"schema_version": 1, "task": "extractive question answering",
+            {"schema_version": 2, "task": "extractive question answering",
              "default": "student-int8.tflite",
              "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000,
                "sha256": "${"0".repeat(64)}", "min_runtime": {"LiteRT": "1.0.1"}, "faults": {},
@@ -95,7 +95,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
                "max_word_characters": 100, "file": "vocab.txt", "sha256": "${"0".repeat(64)}",
                "special": {"pad": {"piece": "[PAD]", "id": 0}, "unknown": {"piece": "[UNK]",
                "id": 1}, "cls": {"piece": "[CLS]", "id": 2}, "sep": {"piece": "[SEP]", "id": 3},
-               "mask": {"piece": "[MASK]", "id": 4}}},
+               "mask": {"piece": "[MASK]", "id": 4}}, "added": []},
              "golden": "golden.json"}
             """.trimIndent()
     }

@@ -12,6 +12,8 @@ package distilbert.mobile.core
  * @property continuation what a piece within a word begins with in the vocabulary.
  * @property maxWordCharacters a longer word is unknown.
  * @property special the special pieces; they are recognized in a text as well, as BERT's are.
+ * @property added the tokens that are found whole in a text before WordPiece cuts the rest; a
+ *   special piece is among them only if it is found in another way than BERT's.
  * @property file the vocabulary's file name.
  * @property sha256 the vocabulary's digest, hexadecimal.
  */
@@ -24,6 +26,7 @@ class TokenizerDescription(
     val continuation: String,
     val maxWordCharacters: Int,
     val special: SpecialPieces,
+    val added: List<AddedToken>,
     val file: String,
     val sha256: String,
 ) {
@@ -45,6 +48,7 @@ class TokenizerDescription(
                 continuation = json["continuation"].text(),
                 maxWordCharacters = json["max_word_characters"].integer(),
                 special = SpecialPieces.of(json["special"]),
+                added = json["added"].items().map { AddedToken.of(it) },
                 file = json["file"].text(),
                 sha256 = json["sha256"].text(),
             )
