@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: RUF001 - characters that look like others are the point
 """Tokenizers with added tokens of every kind, and texts that are full of such tokens."""
 
 from __future__ import annotations
