@@ -20,8 +20,6 @@ _USUAL = {
     **{"special": True, "lstrip": False, "rstrip": False},
     **{"single_word": False, "normalized": False},
 }
-# How many added tokens a golden case shows: a case for people and phones to read stays short.
-_SHOWN = 8
 
 
 def vocabulary_lines(tokenizer: Any) -> list[str]:
@@ -129,17 +127,6 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
                 f"model.json says {entry['id']}: build the file again"
             )
     return tokenizer
-
-
-def added_passage(tokenizer: Any) -> str | None:
-    """A short text with the first added tokens in it, for a golden case; None if there are none.
-
-    Each stands once between words and once within one, so that its flags show.
-    """
-    contents = [entry["content"] for entry in describe_tokenizer(tokenizer)["added"]][:_SHOWN]
-    if not contents:
-        return None
-    return " ".join(f"the {content} was{content}built," for content in contents)
 
 
 def _line(piece: str) -> str:

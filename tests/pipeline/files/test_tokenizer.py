@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from pipeline.errors import UserError
 from pipeline.files.export import write_vocabulary
-from pipeline.files.tokenizer import added_passage, describe_tokenizer, tokenizer_of
+from pipeline.files.tokenizer import describe_tokenizer, tokenizer_of
 from pipeline.models.teacher import load_tokenizer
 
 Add = Callable[..., Any]
@@ -108,14 +108,6 @@ def test_the_files_give_the_ids_and_offsets_of_transformers(
         found = rebuilt.backend_tokenizer.encode(text, add_special_tokens=False)
         assert found.ids == expected["input_ids"]
         assert found.offsets == expected["offset_mapping"]
-
-
-def test_a_golden_passage_shows_the_added_tokens(add: Add) -> None:
-    assert added_passage(add()) is None
-    tokenizer = add(*TOKENS)
-    passage = added_passage(tokenizer)
-    ids = tokenizer(passage)["input_ids"]
-    assert passage and {tokenizer.convert_tokens_to_ids(t) for t in ("[Q]", "e-mail")} <= set(ids)
 
 
 @pytest.mark.parametrize(
