@@ -45,7 +45,8 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
 
     `added` lists the added tokens in the order of their ids. The five special pieces are in it only
     if they differ from BERT's: special, found as they are written, anywhere, without the blanks
-    beside them. `word_piece` says whether WordPiece knows the token as well.
+    beside them. `word_piece` says whether WordPiece knows the token as well. With `split_special`,
+    texts hold no special tokens: WordPiece cuts their names.
 
     Raises:
         UserError: if the tokenizer is not BERT's own, or if its ids or its added tokens are not
@@ -79,6 +80,7 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         "clean_text": bool(normalizer.get("clean_text", True)),
         "continuation": model.get("continuing_subword_prefix", "##"),
         "max_word_characters": model.get("max_input_chars_per_word", 100),
+        "split_special": bool(tokenizer.backend_tokenizer.encode_special_tokens),
         "special": {
             name: {"piece": str(piece), "id": tokenizer.convert_tokens_to_ids(piece)}
             for name, piece in special.items()
@@ -106,6 +108,7 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
     names = {"unknown": "unk"}
     tokenizer = BertTokenizerFast(
         vocab={line: place for place, line in enumerate(lines) if place not in beyond},
+        split_special_tokens=description["split_special"],
         **{
             f"{names.get(name, name)}_token": added.get(entry["piece"], entry["piece"])
             for name, entry in description["special"].items()
@@ -119,6 +122,7 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
     )
     longest = description["max_word_characters"]
     tokenizer.backend_tokenizer.model.max_input_chars_per_word = longest
+    tokenizer.backend_tokenizer.encode_special_tokens = description["split_special"]
     tokenizer.add_tokens(list(added.values()))  # last: their content is normalized here
     for entry in description["added"]:
         if (place := tokenizer.convert_tokens_to_ids(entry["content"])) != entry["id"]:

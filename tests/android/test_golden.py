@@ -61,10 +61,15 @@ def test_golden_files_are_many_and_small(documents: dict[str, dict[str, Any]]) -
     added = documents["added.json.gz"]
     assert len(added["texts"]) >= 500
     for one in added["tokenizers"]:
-        entries = {entry["id"]: entry for entry in one["description"]["added"]}
+        found = one["description"]
+        entries = {
+            entry["id"]: entry
+            for entry in found["added"]
+            if not (found["split_special"] and entry["special"])
+        }
         times = Counter(place for ids, _ in one["pieces"] for place in ids if place in entries)
         # But those that begin in another one: a longer one, or one that comes first.
-        assert len(times) >= len(entries) - 6 and times.total() > 1000, one["name"]
+        assert len(times) >= len(entries) - 6 and times.total() > 500, one["name"]
         for flag in ("lstrip", "rstrip", "single_word", "normalized", "word_piece"):
             assert len({entries[place][flag] for place in times}) == 2, (one["name"], flag)
     cases = documents["answers.json.gz"]["cases"]

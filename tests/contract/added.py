@@ -82,6 +82,9 @@ def added_document(words: Sequence[str], make: Callable[..., Any], seed: int) ->
             AddedToken("[SEP]", special=True, normalized=True),
         ),
     }
+    split = _add(make(known, uncased), generator)
+    split.backend_tokenizer.encode_special_tokens = True
+    tokenizers["special tokens split"] = split
     texts = list(dict.fromkeys(_text(generator) for _ in range(TEXTS)))
     return {
         "texts": texts,

@@ -85,7 +85,10 @@ def pairs(
 ) -> list[tuple[Any, Any]]:
     """Tokenizers as transformers loads them, and as they are built from the two files."""
     found = []
-    for cased, options in ((False, {}), (True, {}), (False, {"strip_accents": False})):
+    for cased, options in (
+        *((False, {}), (True, {})),
+        *((False, {"strip_accents": False}), (False, {"split_special_tokens": True})),
+    ):
         folder = tmp_path_factory.mktemp("tokenizer")
         tokenizer = AutoTokenizer.from_pretrained(make_teacher(cased=cased), **options)
         tokenizer.add_tokens(list(TOKENS))
@@ -106,6 +109,7 @@ def test_the_files_give_the_ids_and_offsets_of_transformers(
     for loaded, rebuilt in pairs:
         expected = loaded(text, add_special_tokens=False, return_offsets_mapping=True)
         found = rebuilt.backend_tokenizer.encode(text, add_special_tokens=False)
+        assert rebuilt(text)["input_ids"][1:-1] == expected["input_ids"]
         assert found.ids == expected["input_ids"]
         assert found.offsets == expected["offset_mapping"]
 

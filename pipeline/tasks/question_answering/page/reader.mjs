@@ -15,7 +15,7 @@ const MARK = /^\p{Mn}$/u;
 // Beside such a character, an added token is no single word.
 const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 // How BERT finds its five special pieces.
-const USUAL = { lstrip: false, rstrip: false, single_word: false, normalized: false };
+const USUAL = { special: true, lstrip: false, rstrip: false, single_word: false, normalized: false };
 
 /** Whether cleaning drops a character; tabs and line ends count as spaces instead. */
 function isRemoved(character) {
@@ -49,7 +49,8 @@ export class WordPiece {
     const tokens = [...usual, ...added].map((token) => {
       const points = Array.from(token.content);
       const items = token.normalized ? this.#normalized(asItems(points)) : null;
-      return { ...token, points: items ? items.map((item) => item.text) : points };
+      const split = description.split_special && token.special;
+      return { ...token, isText: split, points: items ? items.map((item) => item.text) : points };
     });
     this.exact = byFirst(tokens.filter((token) => !token.normalized));
     this.normal = byFirst(tokens.filter((token) => token.normalized));
@@ -170,7 +171,7 @@ function byFirst(tokens) {
 
 /**
  * Finds the leftmost tokens, of several at one place the longest, as Hugging Face's tokenizers do:
- * a token that is no single word hides what begins within it all the same.
+ * a token that is no single word, or is text all the same, hides what begins within it.
  *
  * @param {object[]} items characters.
  * @param {Map} tokens of `byFirst`.
@@ -190,7 +191,7 @@ function split(items, tokens, onToken, onText) {
       continue;
     }
     const next = at + token.points.length;
-    if (!token.single_word || !(isWord(at - 1) || isWord(next))) {
+    if (!token.isText && !(token.single_word && (isWord(at - 1) || isWord(next)))) {
       let [start, end] = [at, next];
       while (token.lstrip && start > plain && isBlank(start - 1)) start -= 1;
       while (token.rstrip && isBlank(end)) end += 1;

@@ -58,8 +58,8 @@ class AddedToken(
 
 /** Parts a text from its added tokens: first those of the text as it is, then the normalized ones. */
 internal class AddedTokens(description: TokenizerDescription, private val normalizer: Normalizer) {
-    private val exact = TokenTree()
-    private val normalized = TokenTree()
+    private val exact = TokenTree(description.splitSpecial)
+    private val normalized = TokenTree(description.splitSpecial)
 
     init {
         val listed = description.added.mapTo(HashSet()) { it.content }
@@ -90,8 +90,12 @@ internal class AddedTokens(description: TokenizerDescription, private val normal
     }
 }
 
-/** Tokens by their code points, one node for each beginning that some of them share. */
-private class TokenTree {
+/**
+ * Tokens by their code points, one node for each beginning that some of them share.
+ *
+ * @param splitSpecial whether special tokens are text like any other.
+ */
+private class TokenTree(private val splitSpecial: Boolean) {
     private class Node(var token: AddedToken? = null) {
         val next = HashMap<Int, Node>()
     }
@@ -116,14 +120,15 @@ private class TokenTree {
                 at++
                 continue
             }
-            if (!token.isSingleWord || isAlone(text, at, match.end)) {
+            val isText = splitSpecial && token.isSpecial
+            if (!isText && (!token.isSingleWord || isAlone(text, at, match.end))) {
                 val start = if (token.stripsLeft) beforeBlanks(text, at, plain) else at
                 val end = if (token.stripsRight) afterBlanks(text, match.end) else match.end
                 if (plain < start) onText(plain, start)
                 onToken(token.id, text.start(start), text.end(end - 1))
                 plain = end
             }
-            // A token that is no single word hides what begins within it all the same.
+            // A token that is no single word, or is text, hides what begins within it all the same.
             at = match.end
         }
         if (plain < text.size) onText(plain, text.size)
