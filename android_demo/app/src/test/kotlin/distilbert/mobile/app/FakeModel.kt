@@ -93,7 +93,8 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
              "tokenizer": {"type": "wordpiece", "size": 20, "lower_case": true,
                "strip_accents": true, "split_cjk": true, "clean_text": true, "continuation": "##",
                "max_word_characters": 100, "file": "vocab.txt", "sha256": "${"0".repeat(64)}",
-               "split_special": false, "special": {"pad": {"piece": "[PAD]", "id": 0}, "unknown": {"piece": "[UNK]",
+               "split_special": false,
+               "special": {"pad": {"piece": "[PAD]", "id": 0}, "unknown": {"piece": "[UNK]",
                "id": 1}, "cls": {"piece": "[CLS]", "id": 2}, "sep": {"piece": "[SEP]", "id": 3},
                "mask": {"piece": "[MASK]", "id": 4}}, "added": []},
              "golden": "golden.json"}
