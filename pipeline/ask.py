@@ -244,9 +244,8 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
     """A BERT tokenizer from vocab.txt, the same as an app builds."""
-    from transformers import BertTokenizerFast
-
     from converters.runtimes.checksums import sha256
+    from pipeline.files.tokenizer import tokenizer_of
 
     vocabulary = folder / str(description["file"])
     if not vocabulary.is_file():
@@ -255,21 +254,7 @@ def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
         raise UserError(
             f"{vocabulary} is not the vocabulary that model.json names: build the file again"
         )
-    tokenizer = BertTokenizerFast(
-        vocab=str(vocabulary),
-        do_lower_case=description["lower_case"],
-        strip_accents=description["strip_accents"],
-        tokenize_chinese_chars=description["split_cjk"],
-        **{f"{name}_token": entry["piece"] for name, entry in _special(description).items()},
-    )
-    longest = description["max_word_characters"]
-    tokenizer.backend_tokenizer.model.max_input_chars_per_word = longest
-    return tokenizer
-
-
-def _special(description: dict[str, Any]) -> dict[str, Any]:
-    names = {"unknown": "unk"}
-    return {names.get(name, name): entry for name, entry in description["special"].items()}
+    return tokenizer_of(vocabulary, description)
 
 
 def _read_context(context: str) -> str:

@@ -281,7 +281,7 @@ def _opened(source: Source, task: Task, traits: Traits) -> tuple[Any, Any]:
 
     A tokenizer that no app can follow is refused here, before hours of training.
     """
-    from pipeline.files.export import describe_tokenizer
+    from pipeline.files.tokenizer import describe_tokenizer
     from pipeline.models import teacher as teachers
 
     tokenizer = teachers.load_tokenizer(source.folder)

@@ -22,6 +22,7 @@ import tyro
 
 from converters import ConversionError, terminal
 from pipeline.errors import UserError
+from pipeline.tasks.added import added_ids
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import score
 from pipeline.tasks.question_answering.squad import EmptyAnswers, Question, load_questions
@@ -41,6 +42,8 @@ class Comparison:
         own: our answer by our own rules, in whole words too.
         theirs: the library's answer.
         cause: the reason why `theirs` differs from `ours`; "" if they are equal.
+        has_added: whether the question or its passage has an added token, which the library's
+            tokenizer does not know.
     """
 
     question: Question
@@ -48,11 +51,12 @@ class Comparison:
     own: str
     theirs: str
     cause: str
+    has_added: bool = False
 
     @property
     def plain(self) -> bool:
-        """Whether the question and its passage are pure ASCII."""
-        return (self.question.text + self.question.context).isascii()
+        """Whether the question and its passage are pure ASCII, without added tokens."""
+        return not self.has_added and (self.question.text + self.question.context).isascii()
 
 
 def compare(file: Path, questions: Sequence[Question], environments: Path) -> list[Comparison]:
@@ -79,6 +83,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
         if reason := missing(runtime, environments):
             raise UserError(f"{runtime.name} is not installed: {reason}")
     answerer = open_answerer(file)
+    added = added_ids(answerer.windower.tokenizer)
     workers = [Worker(command(runtime, environments), 120) for runtime in (library, kernels)]
     try:
         for worker in workers:
@@ -100,11 +105,14 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
             )
             mine = np.stack(reading.outputs[0])
             ours, cause = task_library_answer(case, mine), ""
-            if theirs != ours:
+            has_added = any(not added.keys().isdisjoint(one.ids.tolist()) for one in reading.inputs)
+            if theirs != ours and has_added:
+                cause = "added tokens: its tokenizer cuts them"
+            elif theirs != ours:
                 other = workers[1].logits(case.request(384), 1)[0][:, : len(window.ids)]
                 scores = task_library_scores(case, mine)
                 cause = _cause(question, scores[ours] - scores.get(theirs, -np.inf), mine, other)
-            found.append(Comparison(question, ours, own, theirs, cause))
+            found.append(Comparison(question, ours, own, theirs, cause, has_added))
         return found
     except WorkerError as error:
         raise ConversionError(f"{file}: {error}") from error
@@ -166,6 +174,8 @@ def _report(
         found = compare(file, questions.questions, environments)
         plain = [each for each in found if each.plain]
         print(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
+        if count := sum(each.has_added for each in found):
+            print(f"  {count} have added tokens, which the library does not know")
         for label, equal in (
             ("by its rules", [each.theirs == each.ours for each in plain]),
             ("by our rules", [each.theirs == each.own for each in plain]),

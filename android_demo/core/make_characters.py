@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 TABLES = Path(__file__).parent / "src/main/resources/distilbert/mobile/core/characters.txt"
 REMOVED, SPACE, PUNCTUATION, IDEOGRAPH, MARK = 1, 2, 4, 8, 16
@@ -27,6 +27,7 @@ HEADER = """\
 # Written by make_characters.py from the tokenizers library, which has it from the Unicode Character
 # Database. Hexadecimal.
 # kinds: 1 removed by cleaning, 2 white space, 4 punctuation, 8 Chinese, 16 nonspacing mark
+# words: part of a word, so that an added token beside it is no single word
 # combining: canonical combining class; lower: lower case; decomposed: full canonical decomposition
 """
 
@@ -39,6 +40,7 @@ def tables() -> str:
     parts = {point: text for point, text in decomposed.items() if point not in SYLLABLES}
     rows = {
         "kinds": ranges(kinds(points, decomposed)),
+        "words": ranges(dict.fromkeys(word_characters(points), 1)).replace(":1", ""),
         "combining": ranges(combining_classes([p for p in points if p not in decomposed])),
         "lower": mappings(changed(points, bert(lowercase=True))),
         "decomposed": mappings(parts),
@@ -94,6 +96,21 @@ def kinds(points: list[int], decomposed: Mapping[int, str]) -> dict[int, int]:
             found[point] |= SPACE * (length == 0) | PUNCTUATION * (length == 1)
     for point, text in cleaned.items():
         assert text == "" or (text == " " and found[point] & SPACE), f"U+{point:04X} cleaned"
+    return found
+
+
+def word_characters(points: Iterable[int]) -> set[int]:
+    """The characters beside which the tokenizer finds no added token that is a single word."""
+    tokenizer = Tokenizer(models.WordLevel({"": 0}, ""))
+    tokenizer.add_tokens([AddedToken(NEUTRAL, single_word=True, normalized=False)])
+    # Between two controls, which are no part of any word.
+    assert tokenizer.encode(f"\x01{NEUTRAL}\x01").ids == [0, 1, 0]
+    found = {ord(NEUTRAL)}
+    for chunk in chunks(points):
+        encoding = tokenizer.encode("".join(f"{chr(point)}{NEUTRAL}\x01" for point in chunk))
+        alone = {start for start, stop in encoding.offsets if (stop - start, start % 3) == (1, 1)}
+        found.update(point for place, point in enumerate(chunk) if 3 * place + 1 not in alone)
+    assert not set(map(ord, " \x01.-")) & found and set(map(ord, "a_é東")) <= found
     return found
 
 

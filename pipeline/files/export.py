@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,22 +12,21 @@ from converters.interface import INPUTS, Interface
 from converters.runtimes.checksums import sha256
 from pipeline import __version__
 from pipeline.artifacts import write_json
-from pipeline.errors import UserError
 from pipeline.files.targets import format_of
+from pipeline.files.tokenizer import describe_tokenizer, vocabulary_lines
 
-MODEL_SCHEMA = 1
+MODEL_SCHEMA = 2
 
 
 def write_vocabulary(folder: Path, tokenizer: Any) -> Path:
-    """Writes `vocab.txt`, a word piece a line in the order of their ids, and returns its path."""
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    if [place for _, place in vocabulary] != list(range(len(vocabulary))):
-        raise UserError(
-            f"the tokenizer's {len(vocabulary)} ids are not 0 to {len(vocabulary) - 1}: vocab.txt "
-            "has no place for gaps; fill them with unused pieces"
-        )
+    """Writes `vocab.txt`, a line for each id in the order of the ids, and returns its path.
+
+    Raises:
+        UserError: see `vocabulary_lines`.
+    """
     vocab_file = folder / "vocab.txt"
-    vocab_file.write_text("".join(f"{piece}\n" for piece, _ in vocabulary), encoding="utf-8")
+    lines = "".join(f"{line}\n" for line in vocabulary_lines(tokenizer))
+    vocab_file.write_text(lines, encoding="utf-8")
     return vocab_file
 
 
@@ -96,50 +94,3 @@ def write_model_json(
         "golden": "golden.json",
     }
     write_json(vocabulary.with_name("model.json"), document)
-
-
-def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
-    """Everything that decides how WordPiece cuts a text.
-
-    Raises:
-        UserError: if the tokenizer is not BERT's own, or has more special pieces than the five
-            that it names: an app could not follow it.
-    """
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    normalizer, model = backend["normalizer"] or {}, backend["model"]
-    kinds = (normalizer.get("type"), (backend["pre_tokenizer"] or {}).get("type"), model["type"])
-    if kinds != ("BertNormalizer", "BertPreTokenizer", "WordPiece"):
-        raise UserError(
-            f"the tokenizer is made of {', '.join(map(str, kinds))}: an app needs BERT's own; take "
-            "a teacher that has it"
-        )
-    special = {
-        "pad": tokenizer.pad_token,
-        "unknown": tokenizer.unk_token,
-        "cls": tokenizer.cls_token,
-        "sep": tokenizer.sep_token,
-        "mask": tokenizer.mask_token,
-    }
-    known = set(special.values())
-    added = [str(t) for t in tokenizer.added_tokens_decoder.values() if str(t) not in known]
-    if added:
-        raise UserError(
-            f"the tokenizer finds {len(added)} added tokens such as {added[0]} whole in a text, "
-            "which an app's WordPiece would cut: take a teacher that has the five special ones only"
-        )
-    lower = bool(normalizer.get("lowercase", True))
-    strip = normalizer.get("strip_accents")
-    return {
-        "type": "wordpiece",
-        "size": len(tokenizer),
-        "lower_case": lower,
-        "strip_accents": lower if strip is None else bool(strip),
-        "split_cjk": bool(normalizer.get("handle_chinese_chars", True)),
-        "clean_text": bool(normalizer.get("clean_text", True)),
-        "continuation": model.get("continuing_subword_prefix", "##"),
-        "max_word_characters": model.get("max_input_chars_per_word", 100),
-        "special": {
-            name: {"piece": str(piece), "id": tokenizer.convert_tokens_to_ids(piece)}
-            for name, piece in special.items()
-        },
-    }

@@ -325,10 +325,13 @@ def check_vocabulary(source: Source, role: str) -> None:
         UserError: says both numbers.
     """
     config = load_config(source.folder)
-    pieces = len(load_tokenizer(source.folder))
+    tokenizer = load_tokenizer(source.folder)
+    pieces = len(tokenizer)
     if pieces > config.vocab_size:
+        why = "config.json, weights and tokenizer belong to different models"
+        if tokenizer.vocab_size <= config.vocab_size:  # without the added tokens
+            why = "train it after model.resize_token_embeddings(len(tokenizer)), and save both"
         raise UserError(
             f"{role} {source.name}: its tokenizer has {pieces} pieces and its table of embeddings "
-            f"{config.vocab_size} rows: config.json, weights and tokenizer belong to different "
-            "models"
+            f"{config.vocab_size} rows: {why}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections import Counter
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +42,9 @@ def documents() -> dict[str, dict[str, Any]]:
     return make_golden.documents()
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json.gz", "answers.json.gz", "figures.json.gz"])
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json.gz", "added.json.gz", "answers.json.gz", "figures.json.gz"]
+)
 def test_golden_file_is_current(name: str, documents: dict[str, dict[str, Any]]) -> None:
     # Not ==, whose explanation of a difference in a million numbers would never end.
     same = make_golden.read(name) == documents[name]
@@ -55,6 +58,20 @@ def test_starts_of_the_app_are_current() -> None:
 
 def test_golden_files_are_many_and_small(documents: dict[str, dict[str, Any]]) -> None:
     assert len(set(documents["tokenizer.json.gz"]["texts"])) >= 3000
+    added = documents["added.json.gz"]
+    assert len(added["texts"]) >= 500
+    for one in added["tokenizers"]:
+        found = one["description"]
+        entries = {
+            entry["id"]: entry
+            for entry in found["added"]
+            if not (found["split_special"] and entry["special"])
+        }
+        times = Counter(place for ids, _ in one["pieces"] for place in ids if place in entries)
+        # But those that begin in another one: a longer one, or one that comes first.
+        assert len(times) >= len(entries) - 6 and times.total() > 500, one["name"]
+        for flag in ("lstrip", "rstrip", "single_word", "normalized", "word_piece"):
+            assert len({entries[place][flag] for place in times}) == 2, (one["name"], flag)
     cases = documents["answers.json.gz"]["cases"]
     lengths = [len(case["context"].split()) for case in cases]
     assert len(cases) >= 500 and min(lengths) == 0 and max(lengths) >= 5000

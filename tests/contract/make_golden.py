@@ -4,6 +4,7 @@
 python -m tests.contract.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
+`added.json.gz` the same for tokenizers with added tokens,
 `answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles,
 `figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
 `android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
@@ -25,12 +26,12 @@ import numpy as np
 from tokenizers import normalizers
 
 from benchmarks.device.app_protocol import ACTIVITY, Start
-from pipeline.files.export import describe_tokenizer
+from pipeline.files.tokenizer import describe_tokenizer, vocabulary_lines
 from pipeline.tasks.question_answering.evaluate import decode
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import Question, load_questions
 
-from . import tiny
+from . import added, tiny
 from .figures import figures_document
 from .texts import special_texts, texts
 
@@ -49,6 +50,7 @@ def documents() -> dict[str, dict[str, Any]]:
     words = embedded_vocabulary()
     return {
         "tokenizer.json.gz": tokenizer_document(words),
+        "added.json.gz": added_document(words),
         "answers.json.gz": answers_document(words),
         "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
@@ -91,6 +93,14 @@ def tokenizer_document(words: list[str]) -> dict[str, Any]:
     }
 
 
+def added_document(words: list[str]) -> dict[str, Any]:
+    """The same of tokenizers with added tokens: each has a vocabulary of its own."""
+    document = added.added_document(words, make_tokenizer, SEED)
+    tokenizers = document["tokenizers"].items()
+    runs = [run(name, name, tokenizer, document["texts"]) for name, tokenizer in tokenizers]
+    return document | {"tokenizers": runs}
+
+
 def run(name: str, kind: str, tokenizer: Any, cut: Sequence[str]) -> dict[str, Any]:
     """One tokenizer's description and its pieces of the first texts: ids, offsets in a row."""
     encoded = tokenizer.backend_tokenizer.encode_batch(list(cut), add_special_tokens=False)
@@ -121,8 +131,7 @@ def tiny_tokenizer() -> Any:
 
 def description(tokenizer: Any) -> dict[str, Any]:
     """As in `model.json`."""
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    lines = "".join(f"{piece}\n" for piece, _ in pieces)
+    lines = "".join(f"{line}\n" for line in vocabulary_lines(tokenizer))
     digest = hashlib.sha256(lines.encode()).hexdigest()
     return describe_tokenizer(tokenizer) | {"file": "vocab.txt", "sha256": digest}
 

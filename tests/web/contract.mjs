@@ -12,19 +12,26 @@ const { WordPiece, cutWindows, decode } = await import(pathToFileURL(resolve(rea
 const read = (name) => JSON.parse(gunzipSync(readFileSync(join(folder, name))).toString("utf8"));
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-const { texts, vocabularies, tokenizers } = read("tokenizer.json.gz");
-const pieces = { cases: 0, differ: [] };
-for (const { name, vocabulary, description, pieces: golden } of tokenizers) {
-  const tokenizer = new WordPiece(description, vocabularies[vocabulary]);
-  golden.forEach(([ids, offsets], number) => {
-    const found = tokenizer.pieces(texts[number]);
-    pieces.cases += 1;
-    if (!same(found.ids, ids) || !same(found.offsets.flat(), offsets)) {
-      pieces.differ.push({ tokenizer: name, text: texts[number] });
-    }
-  });
+/** Compares every tokenizer of a golden file. */
+function compare(name) {
+  const { texts, vocabularies, tokenizers } = read(name);
+  const result = { cases: 0, differ: [] };
+  for (const { name, vocabulary, description, pieces: golden } of tokenizers) {
+    const tokenizer = new WordPiece(description, vocabularies[vocabulary]);
+    golden.forEach(([ids, offsets], number) => {
+      const found = tokenizer.pieces(texts[number]);
+      result.cases += 1;
+      if (!same(found.ids, ids) || !same(found.offsets.flat(), offsets)) {
+        result.differ.push({ tokenizer: name, text: texts[number] });
+      }
+    });
+  }
+  return result;
 }
 
+const pieces = compare("tokenizer.json.gz");
+const added = compare("added.json.gz");
+const { vocabularies } = read("tokenizer.json.gz");
 const document = read("answers.json.gz");
 const tokenizer = new WordPiece(document.tokenizer, vocabularies.uncased);
 const answers = { cases: 0, differ: [] };
@@ -45,4 +52,4 @@ for (const golden of document.cases) {
     answers.differ.push({ question: golden.question.slice(0, 80), text, start, end, score });
   }
 }
-console.log(JSON.stringify({ pieces, answers }));
+console.log(JSON.stringify({ pieces, added, answers }));

@@ -29,8 +29,10 @@ def test_the_reader_follows_the_contract(node: str) -> None:
     results = json.loads(done.stdout)
     assert results["pieces"]["cases"] == 9092 and results["answers"]["cases"] == 500
     assert len(results["pieces"]["differ"]) <= MOST_DIFFERENT
+    assert results["added"]["cases"] == 5600 and len(results["added"]["differ"]) <= MOST_DIFFERENT
     assert len(results["answers"]["differ"]) <= 1
     texts = [case["text"] for case in results["pieces"]["differ"]]
+    texts += [case["text"] for case in results["added"]["differ"]]
     texts += [case["question"] for case in results["answers"]["differ"]]
     old = unicodedata.ucd_3_2_0
     for text in texts:

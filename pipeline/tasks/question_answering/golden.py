@@ -38,20 +38,24 @@ UNUSUAL = (
 )
 
 
-def cases(questions: Sequence[Question], count: int, max_length: int) -> list[tuple[str, str]]:
+def cases(
+    questions: Sequence[Question], count: int, max_length: int, added: str | None = None
+) -> list[tuple[str, str]]:
     """Questions with their passages: some of a set, texts that are unusual, one long passage.
 
     Args:
         questions: drawn from evenly.
         count: how many of them.
         max_length: of a window, in word pieces; the long passage has several.
+        added: a passage with the added tokens of a tokenizer that has some.
     """
     questions = [q for q in questions if q.text.strip()] or questions  # an app asks no others
     step = max(1, len(questions) // count)
     picked = [(q.text, q.context) for q in questions[::step]][:count]
     distinct = list(dict.fromkeys(q.context for q in questions))
     long_passage = "\n\n".join(distinct[: -(-5 * max_length // 200)])
-    return [*picked, *UNUSUAL, (picked[-1][0], long_passage), (picked[0][0], "")]
+    unusual = [*UNUSUAL, *([(f"What is old in {added[:40]}?", added)] if added else [])]
+    return [*picked, *unusual, (picked[-1][0], long_passage), (picked[0][0], "")]
 
 
 def golden_document(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.config import Build, Data
 from pipeline.data.sources import Part
 from pipeline.models.heads import SPAN_HEAD
+from pipeline.tasks.added import added_text
 from pipeline.tasks.question_answering import languages, settings
 from pipeline.tasks.question_answering.evaluate import (
     ABSTAINING,
@@ -195,8 +196,9 @@ class QuestionAnswering(Task):
         """Questions with ids, logits and answers of each file."""
         from pipeline.tasks.question_answering import golden
 
-        limits = next(iter(readers.values())).limits
-        picked = golden.cases(evaluation.questions, count, limits.max_length)
+        reader = next(iter(readers.values()))
+        added = added_text(reader.windower.tokenizer)
+        picked = golden.cases(evaluation.questions, count, reader.limits.max_length, added)
         return golden.golden_document(picked, readers)
 
     def device_files(self, evaluation: Any) -> dict[str, Any]:

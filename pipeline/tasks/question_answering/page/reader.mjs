@@ -12,6 +12,10 @@ const SPACE = /^\p{White_Space}$/u;
 const CONTROL = /^[\p{Cc}\p{Cf}\p{Co}\p{Cs}]$/u;
 const PUNCTUATION = /^[\p{P}$+<=>^`|~]$/u;
 const MARK = /^\p{Mn}$/u;
+// Beside such a character, an added token is no single word.
+const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
+// How BERT finds its five special pieces.
+const USUAL = { special: true, lstrip: false, rstrip: false, single_word: false, normalized: false };
 
 /** Whether cleaning drops a character; tabs and line ends count as spaces instead. */
 function isRemoved(character) {
@@ -33,10 +37,23 @@ export class WordPiece {
    */
   constructor(description, vocabulary) {
     this.description = description;
-    this.ids = new Map(vocabulary.map((piece, id) => [piece, id]));
-    this.longest = Math.max(...vocabulary.map((piece) => piece.length));
-    const named = Object.values(description.special);
-    this.special = named.sort((a, b) => b.piece.length - a.piece.length);
+    const { added, special } = description;
+    const beyond = new Set(added.filter((token) => !token.word_piece).map((token) => token.id));
+    const pieces = vocabulary.map((piece, id) => [piece, id]).filter(([, id]) => !beyond.has(id));
+    this.ids = new Map(pieces);
+    this.longest = Math.max(...pieces.map(([piece]) => piece.length));
+    const listed = new Set(added.map((token) => token.content));
+    const usual = Object.values(special)
+      .filter(({ piece }) => !listed.has(piece))
+      .map(({ piece, id }) => ({ content: piece, id, ...USUAL }));
+    const tokens = [...usual, ...added].map((token) => {
+      const points = Array.from(token.content);
+      const items = token.normalized ? this.#normalized(asItems(points)) : null;
+      const split = description.split_special && token.special;
+      return { ...token, isText: split, points: items ? items.map((item) => item.text) : points };
+    });
+    this.exact = byFirst(tokens.filter((token) => !token.normalized));
+    this.normal = byFirst(tokens.filter((token) => token.normalized));
   }
 
   /**
@@ -47,32 +64,26 @@ export class WordPiece {
    */
   pieces(text) {
     const found = { ids: [], offsets: [] };
-    const points = Array.from(text);
-    let plain = 0;
-    for (let at = 0; at < points.length; ) {
-      const named = this.special.find(({ piece }) => startsWith(points, at, piece));
-      if (!named) {
-        at += 1;
-        continue;
-      }
-      this.#plain(points, plain, at, found);
-      plain = at + Array.from(named.piece).length;
-      found.ids.push(named.id);
-      found.offsets.push([at, plain]);
-      at = plain;
-    }
-    this.#plain(points, plain, points.length, found);
+    const take = (token, items) => {
+      found.ids.push(token.id);
+      found.offsets.push([items[0].start, items.at(-1).end]);
+    };
+    split(asItems(Array.from(text)), this.exact, take, (part) => {
+      split(this.#normalized(part), this.normal, take, (words) =>
+        this.#plain(words, found),
+      );
+    });
     return found;
   }
 
-  /** Cuts the code points [from, to), which hold no special piece. */
-  #plain(points, from, to, found) {
+  /** Cuts normalized characters, which hold no added token. */
+  #plain(items, found) {
     let word = [];
     const finish = () => {
       if (word.length) this.#word(word, found);
       word = [];
     };
-    for (const item of this.#normalized(points, from, to)) {
+    for (const item of items) {
       if (SPACE.test(item.text)) {
         finish();
       } else if (PUNCTUATION.test(item.text)) {
@@ -86,16 +97,16 @@ export class WordPiece {
   }
 
   /** Normalized characters, each with the place in the text that it came from. */
-  #normalized(points, from, to) {
+  #normalized(source) {
     const { clean_text, split_cjk, strip_accents, lower_case } = this.description;
     let items = [];
-    for (let at = from; at < to; at++) {
-      let text = points[at];
+    for (const { text: original, start, end } of source) {
+      let text = original;
       if (clean_text) {
         if (isRemoved(text)) continue;
         if (SPACE.test(text)) text = " ";
       }
-      const item = { text, start: at, end: at + 1 };
+      const item = { text, start, end };
       if (split_cjk && isIdeograph(text)) {
         items.push({ ...item, text: " " }, item, { ...item, text: " " });
       } else {
@@ -141,13 +152,56 @@ export class WordPiece {
   }
 }
 
-/** Whether the code points from `at` on spell a piece. */
-function startsWith(points, at, piece) {
-  let place = at;
-  for (const point of piece) {
-    if (points[place++] !== point) return false;
+/** Characters with their places. */
+function asItems(points) {
+  return points.map((text, at) => ({ text, start: at, end: at + 1 }));
+}
+
+/** Tokens by their first character, longer ones first. */
+function byFirst(tokens) {
+  const found = new Map();
+  for (const token of tokens) {
+    const [first] = token.points;
+    if (!found.has(first)) found.set(first, []);
+    found.get(first).push(token);
   }
-  return true;
+  for (const list of found.values()) list.sort((a, b) => b.points.length - a.points.length);
+  return found;
+}
+
+/**
+ * Finds the leftmost tokens, of several at one place the longest, as Hugging Face's tokenizers do:
+ * a token that is no single word, or is text all the same, hides what begins within it.
+ *
+ * @param {object[]} items characters.
+ * @param {Map} tokens of `byFirst`.
+ * @param {function} onToken gets each token with its characters and the blanks that it takes along.
+ * @param {function} onText gets each part between two of them.
+ */
+function split(items, tokens, onToken, onText) {
+  const isWord = (at) => at >= 0 && at < items.length && WORD.test(items[at].text);
+  const isBlank = (at) => at < items.length && SPACE.test(items[at].text);
+  let plain = 0;
+  for (let at = 0; at < items.length; ) {
+    const token = tokens
+      .get(items[at].text)
+      ?.find(({ points }) => points.every((point, place) => items[at + place]?.text === point));
+    if (!token) {
+      at += 1;
+      continue;
+    }
+    const next = at + token.points.length;
+    if (!token.isText && !(token.single_word && (isWord(at - 1) || isWord(next)))) {
+      let [start, end] = [at, next];
+      while (token.lstrip && start > plain && isBlank(start - 1)) start -= 1;
+      while (token.rstrip && isBlank(end)) end += 1;
+      if (plain < start) onText(items.slice(plain, start));
+      onToken(token, items.slice(start, end));
+      plain = end;
+    }
+    at = next;
+  }
+  if (plain < items.length) onText(items.slice(plain));
 }
 
 /**

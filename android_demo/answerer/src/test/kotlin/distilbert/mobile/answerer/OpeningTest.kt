@@ -106,9 +106,9 @@ class OpeningTest {
             broken { folder ->
                 val description = folder.resolve("model.json")
                 val text = description.readText()
-                description.writeText(text.replace("schema_version\": 1", "schema_version\": 2"))
+                description.writeText(text.replace("schema_version\": 2", "schema_version\": 3"))
             }
-        assertEquals("model.json has schema 2, this version reads 1: update this app", newer)
+        assertEquals("model.json has schema 3, this version reads 2: update this app", newer)
     }
 
     @Test

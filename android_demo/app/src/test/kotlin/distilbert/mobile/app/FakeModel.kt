@@ -76,7 +76,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
     private companion object {
         fun description(mayAbstain: Boolean) =
             """
-            {"schema_version": 1, "task": "extractive question answering",
+            {"schema_version": 2, "task": "extractive question answering",
              "default": "student-int8.tflite",
              "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000,
                "sha256": "${"0".repeat(64)}", "min_runtime": {"LiteRT": "1.0.1"}, "faults": {},
@@ -93,9 +93,10 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
              "tokenizer": {"type": "wordpiece", "size": 20, "lower_case": true,
                "strip_accents": true, "split_cjk": true, "clean_text": true, "continuation": "##",
                "max_word_characters": 100, "file": "vocab.txt", "sha256": "${"0".repeat(64)}",
+               "split_special": false,
                "special": {"pad": {"piece": "[PAD]", "id": 0}, "unknown": {"piece": "[UNK]",
                "id": 1}, "cls": {"piece": "[CLS]", "id": 2}, "sep": {"piece": "[SEP]", "id": 3},
-               "mask": {"piece": "[MASK]", "id": 4}}},
+               "mask": {"piece": "[MASK]", "id": 4}}, "added": []},
              "golden": "golden.json"}
             """.trimIndent()
     }

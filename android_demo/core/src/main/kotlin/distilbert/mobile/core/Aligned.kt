@@ -38,7 +38,20 @@ internal class Aligned(capacity: Int) {
 
     fun pieces() = Pieces(numbers.copyOf(size), starts.copyOf(size), ends.copyOf(size))
 
-    private companion object {
-        const val SMALLEST = 16
+    companion object {
+        private const val SMALLEST = 16
+
+        /** The code points of [text], each with its own UTF-16 units. */
+        fun of(text: String): Aligned {
+            val found = Aligned(text.length)
+            var at = 0
+            while (at < text.length) {
+                val point = text.codePointAt(at)
+                val end = at + Character.charCount(point)
+                found.add(point, at, end)
+                at = end
+            }
+            return found
+        }
     }
 }

@@ -31,6 +31,7 @@ internal object Characters {
     private const val ASCII = 0x80
 
     private val kinds: Ranges
+    private val words: Ranges
     private val combining: Ranges
     private val lowered: Mappings
     private val decomposed: Mappings
@@ -48,6 +49,7 @@ internal object Characters {
                 .filter { it.isNotEmpty() && it[0] != '#' }
                 .associate { it.substringBefore(' ') to it.substringAfter(' ') }
         kinds = Ranges(tables.getValue("kinds"))
+        words = Ranges(tables.getValue("words"))
         combining = Ranges(tables.getValue("combining"))
         lowered = Mappings(tables.getValue("lower"))
         decomposed = Mappings(tables.getValue("decomposed"))
@@ -56,6 +58,9 @@ internal object Characters {
 
     /** A sum of the kinds above. */
     fun kind(point: Int): Int = if (point < ASCII) asciiKinds[point].toInt() else kinds[point]
+
+    /** Whether an added token beside [point] is no single word. */
+    fun isWord(point: Int): Boolean = words[point] != 0
 
     /** Canonical combining class. */
     fun combiningClass(point: Int): Int = if (point < FIRST_DECOMPOSED) 0 else combining[point]
@@ -97,7 +102,10 @@ private object Hangul {
     }
 }
 
-/** A number for each character, from `first-last:number ...`, hexadecimal; 0 elsewhere. */
+/**
+ * A number for each character, from `first-last:number ...`, hexadecimal, or 1 from `first-last ...`;
+ * 0 elsewhere.
+ */
 private class Ranges(table: String) {
     private val firsts: IntArray
     private val lasts: IntArray
@@ -110,7 +118,7 @@ private class Ranges(table: String) {
             IntArray(entries.size) {
                 entries[it].substringAfter('-').substringBefore(':').toInt(HEXADECIMAL)
             }
-        numbers = IntArray(entries.size) { entries[it].substringAfter(':').toInt(HEXADECIMAL) }
+        numbers = IntArray(entries.size) { entries[it].substringAfter(':', "1").toInt(HEXADECIMAL) }
     }
 
     operator fun get(point: Int): Int {

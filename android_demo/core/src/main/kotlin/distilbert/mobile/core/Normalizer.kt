@@ -3,26 +3,22 @@ package distilbert.mobile.core
 
 /** BERT's normalization: cleaning, spaces around Chinese characters, no accents, lower case. */
 internal class Normalizer(private val description: TokenizerDescription) {
-    /** The normalized characters of the UTF-16 units [from, to) of [text]. */
-    fun normalize(text: String, from: Int, to: Int): Aligned {
+    /** The normalized characters of the code points [from, to) of [text]. */
+    fun normalize(text: Aligned, from: Int, to: Int): Aligned {
         val cleaned = clean(text, from, to)
         val bare = if (description.stripAccents) withoutMarks(cleaned) else cleaned
         return if (description.lowerCase) lowerCase(bare) else bare
     }
 
-    private fun clean(text: String, from: Int, to: Int): Aligned {
+    private fun clean(text: Aligned, from: Int, to: Int): Aligned {
         val found = Aligned(to - from)
-        var at = from
-        while (at < to) {
-            val point = text.codePointAt(at)
-            val end = at + Character.charCount(point)
+        for (index in from until to) {
+            val point = text[index]
             val kind = Characters.kind(point)
-            val cleaned = if (kind and Characters.SPACE != 0) ' '.code else point
-            when {
-                !description.cleanText -> split(point, kind, at, end, found)
-                kind and Characters.REMOVED == 0 -> split(cleaned, kind, at, end, found)
-            }
-            at = end
+            if (description.cleanText && kind and Characters.REMOVED != 0) continue
+            val isSpace = description.cleanText && kind and Characters.SPACE != 0
+            val cleaned = if (isSpace) ' '.code else point
+            split(cleaned, kind, text.start(index), text.end(index), found)
         }
         return found
     }

@@ -11,7 +11,11 @@ package distilbert.mobile.core
  * @property cleanText whether control characters are dropped.
  * @property continuation what a piece within a word begins with in the vocabulary.
  * @property maxWordCharacters a longer word is unknown.
- * @property special the special pieces; they are recognized in a text as well, as BERT's are.
+ * @property splitSpecial whether WordPiece cuts the names of special tokens in a text, which are
+ *   found as tokens otherwise.
+ * @property special the special pieces; a text that names one has it.
+ * @property added the tokens that are found whole in a text before WordPiece cuts the rest; a
+ *   special piece is among them only if it is found in another way than BERT's.
  * @property file the vocabulary's file name.
  * @property sha256 the vocabulary's digest, hexadecimal.
  */
@@ -23,7 +27,9 @@ class TokenizerDescription(
     val cleanText: Boolean,
     val continuation: String,
     val maxWordCharacters: Int,
+    val splitSpecial: Boolean,
     val special: SpecialPieces,
+    val added: List<AddedToken>,
     val file: String,
     val sha256: String,
 ) {
@@ -44,7 +50,9 @@ class TokenizerDescription(
                 cleanText = json["clean_text"].flag(),
                 continuation = json["continuation"].text(),
                 maxWordCharacters = json["max_word_characters"].integer(),
+                splitSpecial = json["split_special"].flag(),
                 special = SpecialPieces.of(json["special"]),
+                added = json["added"].items().map { AddedToken.of(it) },
                 file = json["file"].text(),
                 sha256 = json["sha256"].text(),
             )

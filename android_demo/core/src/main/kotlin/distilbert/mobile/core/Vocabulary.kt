@@ -4,7 +4,8 @@ package distilbert.mobile.core
 import java.nio.ByteBuffer
 
 /**
- * The word pieces by their text: [opening] begin a word, [continuing] follow within one.
+ * The word pieces by their text: [opening] begin a word, [continuing] follow within one. A line of
+ * an added token is none of them, unless WordPiece knows the token too.
  *
  * @throws ModelException if the pieces are not those that the description counts and names.
  */
@@ -22,21 +23,27 @@ internal class Vocabulary(pieces: List<String>, description: TokenizerDescriptio
                     "${description.size}: copy both from the same build",
             )
         }
+        val named = description.special.all.map { it.piece to it.id }
+        for ((piece, id) in named + description.added.map { it.content to it.id }) {
+            if (pieces.getOrNull(id) != line(piece)) {
+                throw ModelException(
+                    "${description.file} has no ${line(piece)} with id $id: copy it and " +
+                        "model.json from the same build",
+                )
+            }
+        }
+        val beyond = description.added.filterNot { it.isWordPiece }.mapTo(HashSet()) { it.id }
         pieces.forEachIndexed { id, piece ->
+            if (id in beyond) return@forEachIndexed
             opening[piece] = id
             if (piece.startsWith(description.continuation)) {
                 continuing[piece.substring(description.continuation.length)] = id
             }
         }
-        for (special in description.special.all) {
-            if (opening[special.piece] != special.id) {
-                throw ModelException(
-                    "${description.file} has no ${special.piece} with id ${special.id}: copy it " +
-                        "and model.json from the same build",
-                )
-            }
-        }
     }
+
+    /** The line of `vocab.txt` for [piece], which cannot hold a line feed as it is. */
+    private fun line(piece: String) = piece.replace("\n", "\\n")
 
     /** The id of [part], which begins a word or not; null if it is no piece. */
     fun id(part: String, begins: Boolean): Int? = if (begins) opening[part] else continuing[part]

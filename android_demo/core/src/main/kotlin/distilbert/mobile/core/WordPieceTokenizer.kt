@@ -13,40 +13,31 @@ class WordPieceTokenizer private constructor(
     private val vocabulary: Vocabulary,
 ) {
     private val normalizer = Normalizer(description)
-    private val special = description.special.all.sortedByDescending { it.piece.length }
+    private val added = AddedTokens(description, normalizer)
 
     /** The word pieces of [text], special ones only where the text names them. */
     fun tokenize(text: String): Pieces {
         val found = Aligned(text.length / UNITS_PER_PIECE)
-        var plain = 0
-        var at = 0
-        while (at < text.length) {
-            val named = special.firstOrNull { text.startsWith(it.piece, at) }
-            if (named == null) {
-                at++
-                continue
-            }
-            tokenize(text, plain, at, found)
-            plain = at + named.piece.length
-            found.add(named.id, at, plain)
-            at = plain
-        }
-        tokenize(text, plain, text.length, found)
+        val source = Aligned.of(text)
+        added.split(
+            source,
+            onText = { normalized, from, to -> words(normalized, from, to, found) },
+            onToken = { id, start, end -> found.add(id, start, end) },
+        )
         return found.pieces()
     }
 
-    /** Splits at white space, and around punctuation, what lies between two special pieces. */
-    private fun tokenize(text: String, from: Int, to: Int, found: Aligned) {
-        val normalized = normalizer.normalize(text, from, to)
-        var word = 0
-        for (index in 0 until normalized.size) {
+    /** Splits at white space, and around punctuation, what lies between two added tokens. */
+    private fun words(normalized: Aligned, from: Int, to: Int, found: Aligned) {
+        var word = from
+        for (index in from until to) {
             val kind = Characters.kind(normalized[index])
             if (kind and (Characters.SPACE or Characters.PUNCTUATION) == 0) continue
             cut(normalized, word, index, found)
             word = index + 1
             if (kind and Characters.PUNCTUATION != 0) cut(normalized, index, word, found)
         }
-        cut(normalized, word, normalized.size, found)
+        cut(normalized, word, to, found)
     }
 
     /** Cuts the word [from, to) into the longest pieces, from its beginning on. */

@@ -22,12 +22,12 @@ class ModelDescriptionTest {
         fun message(schema: Int) =
             assertThrows(ModelException::class.java) {
                 ModelDescription.parse(
-                    ModelFiles.DESCRIPTION.replace("_version\": 1", "_version\": $schema"),
+                    ModelFiles.DESCRIPTION.replace("_version\": 2", "_version\": $schema"),
                 )
             }.message
         val start = "model.json has schema"
-        assertEquals("$start 2, this version reads 1: update this app", message(2))
-        assertEquals("$start 0, this version reads 1: build the model again", message(0))
+        assertEquals("$start 3, this version reads 2: update this app", message(3))
+        assertEquals("$start 1, this version reads 2: build the model again", message(1))
     }
 
     @Test
@@ -86,6 +86,40 @@ class ModelDescriptionTest {
         assertEquals(
             "vocab.txt is not the vocabulary that model.json names: copy both from the same build",
             message(ModelFiles.VOCABULARY.replace("rome", "oslo")),
+        )
+    }
+
+    @Test
+    fun `added tokens are found whole, by their ids`() {
+        val added =
+            """
+            "added": [
+              {"content": "tower", "id": 7, "special": false, "lstrip": false, "rstrip": true,
+                "single_word": true, "normalized": true, "word_piece": true},
+              {"content": "E\n", "id": 19, "special": true, "lstrip": false, "rstrip": false,
+                "single_word": false, "normalized": false, "word_piece": false}]
+            """
+        val vocabulary = ModelFiles.VOCABULARY.replace("?\n", "E\\n\n")
+        val document =
+            ModelFiles.DESCRIPTION
+                .replace("\"added\": []", added)
+                .replace(ModelFiles.digest(ModelFiles.VOCABULARY), ModelFiles.digest(vocabulary))
+        val description = ModelDescription.parse(document).tokenizer
+        val tokenizer = WordPieceTokenizer.read(description, vocabulary.toByteArray())
+        val pieces = tokenizer.tokenize("Towers tower  [SEP]xE\n e\\n")
+        assertEquals(listOf(7, 17, 7, 3, 1, 19, 1, 1, 1), pieces.ids.toList())
+        assertEquals(listOf(0, 5, 7, 14, 19, 20, 23, 24, 25), pieces.starts.toList())
+        assertEquals(listOf(5, 6, 14, 19, 20, 22, 24, 25, 26), pieces.ends.toList())
+        assertEquals("E\n", description.added.last().content)
+
+        val other = vocabulary.replace("E\\n", "F")
+        val error =
+            assertThrows(ModelException::class.java) {
+                WordPieceTokenizer.read(description, other.toByteArray())
+            }
+        assertEquals(
+            "vocab.txt has no E\\n with id 19: copy it and model.json from the same build",
+            error.message,
         )
     }
 }

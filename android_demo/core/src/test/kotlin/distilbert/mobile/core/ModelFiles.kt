@@ -9,7 +9,10 @@ internal object ModelFiles {
         "[PAD] [UNK] [CLS] [SEP] [MASK] a the tower of rome was built by anna in where who ##s . ?"
             .replace(' ', '\n') + "\n"
 
-    private val digest = ByteBuffer.wrap(VOCABULARY.toByteArray()).sha256()
+    private val digest = digest(VOCABULARY)
+
+    /** What `model.json` says of a [vocabulary]. */
+    fun digest(vocabulary: String) = ByteBuffer.wrap(vocabulary.toByteArray()).sha256()
 
     /** A model that answers questions. */
     val DESCRIPTION =
@@ -31,7 +34,7 @@ internal object ModelFiles {
     fun description(outputs: String, settings: String) =
         """
         {
-          "schema_version": 1, "made_by": "pipeline 0.1", "task": "extractive question answering",
+          "schema_version": 2, "made_by": "pipeline 0.1", "task": "extractive question answering",
           "default": "student-int8.tflite",
           "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000, "sha256": "00",
             "min_runtime": {"LiteRT": "1.0.1"}, "faults": {}, "for": "every phone"}},
@@ -46,10 +49,11 @@ internal object ModelFiles {
           "tokenizer": {
             "type": "wordpiece", "size": 20, "lower_case": true, "strip_accents": true,
             "split_cjk": true, "clean_text": true, "continuation": "##", "max_word_characters": 100,
-            "special": {
+            "split_special": false, "special": {
               "pad": {"piece": "[PAD]", "id": 0}, "unknown": {"piece": "[UNK]", "id": 1},
               "cls": {"piece": "[CLS]", "id": 2}, "sep": {"piece": "[SEP]", "id": 3},
               "mask": {"piece": "[MASK]", "id": 4}},
+            "added": [],
             "file": "vocab.txt", "sha256": "$digest"},
           "golden": "golden.json"
         }

@@ -9,10 +9,23 @@ import org.junit.Test
 class TokenizerGoldenTest {
     @Test
     fun `ids and offsets are those of the tokenizer in training`() {
-        val texts = GoldenFiles.tokenizer["texts"].items().map { it.text() }
-        for (run in GoldenFiles.tokenizer["tokenizers"].items()) {
-            val tokenizer = GoldenFiles.tokenizer(run["description"], run["vocabulary"].text())
-            val comparison = Comparison("texts, ${run["name"].text()}")
+        val texts = compare(GoldenFiles.tokenizer, "texts")
+        assertTrue("only $texts texts", texts >= 3000)
+    }
+
+    @Test
+    fun `added tokens are found as in training`() {
+        val texts = compare(GoldenFiles.added, "texts with added tokens")
+        assertTrue("only $texts texts", texts >= 500)
+    }
+
+    /** Compares every tokenizer of [document]; returns the number of texts. */
+    private fun compare(document: Json, what: String): Int {
+        val texts = document["texts"].items().map { it.text() }
+        for (run in document["tokenizers"].items()) {
+            val tokenizer =
+                GoldenFiles.tokenizer(run["description"], run["vocabulary"].text(), document)
+            val comparison = Comparison("$what, ${run["name"].text()}")
             run["pieces"].items().zip(texts) { expected, text ->
                 val (ids, offsets) = expected.items().map { it.integers().toList() }
                 val pieces = tokenizer.tokenize(text)
@@ -24,7 +37,7 @@ class TokenizerGoldenTest {
             }
             comparison.finish()
         }
-        assertTrue("only ${texts.size} texts", texts.size >= 3000)
+        return texts.size
     }
 }
 
