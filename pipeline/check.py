@@ -64,7 +64,7 @@ def examine(model: str, task_name: str = Build.task, role: Role | None = None) -
     Raises:
         UserError: there is no such task.
     """
-    from pipeline.files.export import describe_tokenizer
+    from pipeline.files.tokenizer import describe_tokenizer
     from pipeline.models import summary
     from pipeline.models.teacher import ROLES, load_tokenizer, look
 

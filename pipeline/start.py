@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import ranks, tasks
 from pipeline.config import Build
-from pipeline.files.export import describe_tokenizer
+from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.models import found
 from pipeline.models.found import Found
 

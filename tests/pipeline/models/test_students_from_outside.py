@@ -259,7 +259,7 @@ def config(student: Path | None, teacher: str = "none", **changes: Any) -> Any:
 
 
 def test_a_ready_student_alone_needs_no_training(make: Make) -> None:
-    given = found.find(config(make(DistilBertForQuestionAnswering)), SPAN_HEAD, 2)
+    given = found.find(config(make(DistilBertForQuestionAnswering)), SPAN_HEAD)
     assert given.ready and not given.trains and given.teacher is None and given.layers == ()
 
 
@@ -267,7 +267,7 @@ def test_a_student_and_its_teacher_share_layers_from_the_middle(
     make: Make, make_teacher: MakeTeacher
 ) -> None:
     student, teacher = make(DistilBertModel, n_layers=2), make_teacher(layers=4)
-    given = found.find(config(student, str(teacher)), SPAN_HEAD, 2)
+    given = found.find(config(student, str(teacher)), SPAN_HEAD)
     assert given.trains and not given.ready and given.layers == (0, 3)
 
 
@@ -283,7 +283,7 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     folder = make(student) if student else None
     with pytest.raises(UserError, match=words):
-        found.find(config(folder, **changes), SPAN_HEAD, 2)
+        found.find(config(folder, **changes), SPAN_HEAD)
 
 
 def test_a_teacher_with_another_vocabulary_or_width_is_refused(
@@ -291,19 +291,19 @@ def test_a_teacher_with_another_vocabulary_or_width_is_refused(
 ) -> None:
     student = make(DistilBertModel)
     with pytest.raises(UserError, match="have different vocabularies"):
-        found.find(config(student, str(make_teacher(cased=True))), SPAN_HEAD, 2)
+        found.find(config(student, str(make_teacher(cased=True))), SPAN_HEAD)
     shutil.rmtree(student)
     student = make(DistilBertModel, dim=64, n_heads=4)
     with pytest.raises(UserError, match="hidden states cannot be matched"):
-        found.find(config(student, str(make_teacher()), alpha_hidden=1.0), SPAN_HEAD, 2)
-    assert found.find(config(student, str(make_teacher()), alpha_hidden=0.0), SPAN_HEAD, 2).trains
+        found.find(config(student, str(make_teacher()), alpha_hidden=1.0), SPAN_HEAD)
+    assert found.find(config(student, str(make_teacher()), alpha_hidden=0.0), SPAN_HEAD).trains
 
 
 def test_a_window_longer_than_the_student_takes_is_refused(make: Make) -> None:
     build = config(make(DistilBertForQuestionAnswering))
     build = replace(build, data=replace(build.data, max_length=200))
     with pytest.raises(UserError, match="--max-length 200: mine takes at most 128 word pieces"):
-        found.find(build, SPAN_HEAD, 2)
+        found.find(build, SPAN_HEAD)
 
 
 def test_more_pieces_than_rows_are_refused(make: Make) -> None:
@@ -312,7 +312,7 @@ def test_more_pieces_than_rows_are_refused(make: Make) -> None:
     shutil.rmtree(folder)
     folder = make(DistilBertForQuestionAnswering, vocab_size=pieces - 1)
     with pytest.raises(UserError, match=f"{pieces} pieces and its table .* {pieces - 1} rows"):
-        found.find(config(folder), SPAN_HEAD, 2)
+        found.find(config(folder), SPAN_HEAD)
 
 
 def test_a_distilbert_is_no_teacher(make: Make) -> None:
