@@ -33,15 +33,12 @@ def fit_mlm_head(
     folder: Path, scratch: Path, build: Build, teacher: Path, corpus: Corpus | None, has_head: bool
 ) -> Facts:
     """A teacher with an MLM head; the head is fitted where there is none, the encoder frozen."""
-    from transformers import BertForMaskedLM
-
     from pipeline.models import teacher as teachers
     from pipeline.training import distil
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = load_model(BertForMaskedLM, teacher, head=None if has_head else "cls.")
-    model = model.float().eval().to(device)
+    model = teachers.load_mlm(teacher, head=None if has_head else "cls.").to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not has_head:
         samples = _samples(build, corpus, tokenizer, build.mlm_head.max_samples)
@@ -107,7 +104,7 @@ def distil(
     layers: Sequence[int],
 ) -> Facts:
     """The student of general distillation, with an MLM head."""
-    from transformers import BertForMaskedLM, DistilBertForMaskedLM
+    from transformers import DistilBertForMaskedLM
 
     from pipeline.models import student as students
     from pipeline.models import teacher as teachers
@@ -117,7 +114,7 @@ def distil(
     device = prepare(build)
     config = build.distil
     tokenizer = teachers.load_tokenizer(teacher)
-    model = load_model(BertForMaskedLM, teacher, head="cls.").eval().to(device)
+    model = teachers.load_mlm(teacher, head="cls.").to(device)
     state = None
     if build.student.init == "teacher":
         state = students.student_state(

@@ -305,9 +305,7 @@ def load_for_task(source: Source, head: Head, labels: int) -> Any:
     kind = getattr(transformers, head.model(source.kind))
     model = load_model(kind, source.folder, head=head.parts(source.kind), num_labels=labels)
     model = model.float().eval()  # it comes in the precision it was saved in
-    pieces, rows = len(load_tokenizer(source.folder)), model.config.vocab_size
-    if pieces < rows:
-        model.resize_token_embeddings(pieces)
+    _cut_rows(model, source.folder)
     if getattr(model.config, "type_vocab_size", 2) == 1:
         embeddings = model.base_model.embeddings
         only = embeddings.token_type_embeddings.weight.detach()
@@ -316,6 +314,27 @@ def load_for_task(source: Source, head: Head, labels: int) -> Any:
         embeddings.token_type_embeddings = both
         model.config.type_vocab_size = 2
     return model
+
+
+def load_mlm(folder: Path, *, head: str | None = None) -> Any:
+    """A BERT with its masked-language-model head, in float32 and without spare rows.
+
+    Args:
+        folder: of the model.
+        head: beginning of the names of tensors that may be missing, and are random then.
+    """
+    from transformers import BertForMaskedLM
+
+    model = load_model(BertForMaskedLM, folder, head=head).float().eval()
+    _cut_rows(model, folder)
+    return model
+
+
+def _cut_rows(model: Any, folder: Path) -> None:
+    """Cuts off the rows of the word table that the tokenizer of its folder has no pieces for."""
+    pieces = len(load_tokenizer(folder))
+    if pieces < model.config.vocab_size:
+        model.resize_token_embeddings(pieces)
 
 
 def check_vocabulary(source: Source, role: str) -> None:

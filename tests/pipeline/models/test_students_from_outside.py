@@ -22,6 +22,7 @@ from transformers import (
     AutoModel,
     AutoModelForQuestionAnswering,
     BertConfig,
+    BertForMaskedLM,
     BertForQuestionAnswering,
     BertForSequenceClassification,
     DistilBertConfig,
@@ -35,7 +36,13 @@ from pipeline import settings
 from pipeline.errors import UserError
 from pipeline.models import found
 from pipeline.models.heads import SPAN_HEAD
-from pipeline.models.teacher import find_student, find_teacher, load_for_task, load_tokenizer
+from pipeline.models.teacher import (
+    find_student,
+    find_teacher,
+    load_for_task,
+    load_mlm,
+    load_tokenizer,
+)
 
 SIZES = {"dim": 32, "n_heads": 4, "hidden_dim": 64}
 BERT_SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
@@ -119,6 +126,19 @@ def test_spare_rows_of_a_padded_table_are_cut_off(make: Make, kind: Any) -> None
     assert model.get_input_embeddings().weight.shape[0] == model.config.vocab_size == pieces
     expected = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     np.testing.assert_array_equal(logits(model), logits(expected))
+
+
+def test_the_masked_language_model_of_a_padded_teacher_names_pieces_alone(make: Make) -> None:
+    pieces = len(load_tokenizer(make(BertForMaskedLM)))
+    shutil.rmtree(make(BertForMaskedLM))
+    folder = make(BertForMaskedLM, vocab_size=pieces + 27, num_hidden_layers=2)
+    ids = torch.tensor([[2, 9, 14, 3, 7, 21, 40, 3]])
+    model = load_mlm(folder)
+    expected = BertForMaskedLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        logits = model(ids).logits
+        assert logits.shape[-1] == model.config.vocab_size == pieces
+        torch.testing.assert_close(logits, expected(ids).logits[..., :pieces], rtol=0, atol=1e-6)
 
 
 def test_a_bert_of_one_segment_reads_the_second_text_as_the_first(make: Make) -> None:
