@@ -51,8 +51,14 @@ class Found:
         return not self.ready or (self.teacher is not None and not self.teacher.has_head)
 
 
-def find(config: Build, head: Head) -> Found:
+def find(config: Build, head: Head, labels: int | None = None) -> Found:
     """Finds both and refuses what cannot become files.
+
+    Args:
+        config: names them.
+        head: of the task.
+        labels: how many outputs a head must have; None for as many as its config.json says, which
+            `Found.heads` tells.
 
     Raises:
         UserError: one is missing or damaged, or they do not go together.
@@ -63,8 +69,8 @@ def find(config: Build, head: Head) -> Found:
             "--teacher none leaves nothing to make a student from: name a teacher, or a student "
             "with --student"
         )
-    teacher = None if names[0] == NONE else find_teacher(names[0], head)
-    student = find_student(names[1], head) if names[1] else None
+    teacher = None if names[0] == NONE else find_teacher(names[0], head, labels)
+    student = find_student(names[1], head, labels) if names[1] else None
     for role, source in (("teacher", teacher), ("student", student)):
         if source is None:
             continue
