@@ -158,11 +158,11 @@ def interface_of_class(name: str) -> Interface:
 def labels_of(model: Any) -> tuple[str, ...]:
     """The names of the classes that a Hugging Face model tells apart, in the order of its output.
 
-    They are those of its configuration; none for a model without an output for classes, or whose
-    classes have the names that transformers makes up (`LABEL_0`).
+    They are those of its configuration, each on one line; none for a model without an output for
+    classes, or whose classes have the names that transformers makes up (`LABEL_0`).
     """
     outputs = interface_of_class(type(model).__name__).outputs
-    names = tuple(str(name) for name in model.config.id2label.values())
+    names = tuple(" ".join(str(name).split()) for name in model.config.id2label.values())
     made_up = all(name == f"LABEL_{place}" for place, name in enumerate(names))
     return names if outputs[0].axis == "class" and not made_up else ()
 

@@ -61,7 +61,7 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
     """
     task = tasks.find(config.task)
     evaluation = task.load(config.data, "dev")
-    given = found.find(config, task.head, describe_tokenizer)
+    given = found.find(config, task.head, describe=describe_tokenizer)
     train = task.load(config.data, "train") if given.trains else None
     if ranks.FIRST:
         for line in (

@@ -36,7 +36,8 @@ usage: {program} [FLAG ...]
 {description}
 
 what to build
-  --preset NAME           Start from a preset: {presets}.
+  --preset NAME           Start from the settings of a preset:
+                          {presets}.
   --config FILE           Read settings from a YAML file; they replace those of the preset.
   --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`.
   --student NAME          Take this DistilBERT or BERT as the student: a folder or a hub id.

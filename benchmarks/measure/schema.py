@@ -44,8 +44,8 @@ from benchmarks.measure.latency_schema import latency_contradictions as latency_
 KIND: Final = "benchmark"
 VERSION: Final = 2
 
-# The lowest and the highest score by its unit: without a unit it may be a correlation.
-SCORE_RANGES: Final[dict[str, tuple[float, float]]] = {"%": (0.0, 100.0), "": (-1.0, 1.0)}
+# The lowest and the highest score by its unit: a correlation, with or without one, may be negative.
+SCORE_RANGES: Final[dict[str, tuple[float, float]]] = {"%": (-100.0, 100.0), "": (-1.0, 1.0)}
 
 # A score by the name of its metric; null where nothing was scored.
 ScoresByMetric = dict[str, float] | None
@@ -57,7 +57,8 @@ class Metric(TypedDict):
     Attributes:
         name: The key of its value in `scores`.
         label: The name that tables and plots show.
-        unit: "%" for a percentage from 0 to 100; an empty string for a number from -1 to 1.
+        unit: "%" for a percentage, which only a correlation can have below 0; an empty string for a
+            number from -1 to 1.
     """
 
     name: str

@@ -49,12 +49,19 @@ class Found:
         return not self.ready or (self.teacher is not None and not self.teacher.has_head)
 
 
-def find(config: Build, head: Head, describe: Callable[[Any], object] | None = None) -> Found:
+def find(
+    config: Build,
+    head: Head,
+    labels: int | None = None,
+    describe: Callable[[Any], object] | None = None,
+) -> Found:
     """Finds both and refuses what cannot become files.
 
     Args:
-        config: of the build.
-        head: of the task; how many outputs it may have, the data say (`Task.agreed`).
+        config: names them.
+        head: of the task.
+        labels: how many outputs a head must have; None for as many as its config.json says, which
+            `Found.heads` tells.
         describe: called with each tokenizer; raises a UserError for one that no app can follow.
 
     Raises:
@@ -73,7 +80,7 @@ def find(config: Build, head: Head, describe: Callable[[Any], object] | None = N
     for role, name in zip(sources, names, strict=True):
         if not name or name == NONE:
             continue
-        looked = look(name, head, None, role=role)
+        looked = look(name, head, labels, role=role)
         sources[role] = source = looked.source
         problems += looked.problems
         notes += looked.notes

@@ -187,8 +187,8 @@ def test_interfaces_are_told_by_the_names_of_outputs() -> None:
 def test_names_of_classes_are_those_that_somebody_gave() -> None:
     model = classifier("distilbert")
     assert labels_of(model) == ()
-    model.config.id2label = {0: "no", 1: "maybe", 2: "yes"}
-    assert labels_of(model) == ("no", "maybe", "yes")
+    model.config.id2label = {0: "no", 1: "may\nbe", 2: "yes"}
+    assert labels_of(model) == ("no", "may be", "yes")
     assert labels_of(tiny_model("bert", id2label={0: "start", 1: "end"})) == ()
 
 

@@ -61,8 +61,13 @@ def test_preset_loads_validates_and_begins_with_its_command(preset: str) -> None
     assert "-m pipeline.build" in head
 
 
-def test_there_are_three_presets_and_the_default_is_one_of_them() -> None:
-    assert settings.presets() == ["distilbert-squad", "embedded", "smoke"]
+def test_there_are_four_presets_and_the_default_is_one_of_them() -> None:
+    assert settings.presets() == [
+        "distilbert-squad",
+        "embedded",
+        "embedded-classification",
+        "smoke",
+    ]
     assert parse().preset == "embedded"
 
 

@@ -125,7 +125,7 @@ def load_texts(data: TextData, part: Part) -> TextSet:
     if source == EMBEDDED:
         resource = resources.files(__package__) / "embedded" / f"{part}.jsonl"
         content, name, task = resource.read_bytes(), f"{EMBEDDED} {part}", ""
-        lines = content.decode("utf-8").splitlines()
+        lines = content.decode("utf-8").strip("\n").split("\n")
         rows = [Row(f"line {n}", json.loads(line)) for n, line in enumerate(lines, 1)]
         examples, left_out = _examples(rows, Columns("text", None, "label"), name)
         digest = hashlib.sha256(content).hexdigest()

@@ -39,10 +39,10 @@ class TextClassification(Task):
     title = "text classification"
     label = "text classification"
     description = (
-        "Given a text, or two texts that belong together, this model says which of its classes "
-        "fits, or how large a number is that was learned for such texts."
+        "This model assigns a text, or a pair of texts, to one of its classes. If it was trained "
+        "for regression, it predicts a number instead."
     )
-    summary = "Text classification: finds the class of a text."
+    summary = "Text classification: predicts the class of a text or of a pair of texts."
     suffix = "classifier"
     unit = "text"
     head = CLASS_HEAD

@@ -94,7 +94,7 @@ def test_a_wrong_field_is_named(path: tuple[Any, ...], value: Any, said: str) ->
         (
             ("files", 0, "scores", "f1"),
             101.0,
-            "files[0].scores.f1: got 101.0, must be from 0 to 100",
+            "files[0].scores.f1: got 101.0, must be from -100 to 100",
         ),
         (
             ("files", 0, "scores"),
@@ -126,7 +126,12 @@ def test_a_thousand_mistakes_are_one_readable_line() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "score", "said"),
-    [("%", -0.5, "from 0 to 100"), ("", -0.5, None), ("", 1.5, "from -1 to 1"), ("%", 87.5, None)],
+    [
+        ("%", -100.5, "from -100 to 100"),
+        ("", -0.5, None),
+        ("", 1.5, "from -1 to 1"),
+        ("%", -87.5, None),
+    ],
 )
 def test_the_unit_of_a_metric_bounds_its_scores(unit: str, score: float, said: str | None) -> None:
     document = benchmark()

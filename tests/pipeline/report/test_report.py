@@ -95,7 +95,7 @@ def test_samples_stand_on_one_line_of_the_json(report: dict[str, Any], tmp_path:
         ("data.corpus", {"name": "c", "sha256": "x"}, "missing"),
         ("stages.0.seconds", "1", "must be a number"),
         ("stages.0.facts.nested", {}, "must be a string or an integer"),
-        ("models.1.scores.f1", 100.5, "from 0 to 100"),
+        ("models.1.scores.f1", 100.5, "from -100 to 100"),
         ("models.0.bytes", 1.5, "must be an integer"),
         ("files", {}, "must be a list"),
         ("files.0.scores.f1", math.nan, "must be a finite number"),

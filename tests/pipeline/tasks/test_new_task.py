@@ -45,6 +45,13 @@ def test_a_task_from_outside_becomes_checked_files(
     assert "It is a toy." in (tmp_path / "out" / "hub" / "README.md").read_text("utf-8")
 
 
+def test_a_head_with_another_number_of_outputs_is_refused() -> None:
+    texts = toy_task.TASK.load(toy_task.TASK.settings().data, "dev")
+    assert toy_task.TASK.agreed({}, texts, {"one": ("LABEL_0",)}) == {}
+    with pytest.raises(UserError, match=r"two has a head with 2 outputs, .* needs 1: name another"):
+        toy_task.TASK.agreed({}, texts, {"one": ("LABEL_0",), "two": ("a", "b")})
+
+
 def test_a_task_that_is_not_there_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"did you mean question-answering\?"):
         tasks.find("question-answer")
