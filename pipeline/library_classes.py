@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares the classes that the Task Library and MediaPipe find with ours, text by text.
 
-Both libraries read only the .tflite file. They run a text at its own length and cut nothing, and
-they give the logits as scores, because the file has no softmax.
+Both libraries read only the .tflite file. They give the logits as scores, because the file has no
+softmax. They cut a text only to the length of a file with a fixed length: a file that takes any
+length gets the whole text.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ class Comparison:
         example: the text with its label.
         ours: our prediction by the library's rules: a text is cut only where the file ends.
         own: our prediction by our own rules: a text is cut to the longest input of the build.
-        theirs: the library's prediction; None if it failed.
-        error: the largest difference between the logits of `theirs` and `ours`; infinite if the
-            library failed.
+        theirs: the library's prediction; None for a text that is too long for it.
+        error: the largest difference between the logits of `theirs` and `ours`; 0 without `theirs`.
         cause: the reason why `theirs` differs from `ours`; "" if they are equal.
     """
 
@@ -82,38 +82,38 @@ def compare(
     """
     from converters.compat.environments import command, missing
     from converters.compat.matrix import LIMIT_FLOAT, LIMIT_INTEGER, is_float
-    from converters.compat.process import RefusalError, Worker, WorkerError
+    from converters.compat.process import Worker, WorkerError
 
     if reason := missing(runtime, environments):
         raise UserError(f"{runtime.name} is not installed: {reason}")
     own = open_classifier(file)
     if own.traits["pair"] or any(one.pair is not None for one in examples):
         raise UserError(f"{runtime.name} reads single texts: name a file and texts without pairs")
-    longest = _longest(file)
+    longest, cuts = _longest(file)
     ours = Classifier(own.model, own.tokenizer, longest, own.traits)
     readings = [ours.read(one) for one in examples]
     logits = [reading.outputs[0][0] for reading in readings]
     span = float(np.max(logits) - np.min(logits))
     limit = span * (LIMIT_FLOAT if is_float(file) else LIMIT_INTEGER)
-    lower = own.tokenizer.backend_tokenizer.normalizer.lowercase
     worker = Worker(command(runtime, environments), 120)
     try:
         worker.ask(open=str(file))
         found = []
         for one, reading, mine in zip(examples, readings, logits, strict=True):
-            theirs, error, failure = None, float("inf"), ""
-            try:
+            theirs, error, cause = None, 0.0, ""
+            length = len(own.tokenizer.backend_tokenizer.encode(one.text).ids)
+            if cuts or length <= longest:
                 reply = worker.ask(text=one.text)
                 scores = np.asarray(reply["scores"], np.float32)
                 _check_labels(file, runtime, own.labels, reply["labels"])
                 theirs = own.decode(one, (), [(scores,)])
                 error = float(np.abs(scores - mine).max())
-            except RefusalError as refusal:
-                length = len(own.tokenizer.backend_tokenizer.encode(one.text).ids)
-                failure = f"it {refusal} ({length} word pieces, the file takes {longest})"
-            cause = failure
-            if theirs is not None and not equal(reading.prediction, theirs):
-                cause = _cause(one.text, lower, error, limit)
+                if not equal(reading.prediction, theirs):
+                    cause = _cause(one.text, own.tokenizer, error, limit)
+            else:  # it fails, and MediaPipe then fails on every other text too
+                cause = (
+                    f"it cuts no text and the file takes {longest} word pieces, this has {length}"
+                )
             found.append(
                 Comparison(one, reading.prediction, own.read(one).prediction, theirs, error, cause)
             )
@@ -124,14 +124,17 @@ def compare(
         worker.close()
 
 
-def _longest(file: Path) -> int:
-    """The largest number of word pieces that the libraries feed to a .tflite file."""
+def _longest(file: Path) -> tuple[int, bool]:
+    """The most word pieces that a file takes, and whether the libraries cut longer texts.
+
+    They do so for a file with a fixed length only.
+    """
     from converters.tflite import file as tflite_file
 
     ids = tflite_file.describe(file).inputs[0]  # (1, S)
     if -1 in ids.shape_signature:
-        return int(ask._description(file.parent / "model.json")["lengths"]["max"])
-    return ids.shape[1]
+        return int(ask._description(file.parent / "model.json")["lengths"]["max"]), False
+    return ids.shape[1], True
 
 
 def _check_labels(
@@ -146,18 +149,22 @@ def _check_labels(
         )
 
 
-def _cause(text: str, lower: bool, error: float, limit: float) -> str:
+def _cause(text: str, tokenizer: Any, error: float, limit: float) -> str:
     """The reason why the library's prediction differs.
 
     Args:
         text: the text.
-        lower: whether our tokenizer lower-cases.
+        tokenizer: ours.
         error: the largest difference of a logit.
         limit: the largest difference that older or newer kernels were seen to make.
     """
     if not text.isascii():
         return "not ASCII: it lower-cases ASCII only and keeps accents"
-    if not lower and text != text.lower():
+    if any(not each.isprintable() and not each.isspace() for each in text) or "\x0b" in text:
+        return "a control character: our tokenizer removes it"
+    if any(piece in text for piece in tokenizer.all_special_tokens):
+        return "a special piece such as [SEP] in the text: it reads the piece as a word"
+    if not tokenizer.backend_tokenizer.normalizer.lowercase and text != text.lower():
         return "capital letters: it lower-cases, and the model does not"
     told = f"the logits differ by up to {error:.2g}"
     return f"a near tie, {told}" if error <= limit else f"unexplained, {told}"
