@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the answers of the TFLite Task Library with ours on a whole question set.
+"""Compares the predictions of the TFLite Task Library with ours on a whole evaluation set.
 
     python -m pipeline.task_library build/embedded/tflite/student-int8-per-tensor.tflite
 
 The library reads only the file, whose metadata describes the vocabulary, tokenizer and tensors. The
-command prints every answer that differs with its cause. It needs the environments that
-`make compat` creates.
+command prints every answer or class that differs with its cause. A file that classifies texts also
+runs in MediaPipe. The command needs the environments that `make compat` creates.
 """
 
 from __future__ import annotations
@@ -15,19 +15,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
 
 from converters import ConversionError, terminal
+from pipeline import ask, library_classes, tasks
 from pipeline.errors import UserError
 from pipeline.tasks.added import added_ids
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import score
-from pipeline.tasks.question_answering.squad import EmptyAnswers, Question, load_questions
+from pipeline.tasks.question_answering.squad import (
+    EmptyAnswers,
+    Question,
+    QuestionSet,
+    load_questions,
+)
+from pipeline.tasks.text_classification import evaluate
+from pipeline.tasks.text_classification.data import load_texts
+from pipeline.tasks.text_classification.settings import TextData
 
-# Percent of the questions in plain ASCII; the library's tokenizer treats other text differently.
+if TYPE_CHECKING:
+    from converters.compat.environments import Runtime
+
+# Percent of the examples in plain ASCII; the library's tokenizer treats other text differently.
 ENOUGH = 97.0
 
 
@@ -141,7 +153,10 @@ def _cause(question: Question, gap: float, mine: np.ndarray, other: np.ndarray) 
 
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 if enough answers are equal, 1 if not, 2 after a mistake."""
+    """Run the command.
+
+    It returns 0 if enough predictions are equal, 1 if not, and 2 after a mistake.
+    """
     return int(tyro.cli(_report, prog="python -m pipeline.task_library", args=arguments))
 
 
@@ -154,52 +169,131 @@ def _report(
     empty_answers: EmptyAnswers = "error",
     language: str = languages.AUTO,
 ) -> int:
-    """Compare the Task Library's answers with ours.
+    """Compare the predictions of the Task Library, and of MediaPipe for classes, with ours.
 
     Args:
         files: Run these .tflite files, which have metadata and a model.json beside them.
-        eval_file: Run the questions of this SQuAD JSON file, or the `embedded` ones.
+        eval_file: Run the examples of this file, or the `embedded` ones: a SQuAD JSON file for
+            questions, a .csv, .tsv or .jsonl file for texts.
         environments: Use the environments that `make compat` created in this folder.
-        max_eval: Run only this many questions, the first ones.
+        max_eval: Run only this many examples, the first ones.
         empty_answers: Stop at a question whose answer is an empty text (error), take it as one that
             its passage does not answer (unanswerable), or leave it out (drop).
         language: Compare answers by the rules of this language, a code such as `de`, `fr` or `zh`;
             `auto` finds it in the passages.
     """
-    questions = load_questions(
-        eval_file, "dev", empty_answers=empty_answers, language=language
-    ).limited(max_eval)
+    from converters.compat.environments import CLASSIFIERS
+
+    classes = tasks.find("text-classification").label
     enough = True
     for file in files:
-        found = compare(file, questions.questions, environments)
-        plain = [each for each in found if each.plain]
-        print(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
-        if count := sum(each.has_added for each in found):
-            print(f"  {count} have added tokens, which the library does not know")
-        for label, equal in (
-            ("by its rules", [each.theirs == each.ours for each in plain]),
-            ("by our rules", [each.theirs == each.own for each in plain]),
-        ):
-            share = 100 * float(np.mean(equal)) if equal else 0.0
-            print(f"  plain ASCII, {label}: {sum(equal)} of {len(equal)} equal, {share:.1f} %")
-            enough &= label != "by its rules" or share >= ENOUGH
-        for label, answers in (
-            ("its answers", [each.theirs for each in found]),
-            ("ours by its rules", [each.ours for each in found]),
-            ("ours", [each.own for each in found]),
-        ):
-            f1 = score(answers, questions)["f1"]
-            print(f"  F1 of {label}, in whole words: {f1:.1f}")
-        causes = Counter(each.cause.partition(",")[0] for each in found if each.cause)
-        for cause, count in causes.most_common():
-            print(f"  {count} differ: {cause}")
-        for each in found:
-            if each.cause:
-                print(f"    {each.question.text}")
-                print(f"      its answer:  {_short(each.theirs)}")
-                print(f"      our answer:  {_short(each.ours)}")
-                print(f"      cause:       {each.cause}")
+        classifies = ask._description(file.parent / "model.json")["task"] == classes
+        for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
+            if reason := _too_old(runtime, file):
+                print(f"{file.name} in {runtime.name}: not run, {reason}")
+            elif classifies:
+                data = TextData(eval_file=eval_file, max_eval=max_eval)
+                enough &= _report_classes(file, runtime, data, environments)
+            else:
+                questions = load_questions(
+                    eval_file, "dev", empty_answers=empty_answers, language=language
+                ).limited(max_eval)
+                enough &= _report_answers(file, questions, environments)
     return 0 if enough else 1
+
+
+def _too_old(runtime: Runtime, file: Path) -> str:
+    """The reason why a library refuses a file; "" if it does not."""
+    from converters.compat.matrix import needs_of, older
+
+    needed = needs_of(file)["tensorflow"]
+    if runtime.tensorflow and older(runtime.tensorflow, needed):
+        return f"it carries TensorFlow Lite {runtime.tensorflow}, and the file needs {needed}"
+    return ""
+
+
+def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> bool:
+    """Print how a file answers in the Task Library; returns whether enough answers are equal."""
+    found = compare(file, questions.questions, environments)
+    plain = [each for each in found if each.plain]
+    print(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
+    if count := sum(each.has_added for each in found):
+        print(f"  {count} have added tokens, which the library does not know")
+    enough = _print_equal("by its rules", [each.theirs == each.ours for each in plain])
+    _print_equal("by our rules", [each.theirs == each.own for each in plain])
+    for label, answers in (
+        ("its answers", [each.theirs for each in found]),
+        ("ours by its rules", [each.ours for each in found]),
+        ("ours", [each.own for each in found]),
+    ):
+        f1 = score(answers, questions)["f1"]
+        print(f"  F1 of {label}, in whole words: {f1:.1f}")
+    _print_causes(
+        [
+            (each.question.text, "answer", each.theirs, each.ours, each.cause)
+            for each in found
+            if each.cause
+        ]
+    )
+    return enough
+
+
+def _report_classes(file: Path, runtime: Runtime, data: TextData, environments: Path) -> bool:
+    """Print how a library classifies texts; returns whether enough predictions are equal."""
+    texts = load_texts(data, "dev")
+    found = library_classes.compare(file, texts.examples, runtime, environments)
+    plain = [each for each in found if each.plain]
+    print(f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII")
+    equal = library_classes.equal
+    enough = _print_equal("by its rules", [equal(each.ours, each.theirs) for each in plain])
+    _print_equal("by our rules", [equal(each.own, each.theirs) for each in plain])
+    if plain:
+        error = max(each.error for each in plain)
+        print(f"  plain ASCII: its logits differ from ours by up to {error:.2g}")
+    for label, said in (
+        ("its predictions", [each.theirs for each in found]),
+        ("ours by its rules", [each.ours for each in found]),
+        ("ours", [each.own for each in found]),
+    ):
+        if None not in said:
+            scores = evaluate.score([one for one in said if one], texts)
+            shown = ", ".join(f"{name} {value:.1f}" for name, value in scores.items())
+            print(f"  {label}: {shown}")
+    _print_causes(
+        [
+            (each.example.text, "class", _class(each.theirs), _class(each.ours), each.cause)
+            for each in found
+            if each.cause
+        ]
+    )
+    return enough
+
+
+def _class(prediction: evaluate.Prediction | None) -> str:
+    """A prediction on one line."""
+    if prediction is None:
+        return "none"
+    if prediction.labels:
+        return f"{prediction.label}, probability {prediction.probability:.3f}"
+    return f"{prediction.value:.4f}"
+
+
+def _print_equal(label: str, equal: Sequence[bool]) -> bool:
+    """Print how many predictions for plain ASCII are equal; returns whether enough are."""
+    share = 100 * float(np.mean(equal)) if equal else 0.0
+    print(f"  plain ASCII, {label}: {sum(equal)} of {len(equal)} equal, {share:.1f} %")
+    return share >= ENOUGH
+
+
+def _print_causes(different: Sequence[tuple[str, str, str, str, str]]) -> None:
+    """Print the predictions that differ: the example, what it asks for, both, and the cause."""
+    for cause, count in Counter(each[-1].partition(",")[0] for each in different).most_common():
+        print(f"  {count} differ: {cause}")
+    for text, kind, theirs, ours, cause in different:
+        print(f"    {_short(text)}")
+        print(f"      {f'its {kind}:':12} {_short(theirs)}")
+        print(f"      {f'our {kind}:':12} {_short(ours)}")
+        print(f"      {'cause:':12} {cause}")
 
 
 def _short(text: Any, length: int = 90) -> str:

@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -106,6 +106,16 @@ RUNTIMES = (
         emulated=True,
     ),
     Runtime(f"ONNX Runtime {_installed('onnxruntime')}".rstrip(), ("onnx",), suffix=".onnx"),
+)
+
+# Libraries that need only a .tflite file to classify a text. MediaPipe has no task that answers
+# questions, so it is not in the matrix.
+CLASSIFIERS = (
+    replace(
+        next(runtime for runtime in RUNTIMES if runtime.worker == ("tasks",)),
+        worker=("tasks", "classify"),
+    ),
+    Runtime("MediaPipe 1.2.3", ("mediapipe",), "mediapipe", ("mediapipe==1.2.3",)),
 )
 
 

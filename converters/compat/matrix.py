@@ -31,7 +31,14 @@ from converters.compat.cases import (
     read_cases,
     task_library_answer,
 )
-from converters.compat.environments import RUNTIMES, Runtime, command, install, missing
+from converters.compat.environments import (
+    CLASSIFIERS,
+    RUNTIMES,
+    Runtime,
+    command,
+    install,
+    missing,
+)
 from converters.compat.process import RefusalError, Worker, WorkerError
 from converters.runtimes import checksums
 
@@ -88,8 +95,8 @@ def examine(
     if not fitting:
         known = ", ".join(dict.fromkeys(runtime.suffix for runtime in runtimes))
         raise ConversionError(f"{file} is none of {known}: nothing here runs it")
-    cases, needs = read_cases(file, count), _needs(file)
-    limit = LIMIT_FLOAT if _is_float(file) else LIMIT_INTEGER
+    cases, needs = read_cases(file, count), needs_of(file)
+    limit = LIMIT_FLOAT if is_float(file) else LIMIT_INTEGER
     if reason := missing(fitting[0], root):
         raise ConversionError(f"{fitting[0].name} is the reference and is missing: {reason}")
     reference = Worker(command(fitting[0], root), timeout)
@@ -134,7 +141,7 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
     newer = [
         f"{kind} {needs[key]}"
         for kind, key in (("TensorFlow Lite", "tensorflow"), ("LiteRT", "litert"))
-        if getattr(runtime, key) and key in needs and _older(getattr(runtime, key), needs[key])
+        if getattr(runtime, key) and key in needs and older(getattr(runtime, key), needs[key])
     ]
     patience = trial.timeout * (_EMULATED_PATIENCE if runtime.emulated else 1)
     worker = Worker(command(runtime, trial.root), patience)
@@ -220,7 +227,7 @@ def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
     row.ms, row.slower = statistics.median(times), statistics.median(ratios)
 
 
-def _needs(file: Path) -> dict[str, str]:
+def needs_of(file: Path) -> dict[str, str]:
     """The releases that a .tflite file needs, by the name of the field of `Runtime`."""
     if file.suffix != ".tflite":
         return {}
@@ -242,13 +249,15 @@ def _undescribed(file: Path) -> str:
     return ""
 
 
-def _older(release: str, needed: str) -> bool:
+def older(release: str, needed: str) -> bool:
+    """Whether a release, such as 2.12.0, comes before another one."""
     from converters.tflite.versions import order
 
     return order(release) < order(needed)
 
 
-def _is_float(file: Path) -> bool:
+def is_float(file: Path) -> bool:
+    """Whether all large weights of a .tflite file are floating-point numbers."""
     if file.suffix != ".tflite":
         return False
     from converters.tflite.file import SMALLEST_WEIGHT_BYTES, describe
@@ -315,7 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.cases < 1 or options.timeout <= 0 or not (options.files or options.install):
         parser.error("pass files, --cases of at least 1 and --timeout above 0")
-    for runtime in RUNTIMES if options.install else ():
+    environments = {runtime.folder: runtime for runtime in (*RUNTIMES, *CLASSIFIERS)}
+    for runtime in environments.values() if options.install else ():
         try:
             install(runtime, options.environments)
         except ConversionError as error:  # its row will say so as well
@@ -323,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for file in options.files:
         checksums.verify(file)
-        needs = _needs(file)
+        needs = needs_of(file)
         rows = examine(
             file, RUNTIMES, options.environments, count=options.cases, timeout=options.timeout
         )

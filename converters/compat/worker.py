@@ -7,8 +7,9 @@ for Python 3.7: old runtimes have no newer one.
 
 Requests: `{"open": path, "threads": 1}` gives `{"runtime": name and version}`. Then either
 `{"ids": [...], "mask": [...], "segment_ids": [...], "repeat": 2}` gives `{"start_logits": [...],
-"end_logits": [...], "ms": fastest run}`, or `{"question": text, "context": text}` gives
-`{"answer": text, "ms": time}`. Anything that fails gives `{"error": one line}`.
+"end_logits": [...], "ms": fastest run}`; or `{"question": text, "context": text}` gives
+`{"answer": text, "ms": time}`; or `{"text": text}` gives `{"labels": [...], "scores": [...], "ms":
+time}`, both in the order of the output. Anything that fails gives `{"error": one line}`.
 """
 
 from __future__ import annotations
@@ -104,20 +105,46 @@ class _Onnx:
 
 
 class _Tasks:
-    """The Task Library's question answerer: text in, text out, everything else in the file."""
+    """The Task Library: text in, an answer or scores out, everything else in the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str = "answer") -> None:
         from tflite_support.task import text
 
-        self.text = text
+        self.kind = text.BertNLClassifier if task == "classify" else text.BertQuestionAnswerer
         self.name = "tflite-support " + _version_of(importlib.import_module("tflite_support"))
 
     def open(self, path: str, threads: int) -> None:
-        self.answerer = self.text.BertQuestionAnswerer.create_from_file(path)
+        self.opened = self.kind.create_from_file(path)
 
     def answer(self, question: str, context: str) -> tuple[str, float]:
-        found, ms = _fastest(lambda: self.answerer.answer(context, question), 1)
+        found, ms = _fastest(lambda: self.opened.answer(context, question), 1)
         return (found.answers[0].text if found.answers else ""), ms
+
+    def classify(self, text: str) -> tuple[list[tuple[str, float]], float]:
+        found, ms = _fastest(lambda: self.opened.classify(text), 1)
+        # They are not sorted, and each has the index 0.
+        return [
+            (each.category_name, each.score) for each in found.classifications[0].categories
+        ], ms
+
+
+class _MediaPipe:
+    """MediaPipe's text classifier: text in, scores out, everything else in the file."""
+
+    def __init__(self) -> None:
+        from mediapipe.tasks.python import BaseOptions, text
+
+        self.base, self.text = BaseOptions, text
+        self.name = "mediapipe " + _version_of(importlib.import_module("mediapipe"))
+
+    def open(self, path: str, threads: int) -> None:
+        options = self.text.TextClassifierOptions(self.base(model_asset_path=path))
+        self.opened = self.text.TextClassifier.create_from_options(options)
+
+    def classify(self, text: str) -> tuple[list[tuple[str, float]], float]:
+        found, ms = _fastest(lambda: self.opened.classify(text), 1)
+        categories = sorted(found.classifications[0].categories, key=lambda each: each.index)
+        return [(each.category_name or "", each.score) for each in categories], ms
 
 
 class _Program:
@@ -168,6 +195,10 @@ def _answer(runtime: Any, request: dict[str, Any]) -> dict[str, Any]:
     if "question" in request:
         text, ms = runtime.answer(request["question"], request["context"])
         return {"answer": text, "ms": ms}
+    if "text" in request:
+        scores, ms = runtime.classify(request["text"])
+        labels, values = zip(*scores)  # noqa: B905 - Python 3.7 has no `strict`
+        return {"labels": labels, "scores": [float(value) for value in values], "ms": ms}
     arrays = {name: np.array([request[name]], np.int32) for name in INPUTS}  # (1, S)
     logits, ms = runtime.run(arrays, request.get("repeat", 1))
     found = {name: logits[i].astype(float).tolist() for i, name in enumerate(OUTPUTS)}
@@ -180,7 +211,13 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     runtime = None
-    kinds = {"tflite": _TfLite, "onnx": _Onnx, "tasks": _Tasks, "program": _Program}
+    kinds = {
+        "tflite": _TfLite,
+        "onnx": _Onnx,
+        "tasks": _Tasks,
+        "mediapipe": _MediaPipe,
+        "program": _Program,
+    }
     for line in sys.stdin:
         try:
             if runtime is None:

@@ -78,6 +78,10 @@ _TABLES: dict[str, dict[str, Any]] = {
 _UNIONS = {"FeatureProperties": 1, "BertTokenizerOptions": 4}
 _LABELS_TYPE, _VOCABULARY_TYPE = 2, 5
 
+# The name by which the Task Library looks up the scores of classes; it crashes without it. Neither
+# it nor MediaPipe computes a softmax: the scores that they give are the logits.
+_CLASS_NAME = "probability"
+
 # The Task Library looks these up by name and reads out of range if they are missing.
 _SPECIAL_PIECES = ("[CLS]", "[SEP]", "[UNK]")
 
@@ -285,7 +289,10 @@ def _serialize(about: About, interface: Interface, has_labels: bool) -> bytes:
         "description": "WordPiece vocabulary, one piece a line.",
         "type": _VOCABULARY_TYPE,
     }
-    outputs = [_tensor(one.name, one.meaning, one.axis) for one in interface.outputs]
+    outputs = [
+        _tensor(_CLASS_NAME if one.axis == "class" else one.name, one.meaning, one.axis)
+        for one in interface.outputs
+    ]
     if has_labels:
         labels = {
             "name": LABELS_FILE,

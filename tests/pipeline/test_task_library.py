@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classes by the Task Library and MediaPipe: equal predictions, causes, and the real libraries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from class_files import LABELS, dev_texts, write_files
+from repository import ROOT
+
+from converters.compat import environments
+from converters.compat.environments import CLASSIFIERS, missing
+from converters.tflite.metadata import read_metadata
+from pipeline import task_library
+from pipeline.library_classes import _cause, equal
+from pipeline.predict import open_classifier
+from pipeline.tasks.text_classification.data import Text
+from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
+
+COUNT = 40
+# Answers as worker.py does, from a file of labels, and of scores by text.
+FAKE = """
+import json, sys
+said = json.load(open(sys.argv[1]))
+for line in sys.stdin:
+    request = json.loads(line)
+    reply = {"runtime": "fake"}
+    if "text" in request:
+        reply = {"labels": said["labels"], "scores": said["scores"][request["text"]], "ms": 1}
+    print(json.dumps(reply), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A tiny classifier of at most 48 word pieces as an fp32 and an int8 file."""
+    out = tmp_path_factory.mktemp("classes")
+    return write_files(out, tokenizer, "tflite", ("fp32", "int8"), max_length=48)
+
+
+@pytest.fixture
+def said(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Our logits for 40 texts at full length, and a worker that says what `say` writes of them."""
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+    answers = str(tmp_path / "said.json")
+    monkeypatch.setattr(environments, "missing", lambda runtime, root: "")
+    monkeypatch.setattr(
+        environments, "command", lambda runtime, root: [sys.executable, str(script), answers]
+    )
+    own = open_classifier(files[0])
+    reader = Classifier(own.model, own.tokenizer, 512, own.traits)
+    texts = dev_texts().limited(COUNT).examples
+    scores = {one.text: reader.read(one).outputs[0][0].tolist() for one in texts}
+    return {"labels": list(LABELS), "scores": scores}
+
+
+def run(said: dict[str, Any], folder: Path, *files: Path) -> int:
+    """The exit code of the command on 40 texts, of a library that says this."""
+    (folder / "said.json").write_text(json.dumps(said))
+    return task_library.main([*map(str, files), "--max-eval", str(COUNT)])
+
+
+def test_equal_predictions_are_counted(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(said, tmp_path, files[0]) == 0
+    out = capsys.readouterr().out
+    assert "student-fp32.tflite in Task Library 0.4.4: 40 texts, 40 of them plain ASCII" in out
+    assert "student-fp32.tflite in MediaPipe 1.2.3: 40 texts" in out
+    assert out.count("by its rules: 40 of 40 equal, 100.0 %") == 2
+    assert "logits differ from ours by up to 0\n" in out and "differ:" not in out
+    # By our rules alone they are cut, for a piece is little more than a character.
+    assert "by our rules: 40 of 40 equal" not in out
+
+
+def test_a_difference_without_a_cause_fails_beyond_three_percent(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = list(said["scores"])[:2]
+    said["scores"][first] = (-np.array(said["scores"][first])).tolist()
+    assert run(said, tmp_path, files[0]) == 0
+    out = capsys.readouterr().out
+    assert "by its rules: 39 of 40 equal, 97.5 %" in out
+    assert "1 differ: unexplained\n" in out and f"    {first[:60]}" in out
+    said["scores"][second] = (-np.array(said["scores"][second])).tolist()
+    assert run(said, tmp_path, files[0]) == 1
+
+
+def test_a_library_that_is_too_old_is_not_run(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(said, tmp_path, files[1])
+    out = capsys.readouterr().out
+    assert (
+        "student-int8.tflite in Task Library 0.4.4: not run, it carries TensorFlow Lite 2.12.0, "
+        "and the file needs 2.17.0\n" in out
+    )
+    assert "student-int8.tflite in MediaPipe 1.2.3: 40 texts" in out
+
+
+def test_other_classes_are_one_line(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said["labels"][0] = "other"
+    assert run(said, tmp_path, files[0]) == 2
+    error = capsys.readouterr().err
+    assert "Task Library 0.4.4 names the classes other, delivery" in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_library_is_one_line(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert task_library.main([str(files[0]), "--environments", str(tmp_path)]) == 2
+    assert "Task Library 0.4.4 is not installed: " in capsys.readouterr().err
+
+
+def test_the_file_says_what_the_libraries_look_up(files: list[Path]) -> None:
+    for file in files:
+        found = read_metadata(file)
+        assert [name for name, _ in found.inputs] == ["ids", "mask", "segment_ids"]
+        assert [name for name, _ in found.outputs] == ["probability"]
+        assert found.labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "cause"),
+    [
+        ("Grüße", 1.0, "not ASCII: "),
+        ("a\x07b", 1.0, "a control character: "),
+        ("a [SEP] b", 1.0, "a special piece such as [SEP]"),
+        ("tab\tand line\r\n", 0.1, "a near tie, the logits differ by up to 0.1"),
+        ("plain", 0.3, "unexplained, the logits differ by up to 0.3"),
+    ],
+    ids=["accents", "control", "special", "near", "unexplained"],
+)
+def test_causes(tokenizer: Any, text: str, error: float, cause: str) -> None:
+    assert _cause(text, tokenizer, error, 0.2).startswith(cause)
+
+
+def test_equal_classes_have_nearly_the_same_probability() -> None:
+    one = Prediction(("a", "b"), (0.9, 0.1))
+    assert equal(one, Prediction(("a", "b"), (0.89, 0.11)))
+    assert not equal(one, Prediction(("a", "b"), (0.8, 0.2)))
+    assert not equal(one, Prediction(("a", "b"), (0.1, 0.9))) and not equal(one, None)
+    number = Prediction((), value=2.0, range=5.0)
+    assert equal(number, Prediction((), value=2.05, range=5.0))
+    assert not equal(number, Prediction((), value=2.2, range=5.0))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runtime", CLASSIFIERS, ids=["task-library", "mediapipe"])
+def test_the_real_libraries_predict_as_we_do(
+    runtime: environments.Runtime, files: list[Path], tmp_path: Path
+) -> None:
+    from pipeline.library_classes import compare
+
+    if reason := missing(runtime, ROOT / ".compat"):
+        pytest.skip(f"{runtime.name}: {reason}")
+    plain = [*dev_texts().examples, Text("two  words,\ttabs - and $5.00's.", None, "payment")]
+    long = Text("x " * 600, None, "praise")
+    other = [Text("Grüße aus Köln", None, "praise"), Text("", None, "praise"), long]
+    for file in files if runtime.name.startswith("MediaPipe") else files[:1]:
+        found = compare(file, [*plain, *other], runtime, ROOT / ".compat")
+        same = [equal(each.ours, each.theirs) for each in found[: len(plain)]]
+        assert np.mean(same) >= 0.97
+        assert not any("unexplained" in each.cause for each in found)
+        assert found[-1].theirs is None and found[-1].cause.endswith("this has 602")
+        assert found[-2].cause == ""
