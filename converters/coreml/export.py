@@ -95,7 +95,8 @@ def export_coreml(
         ConversionError: the model, or one of the choices, is not supported.
     """
     source = _Source(model, [precision], form, layout, length, lengths, card or ModelCard())
-    return source.write(precision, Path(path))
+    with _scratch() as scratch:
+        return source.write(precision, Path(path), scratch)
 
 
 def export_many(
@@ -119,12 +120,13 @@ def export_many(
     """
     precisions = list(dict.fromkeys(precisions))
     source = _Source(model, precisions, form, layout, length, lengths, card or ModelCard())
-    return {
-        precision: source.write(
-            precision, Path(folder) / f"{stem}-{precision}{coreml_package.SUFFIX}"
-        )
-        for precision in precisions
-    }
+    with _scratch() as scratch:
+        return {
+            precision: source.write(
+                precision, Path(folder) / f"{stem}-{precision}{coreml_package.SUFFIX}", scratch
+            )
+            for precision in precisions
+        }
 
 
 class _Source:
@@ -168,17 +170,18 @@ class _Source:
         self.form, self.card, self.max_length = form, card, graph.max_length
         self.interface = graph.interface
         self.exported = _trace(graph)
+        self._converted: dict[tuple[bool, bool, int | None], Any] = {}
 
-    def write(self, precision: str, path: Path) -> Path:
-        """Convert, compress and write one package."""
-        with quiet(), _scratch() as scratch:
+    def write(self, precision: str, path: Path, scratch: Path) -> Path:
+        """Convert, compress and write one package; what is shared lies in `scratch` until then."""
+        with quiet():
             if self.form == "functions":
                 package = _functions(
                     {
                         f"length_{length}": _compress(self._convert(precision, length), precision)
                         for length in self.lengths
                     },
-                    scratch / "functions.mlpackage",
+                    scratch / f"functions-{precision}.mlpackage",
                 )
             else:
                 package = _compress(self._convert(precision), precision)
@@ -188,20 +191,28 @@ class _Source:
         return coreml_package.write(spec, weights, path)
 
     def _convert(self, precision: str, length: int | None = None) -> Any:
-        """The float program in the precision that it computes in, at one length or at all."""
+        """The float program in the precision that it computes in, at one length or at all.
+
+        Precisions that differ in how weights are stored share one.
+        """
+        recent = self.form == "functions" or precision == "int4"
+        key = (precision == "fp32", recent, length)
+        if key not in self._converted:
+            self._converted[key] = self._fresh(*key)
+        return self._converted[key]
+
+    def _fresh(self, is_fp32: bool, is_recent: bool, length: int | None) -> Any:
         import coremltools as ct  # late: it takes seconds
 
         # One range for all three inputs, or their lengths could differ.
         size = length or ct.RangeDim(1, self.max_length, default=self.lengths[-1])
-        recent = self.form == "functions" or precision == "int4"
-        floats = ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16
         return ct.convert(
             self.exported,
             inputs=[ct.TensorType(name, (1, size), dtype=np.int32) for name in INPUTS],
             outputs=[ct.TensorType(name, dtype=np.float32) for name in self.interface.names],
             convert_to="mlprogram",
-            minimum_deployment_target=ct.target.iOS18 if recent else ct.target.iOS17,
-            compute_precision=floats,
+            minimum_deployment_target=ct.target.iOS18 if is_recent else ct.target.iOS17,
+            compute_precision=ct.precision.FLOAT32 if is_fp32 else ct.precision.FLOAT16,
             skip_model_load=True,
         )
 
