@@ -181,7 +181,7 @@ def open_answerer(
     if model.interface is not SPANS:
         raise UserError(
             f"{file} gives {', '.join(model.interface.names)}: only files that give "
-            f"{' and '.join(SPANS.names)} answer questions"
+            f"{' and '.join(SPANS.names)} answer questions; python -m pipeline.predict tries others"
         )
     how = describe(file)
     pad_to = how.limits.max_length if padded else None

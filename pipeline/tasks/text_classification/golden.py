@@ -26,21 +26,25 @@ UNUSUAL = (
 )
 
 
-def cases(examples: TextSet, count: int, max_length: int) -> list[tuple[str, str | None]]:
+def cases(
+    examples: TextSet, count: int, max_length: int, added: str | None = None
+) -> list[tuple[str, str | None]]:
     """Texts or pairs: some of a set, unusual ones, and some that are too long.
 
     Args:
         examples: drawn from evenly.
         count: how many of them.
         max_length: of an input, in word pieces; what is too long is longer.
+        added: a text with the tokens that were added to the tokenizer, if any were.
     """
+    odd = (*UNUSUAL, added) if added else UNUSUAL
     picked = [(one.text, one.pair) for one in examples.spread(count).examples]
     words = [word for one in examples.examples for word in one.text.split()] or ["long"]
     text = " ".join((words * (1 + 2 * max_length // len(words)))[: 2 * max_length])
     if not examples.pair:
-        return [*picked, *((each, None) for each in UNUSUAL), (text, None)]
+        return [*picked, *((each, None) for each in odd), (text, None)]
     first = picked[0][0]
-    unusual = [*((each, first) for each in UNUSUAL), (first, ""), ("", "")]
+    unusual = [*((each, first) for each in odd), (first, ""), ("", "")]
     return [*picked, *unusual, (text, first), (first, text), (text, text)]
 
 

@@ -16,6 +16,7 @@ from pipeline.config import Build, Data
 from pipeline.data.sources import Part
 from pipeline.errors import UserError
 from pipeline.models.heads import CLASS_HEAD
+from pipeline.tasks.added import added_text
 from pipeline.tasks.task import Task, Traits
 from pipeline.tasks.text_classification import evaluate, metrics, settings
 from pipeline.tasks.text_classification.data import TextSet, load_texts
@@ -198,8 +199,10 @@ class TextClassification(Task):
         """Texts with ids, logits and predictions of each file."""
         from pipeline.tasks.text_classification import golden
 
-        length = next(iter(readers.values())).max_length
-        return golden.golden_document(golden.cases(evaluation, count, length), readers)
+        reader = next(iter(readers.values()))
+        added = added_text(reader.tokenizer)
+        picked = golden.cases(evaluation, count, reader.max_length, added)
+        return golden.golden_document(picked, readers)
 
     def device_files(self, evaluation: Any) -> dict[str, Any]:
         """The texts of a benchmark on a phone."""

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 from converters.coreml import package as coreml_package
 from converters.runtimes.open import open_predictor
 from converters.tflite.metadata import read_metadata
-from pipeline import build, predict
+from pipeline import ask, build, predict
 from pipeline.tasks.text_classification import golden
 
 SENTENCE = "the a tower bridge poem river garden ship clock house north south old new city"
@@ -164,6 +164,15 @@ def test_predict_refuses_in_one_line(
     other = next(tiny_export.glob("*.tflite"))
     assert "is for question answering: run python -m pipeline.ask" in refused(str(other), "a")
     assert "none.tflite" in refused(str(tmp_path / "none.tflite"), "a")
+
+
+def test_ask_sends_a_classifiers_file_to_predict(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(built / "onnx" / "student-int8.onnx")
+    assert ask.main([file, "Who?", "--context", "A text."]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "python -m pipeline.predict tries others" in said
 
 
 def test_predict_refuses_a_model_json_that_no_build_wrote(
