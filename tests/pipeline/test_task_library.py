@@ -13,8 +13,10 @@ import pytest
 from class_files import LABELS, dev_texts, write_files
 from repository import ROOT
 
-from converters.compat import environments
-from converters.compat.environments import CLASSIFIERS, missing
+from converters.compat import environments, matrix
+from converters.compat.cases import read_cases
+from converters.compat.environments import CLASSIFIERS, RUNTIMES, missing
+from converters.compat.matrix import _runtimes, examine
 from converters.tflite.metadata import read_metadata
 from pipeline import task_library
 from pipeline.library_classes import _cause, equal
@@ -152,6 +154,41 @@ def test_equal_classes_have_nearly_the_same_probability() -> None:
     number = Prediction((), value=2.0, range=5.0)
     assert equal(number, Prediction((), value=2.05, range=5.0))
     assert not equal(number, Prediction((), value=2.2, range=5.0))
+
+
+def test_the_matrix_runs_a_classifier_on_its_golden_texts(
+    files: list[Path], tmp_path: Path
+) -> None:
+    file = files[0]
+    cases = read_cases(file, 24)
+    assert len(cases) == 24 and all(case.text.isascii() for case in cases[:10])
+    # Cut texts are as long as the longest input; a library that cuts otherwise is not run on them.
+    assert {case.complete for case in cases} == {False, True}
+    (row,) = examine(file, RUNTIMES[:1], tmp_path)
+    assert row.verdict == "right" and row.equal == (24, 24) and row.error == 0
+    assert row.golden_error is not None and row.golden_error < 1e-3
+    names = [runtime.name for runtime in _runtimes(file)]
+    assert "MediaPipe 1.2.3" in names and not any("arm64" in name for name in names)
+
+
+def test_the_matrix_runs_text_libraries_on_plain_texts(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "missing", lambda runtime, root: "")
+    real = matrix.command
+    fake = environments.command
+    monkeypatch.setattr(
+        matrix,
+        "command",
+        lambda runtime, root: (fake if runtime in CLASSIFIERS else real)(runtime, root),
+    )
+    cases = [case for case in read_cases(files[0], 24) if case.text]
+    logits = {case.text: case.golden[files[0].name][0].tolist() for case in cases}
+    for scores, right in ((logits, True), ({k: v[::-1] for k, v in logits.items()}, False)):
+        (tmp_path / "said.json").write_text(json.dumps(said | {"scores": scores}))
+        _, *rows = examine(files[0], (RUNTIMES[0], *CLASSIFIERS), tmp_path)
+        assert [row.failed for row in rows] == [not right] * 2
+        assert all(row.resizes is None and row.equal is not None for row in rows)
 
 
 @pytest.mark.long
