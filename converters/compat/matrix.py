@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="Use the environments of the runtimes in this folder (default: .compat).",
     )
-    add("--install", action="store_true", help="Create missing environments first (3 GB).")
+    add("--install", action="store_true", help="Create missing environments first (4 GB).")
     add(
         "--cases",
         type=int,
