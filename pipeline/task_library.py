@@ -179,6 +179,8 @@ def _report(
     classes = tasks.find("text-classification").label
     enough = True
     for file in files:
+        if file.suffix != ".tflite":
+            raise UserError(f"{file} is no .tflite file: the libraries open nothing else")
         classifies = ask._description(file.parent / "model.json")["task"] == classes
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
             if reason := _too_old(runtime, file):
@@ -231,7 +233,7 @@ def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> b
 def _report_classes(file: Path, runtime: Runtime, data: TextData, environments: Path) -> bool:
     """Print how a library classifies texts; returns whether enough predictions are equal."""
     texts = load_texts(data, "dev")
-    found = library_classes.compare(file, texts.examples, runtime, environments)
+    found = library_classes.compare(file, texts, runtime, environments)
     plain = [each for each in found if each.plain]
     print(f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII")
     equal = library_classes.equal

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,25 @@ def test_other_classes_are_one_line(
     assert error.count("\n") == 1
 
 
+def test_texts_or_files_that_do_not_fit_are_one_line(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts.jsonl"
+    for rows, told in (
+        ([{"text": "a", "label": "x"}, {"text": "b", "label": "praise"}], "the label 'x'"),
+        (
+            [{"sentence1": "a", "sentence2": "b", "label": "praise"}],
+            "Task Library 0.4.4 reads single texts",
+        ),
+    ):
+        texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert task_library.main([str(files[0]), "--eval-file", str(texts)]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert task_library.main([str(texts)]) == 2
+    assert "texts.jsonl is no .tflite file" in capsys.readouterr().err
+
+
 def test_a_missing_library_is_one_line(
     files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,11 +220,12 @@ def test_the_real_libraries_predict_as_we_do(
 
     if reason := missing(runtime, ROOT / ".compat"):
         pytest.skip(f"{runtime.name}: {reason}")
-    plain = [*dev_texts().examples, Text("two  words,\ttabs - and $5.00's.", None, "payment")]
+    texts = dev_texts()
+    plain = [*texts.examples, Text("two  words,\ttabs - and $5.00's.", None, "payment")]
     long = Text("x " * 600, None, "praise")
     other = [Text("Grüße aus Köln", None, "praise"), Text("", None, "praise"), long]
     for file in files if runtime.name.startswith("MediaPipe") else files[:1]:
-        found = compare(file, [*plain, *other], runtime, ROOT / ".compat")
+        found = compare(file, replace(texts, examples=(*plain, *other)), runtime, ROOT / ".compat")
         same = [equal(each.ours, each.theirs) for each in found[: len(plain)]]
         assert np.mean(same) >= 0.97
         assert not any("unexplained" in each.cause for each in found)
