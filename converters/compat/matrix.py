@@ -138,7 +138,9 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
     if reason := missing(runtime, trial.root):
         row.verdict = f"not installed: {reason}"
         return row
-    if runtime.worker[0] in _TEXT_WORKERS and (reason := _undescribed(trial.file)):
+    if runtime.worker[0] in _TEXT_WORKERS and (
+        reason := _undescribed(trial.file) or several_lengths(runtime, trial.file)
+    ):
         row.verdict = f"not run: {reason}"
         return row
     newer = [
@@ -268,6 +270,15 @@ def _undescribed(file: Path) -> str:
     except ConversionError as error:
         return str(error)
     return ""
+
+
+def several_lengths(runtime: Runtime, file: Path) -> str:
+    """The reason why MediaPipe refuses a file with a graph for each length; "" if it does not."""
+    from converters.tflite import file as tflite_file
+
+    if runtime.worker[0] != "mediapipe" or len(tflite_file.read(file).subgraphs) == 1:
+        return ""
+    return "it takes a single graph, and the file has one for each of its lengths"
 
 
 def older(release: str, needed: str) -> bool:

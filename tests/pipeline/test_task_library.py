@@ -17,7 +17,8 @@ from repository import ROOT
 from converters.compat import environments, matrix
 from converters.compat.cases import read_cases
 from converters.compat.environments import CLASSIFIERS, RUNTIMES, missing
-from converters.compat.matrix import _runtimes, examine
+from converters.compat.matrix import _runtimes, examine, several_lengths
+from converters.tflite import file as tflite_file
 from converters.tflite.metadata import read_metadata
 from pipeline import task_library
 from pipeline.library_classes import _cause, equal
@@ -105,6 +106,17 @@ def test_a_library_that_is_too_old_is_not_run(
         "and the file needs 2.17.0\n" in out
     )
     assert "student-int8.tflite in MediaPipe 1.2.3: 40 texts" in out
+
+
+def test_mediapipe_does_not_run_a_file_with_several_lengths(
+    files: list[Path], tmp_path: Path
+) -> None:
+    model = tflite_file.read(files[0])
+    model.subgraphs.append(model.subgraphs[0])
+    file = tflite_file.write(model, tmp_path / "two.tflite")
+    library, mediapipe = CLASSIFIERS
+    assert several_lengths(mediapipe, file).startswith("it takes a single graph")
+    assert several_lengths(library, file) == several_lengths(mediapipe, files[0]) == ""
 
 
 def test_other_classes_are_one_line(
