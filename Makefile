@@ -77,9 +77,9 @@ android-screenshots:  ## Write the screens of the demo to build/android/screensh
 	android_demo/test.sh --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
 		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
 
-# Runtimes that apps carry, each in an environment of its own under .compat: 3 GB, made once. System
-# packages: libusb-1.0-0 (Task Library); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
-TASKS = $(filter %-per-tensor.tflite %-fp16.tflite %-fp32.tflite,$(FILES))
+# Runtimes that apps carry, each in an environment of its own under .compat: 4 GB, made once. System
+# packages: libusb-1.0-0 (Task Library); libegl1 libgles2 (MediaPipe); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).
+TASKS = $(filter %.tflite,$(FILES))
 FILES ?= $(wildcard $(BUILD)/tflite/*.tflite $(BUILD)/onnx/*.onnx)
 
 compat: .venv/ready  ## Run exported files in old and current runtimes (FILES="a.tflite b.onnx").

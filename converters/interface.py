@@ -122,7 +122,11 @@ SPANS = Interface(
 )
 CLASSES = Interface(
     signature="classify",
-    outputs=(Output("logits", "class", "How well each class fits the text."),),
+    outputs=(
+        Output(
+            "logits", "class", "How well each class fits the text, as a logit before a softmax."
+        ),
+    ),
     inputs={
         "ids": "Token ids of [CLS] text [SEP], or [CLS] text [SEP] text [SEP], and padding.",
         "mask": "1 for a token, 0 for padding.",

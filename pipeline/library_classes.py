@@ -19,7 +19,8 @@ from converters import ConversionError
 from pipeline import ask
 from pipeline.errors import UserError
 from pipeline.predict import open_classifier
-from pipeline.tasks.text_classification.data import Text
+from pipeline.tasks.text_classification import evaluate
+from pipeline.tasks.text_classification.data import Text, TextSet
 from pipeline.tasks.text_classification.evaluate import Classifier, Prediction, same
 
 if TYPE_CHECKING:
@@ -65,19 +66,18 @@ def equal(one: Prediction, other: Prediction | None) -> bool:
     return abs(one.probability - other.probability) <= NEAR
 
 
-def compare(
-    file: Path, examples: Sequence[Text], runtime: Runtime, environments: Path
-) -> list[Comparison]:
+def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) -> list[Comparison]:
     """Classify every text in a library and with our code, and explain the differences.
 
     Args:
         file: a .tflite file with metadata, with its model.json beside it.
-        examples: the texts, no pairs.
+        texts: no pairs, with labels that the file has.
         runtime: one of `converters.compat.environments.CLASSIFIERS`.
         environments: the folder with the environments of `make compat`.
 
     Raises:
-        UserError: the environment is missing, or the file cannot be opened or reads pairs.
+        UserError: the environment is missing, the file cannot be opened or reads pairs, or the
+            texts have other labels.
         ConversionError: the library refuses the file, crashes, or names other classes.
     """
     from converters.compat.environments import command, missing
@@ -87,8 +87,13 @@ def compare(
     if reason := missing(runtime, environments):
         raise UserError(f"{runtime.name} is not installed: {reason}")
     own = open_classifier(file)
-    if own.traits["pair"] or any(one.pair is not None for one in examples):
+    if own.traits["pair"] or texts.pair:
         raise UserError(f"{runtime.name} reads single texts: name a file and texts without pairs")
+    if own.labels:
+        evaluate.places_of(texts, own.labels)
+    else:
+        evaluate.check_numbers(texts)
+    examples = texts.examples
     longest, cuts = _longest(file)
     ours = Classifier(own.model, own.tokenizer, longest, own.traits)
     readings = [ours.read(one) for one in examples]

@@ -187,9 +187,11 @@ def _report(
     classes = tasks.find("text-classification").label
     enough = True
     for file in files:
+        if file.suffix != ".tflite":
+            raise UserError(f"{file} is no .tflite file: the libraries open nothing else")
         classifies = ask._description(file.parent / "model.json")["task"] == classes
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
-            if reason := _too_old(runtime, file):
+            if reason := _refusal(runtime, file):
                 print(f"{file.name} in {runtime.name}: not run, {reason}")
             elif classifies:
                 data = TextData(eval_file=eval_file, max_eval=max_eval)
@@ -202,14 +204,14 @@ def _report(
     return 0 if enough else 1
 
 
-def _too_old(runtime: Runtime, file: Path) -> str:
+def _refusal(runtime: Runtime, file: Path) -> str:
     """The reason why a library refuses a file; "" if it does not."""
-    from converters.compat.matrix import needs_of, older
+    from converters.compat.matrix import needs_of, older, several_lengths
 
     needed = needs_of(file)["tensorflow"]
     if runtime.tensorflow and older(runtime.tensorflow, needed):
         return f"it carries TensorFlow Lite {runtime.tensorflow}, and the file needs {needed}"
-    return ""
+    return several_lengths(runtime, file)
 
 
 def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> bool:
@@ -241,7 +243,7 @@ def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> b
 def _report_classes(file: Path, runtime: Runtime, data: TextData, environments: Path) -> bool:
     """Print how a library classifies texts; returns whether enough predictions are equal."""
     texts = load_texts(data, "dev")
-    found = library_classes.compare(file, texts.examples, runtime, environments)
+    found = library_classes.compare(file, texts, runtime, environments)
     plain = [each for each in found if each.plain]
     print(f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII")
     equal = library_classes.equal

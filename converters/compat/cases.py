@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The questions that `compat` asks every runtime, and how their answers are read from logits."""
+"""The questions or texts that `compat` runs in every runtime, and how logits are read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import ConversionError
-from converters.interface import INPUTS, SPANS
+from converters.interface import CLASSES, INPUTS, SPANS
 
-Logits = NDArray[np.float32]  # (2, S): start and end
+Logits = NDArray[np.float32]  # (2, S): start and end; or (1, C): classes
 
 LONGEST_ANSWER = 30  # word pieces, as the project's own decoder has it
 
@@ -25,14 +25,15 @@ _TASK_BEST, _TASK_LONGEST, TASK_LENGTH = 5, 32, 384
 
 @dataclass(frozen=True)
 class Case:
-    """A question as one window, and what the golden file knows of it.
+    """A question as one window, or a text, and what the golden file knows of it.
 
     Attributes:
         ids: token ids (S,).
-        first, stop: where the passage's pieces lie in `ids`.
+        first, stop: where the passage's pieces lie in `ids`, or those of the second text.
         offsets: of each of them, first and past-the-last code point in `context`.
         question, context: the texts; empty for made-up ids.
-        complete: whether the window holds the whole passage.
+        complete: whether `ids` hold the whole passage or text.
+        text: the single text to classify; empty for a pair and for a question.
         golden: file name -> its logits when it was exported.
     """
 
@@ -43,6 +44,7 @@ class Case:
     question: str = ""
     context: str = ""
     complete: bool = False
+    text: str = ""
     golden: dict[str, Logits] = field(default_factory=dict, hash=False)
 
     def request(self, pad_to: int = 0) -> dict[str, list[int]]:
@@ -52,9 +54,17 @@ class Case:
         columns = ([*self.ids], [1] * length, segments)
         return {name: [*c, *[0] * extra] for name, c in zip(INPUTS, columns, strict=True)}
 
+    def cut(self, logits: Logits) -> Logits:
+        """Logits without those of padding; classes have none."""
+        return logits if len(logits) == 1 else logits[:, : len(self.ids)]
+
+    def best(self, logits: Logits) -> tuple[int, ...]:
+        """The best span, or the best class."""
+        return (int(np.argmax(logits)),) if len(logits) == 1 else best_span(self, logits)
+
 
 def read_cases(file: Path, count: int) -> list[Case]:
-    """Up to `count` questions of the `golden.json` beside a file, else made-up windows.
+    """Up to `count` questions or texts of the `golden.json` beside a file, else made-up windows.
 
     Raises:
         ConversionError: the golden file is damaged.
@@ -67,10 +77,15 @@ def read_cases(file: Path, count: int) -> list[Case]:
         ]
     try:
         document = json.loads(golden.read_text(encoding="utf-8"))
-        found = [_case(entry) for entry in document["cases"] if entry["windows"]]
+        entries = document["cases"]
+        if entries and "text" in entries[0]:
+            longest = max(len(entry["ids"]) for entry in entries)
+            found = [_text_case(entry, longest) for entry in entries]
+        else:
+            found = [_case(entry) for entry in entries if entry["windows"]]
+            found = [case for case in found if case.stop > case.first]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ConversionError(f"{golden} is damaged ({error!r}): export again") from error
-    found = [case for case in found if case.stop > case.first]
     if not found:
         raise ConversionError(f"{golden} has no question with a passage: export again")
     places = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
@@ -89,6 +104,22 @@ def _case(entry: dict[str, Any]) -> Case:
         complete=entry["window_count"] == 1,
         golden={
             name: np.array([answer[key] for key in SPANS.names], np.float32)
+            for name, answer in entry["answers"].items()
+        },
+    )
+
+
+def _text_case(entry: dict[str, Any], longest: int) -> Case:
+    """A text or a pair; those of the longest input were cut."""
+    ids = entry["ids"]
+    return Case(
+        ids=tuple(ids),
+        first=len(ids) - sum(entry["segment_ids"]),
+        stop=len(ids),
+        complete=len(ids) < longest,
+        text="" if "pair" in entry else entry["text"],
+        golden={
+            name: np.array([answer[key] for key in CLASSES.names], np.float32)
             for name, answer in entry["answers"].items()
         },
     )

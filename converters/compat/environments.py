@@ -115,7 +115,13 @@ CLASSIFIERS = (
         next(runtime for runtime in RUNTIMES if runtime.worker == ("tasks",)),
         worker=("tasks", "classify"),
     ),
-    Runtime("MediaPipe 1.2.3", ("mediapipe",), "mediapipe", ("mediapipe==1.2.3",)),
+    Runtime(
+        "MediaPipe 1.2.3",
+        ("mediapipe",),
+        "mediapipe",
+        ("mediapipe==1.2.3",),
+        libraries=(("EGL", "libegl1"), ("GLESv2", "libgles2")),
+    ),
 )
 
 

@@ -27,7 +27,6 @@ from converters.compat.cases import (
     TASK_LENGTH,
     Case,
     Logits,
-    best_span,
     read_cases,
     task_library_answer,
 )
@@ -40,6 +39,7 @@ from converters.compat.environments import (
     missing,
 )
 from converters.compat.process import RefusalError, Worker, WorkerError
+from converters.interface import CLASSES, interface_of
 from converters.runtimes import checksums
 
 # Largest error of a logit, as a share of the range of all logits of the reference. Runtimes round
@@ -53,6 +53,9 @@ LIMIT_CHANGED = 0.1
 
 # An emulated processor is slow: fewer questions, and more patience with each.
 _EMULATED_CASES, _EMULATED_PATIENCE = 6, 10
+
+# Workers that take a text, not token ids.
+_TEXT_WORKERS = ("tasks", "mediapipe")
 
 
 @dataclass
@@ -135,7 +138,9 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
     if reason := missing(runtime, trial.root):
         row.verdict = f"not installed: {reason}"
         return row
-    if runtime.worker[0] == "tasks" and (reason := _undescribed(trial.file)):
+    if runtime.worker[0] in _TEXT_WORKERS and (
+        reason := _undescribed(trial.file) or several_lengths(runtime, trial.file)
+    ):
         row.verdict = f"not run: {reason}"
         return row
     newer = [
@@ -148,7 +153,7 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
     try:
         worker.ask(open=str(trial.file), threads=1)
         row.opens = True
-        if runtime.worker[0] == "tasks":
+        if runtime.worker[0] in _TEXT_WORKERS:
             _answer_texts(trial, worker, row)
         else:
             _compare_logits(trial, worker, row)
@@ -182,7 +187,7 @@ def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
     errors, golden, same, ratios, times = [], [], 0, [], []
     pairs = list(zip(trial.cases, trial.expected, strict=True))
     for case, expected in pairs[:_EMULATED_CASES] if emulated else pairs:
-        request, length = case.request(), len(case.ids)
+        request = case.request()
         try:
             if row.resizes is False:
                 request = case.request(TASK_LENGTH)
@@ -194,11 +199,11 @@ def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
             row.resizes = False
             logits, ms = worker.logits(case.request(TASK_LENGTH), 1)
             row.verdict = f"right, but does not resize: pad to {TASK_LENGTH}"
-        logits = logits[:, :length]
+        logits = case.cut(logits)
         errors.append(float(np.abs(logits - expected).max()))
         if trial.file.name in case.golden:
             golden.append(float(np.abs(logits - case.golden[trial.file.name]).max()))
-        same += best_span(case, logits) == best_span(case, expected)
+        same += case.best(logits) == case.best(expected)
         times.append(ms)
         if not emulated:
             ratios.append(ms / trial.reference.logits(case.request(), 2)[1])
@@ -210,18 +215,24 @@ def _compare_logits(trial: _Trial, worker: Worker, row: Row) -> None:
 
 
 def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
-    """Run the Task Library on plain ASCII, because its tokenizer treats other text differently."""
-    row.resizes = False
+    """Run a library that takes text on plain ASCII, because it tokenizes other text differently."""
+    # It pads a passage, and runs a text at its own length.
+    row.resizes = None if any(case.text for case in trial.cases) else False
     same, times, ratios = 0, [], []
     for case, expected in zip(trial.cases, trial.expected, strict=True):
-        if not case.complete or not (case.question + case.context).isascii():
+        told = case.text or case.question + case.context
+        if not case.complete or not told or not told.isascii():
             continue
-        reply = worker.ask(question=case.question, context=case.context)
-        same += reply["answer"] == task_library_answer(case, expected)
+        if case.text:
+            reply = worker.ask(text=case.text)
+            same += case.best(np.asarray([reply["scores"]])) == case.best(expected)
+        else:
+            reply = worker.ask(question=case.question, context=case.context)
+            same += reply["answer"] == task_library_answer(case, expected)
         times.append(float(reply["ms"]))
         ratios.append(times[-1] / trial.reference.logits(case.request(), 2)[1])
     if not times:
-        row.verdict = "opens; nothing to ask: no golden.json with plain ASCII beside the file"
+        row.verdict = "opens; nothing to run: no golden.json with plain ASCII beside the file"
         return
     row.equal = (same, len(times))
     row.ms, row.slower = statistics.median(times), statistics.median(ratios)
@@ -238,8 +249,20 @@ def needs_of(file: Path) -> dict[str, str]:
     return {"tensorflow": lowest.tensorflow, "litert": lowest.litert, "reason": lowest.reason}
 
 
+def _runtimes(file: Path) -> Sequence[Runtime]:
+    """The runtimes for the outputs of a file; the arm64 program gives no classes."""
+    if file.suffix != ".tflite":
+        return RUNTIMES
+    from converters.tflite.file import describe
+
+    if interface_of(tensor.name for tensor in describe(file).outputs) is not CLASSES:
+        return RUNTIMES
+    others = [each for each in RUNTIMES if each.worker[0] not in ("tasks", "program")]
+    return (*others, *CLASSIFIERS)
+
+
 def _undescribed(file: Path) -> str:
-    """The reason why the Task Library cannot run a file; "" if it can."""
+    """The reason why a library that takes text cannot run a file; "" if it can."""
     from converters.tflite.metadata import read_metadata
 
     try:
@@ -247,6 +270,15 @@ def _undescribed(file: Path) -> str:
     except ConversionError as error:
         return str(error)
     return ""
+
+
+def several_lengths(runtime: Runtime, file: Path) -> str:
+    """The reason why MediaPipe refuses a file with a graph for each length; "" if it does not."""
+    from converters.tflite import file as tflite_file
+
+    if runtime.worker[0] != "mediapipe" or len(tflite_file.read(file).subgraphs) == 1:
+        return ""
+    return "it takes a single graph, and the file has one for each of its lengths"
 
 
 def older(release: str, needed: str) -> bool:
@@ -307,12 +339,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="Use the environments of the runtimes in this folder (default: .compat).",
     )
-    add("--install", action="store_true", help="Create missing environments first (3 GB).")
+    add("--install", action="store_true", help="Create missing environments first (4 GB).")
     add(
         "--cases",
         type=int,
         default=24,
-        help="Run at most this many questions of golden.json (default: 24).",
+        help="Run at most this many questions or texts of golden.json (default: 24).",
     )
     add(
         "--timeout",
@@ -335,7 +367,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checksums.verify(file)
         needs = needs_of(file)
         rows = examine(
-            file, RUNTIMES, options.environments, count=options.cases, timeout=options.timeout
+            file,
+            _runtimes(file),
+            options.environments,
+            count=options.cases,
+            timeout=options.timeout,
         )
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
         if needs:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from converters.compat.cases import Logits
-from converters.interface import INPUTS, SPANS
+from converters.interface import CLASSES, INPUTS, SPANS
 
 
 class WorkerError(Exception):
@@ -78,9 +78,14 @@ class Worker:
         return dict(reply)
 
     def logits(self, request: dict[str, list[int]], repeat: int) -> tuple[Logits, float]:
-        """Start and end logits (2, S) of a window and the milliseconds of the fastest run."""
+        """The logits of an input and the milliseconds of the fastest run.
+
+        They are those of starts and ends, (2, S), or of classes, (1, C).
+        """
         reply = self.ask(**request, repeat=repeat)
         length = len(request[INPUTS[0]])
+        if CLASSES.names[0] in reply:
+            return np.asarray([reply[CLASSES.names[0]]], np.float32), float(reply["ms"])
         found = [np.asarray(reply.get(name, ()), np.float32) for name in SPANS.names]
         if {each.shape for each in found} != {(length,)}:
             shapes = [each.shape for each in found]

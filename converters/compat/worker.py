@@ -7,9 +7,10 @@ for Python 3.7: old runtimes have no newer one.
 
 Requests: `{"open": path, "threads": 1}` gives `{"runtime": name and version}`. Then either
 `{"ids": [...], "mask": [...], "segment_ids": [...], "repeat": 2}` gives `{"start_logits": [...],
-"end_logits": [...], "ms": fastest run}`; or `{"question": text, "context": text}` gives
-`{"answer": text, "ms": time}`; or `{"text": text}` gives `{"labels": [...], "scores": [...], "ms":
-time}`, both in the order of the output. Anything that fails gives `{"error": one line}`.
+"end_logits": [...], "ms": fastest run}`, with `logits` of classes in place of the two; or
+`{"question": text, "context": text}` gives `{"answer": text, "ms": time}`; or `{"text": text}`
+gives `{"labels": [...], "scores": [...], "ms": time}`, both in the order of the output. Anything
+that fails gives `{"error": one line}`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     Arrays = dict[str, np.ndarray[Any, Any]]
 
 INPUTS = ("ids", "mask", "segment_ids")
-OUTPUTS = ("start_logits", "end_logits")
+SPANS = ("start_logits", "end_logits")
+OUTPUTS = (*SPANS, "logits")  # a file has the first two or the last
 
 
 def _version_of(module: Any) -> str:
@@ -65,6 +67,7 @@ class _TfLite:
         self.interpreter.allocate_tensors()
         self.inputs = {each["name"]: each for each in self.interpreter.get_input_details()}
         self.outputs = {each["name"]: each for each in self.interpreter.get_output_details()}
+        self.names = [name for name in OUTPUTS if name in self.outputs]
         self.length = int(self.inputs["ids"]["shape"][1])
 
     def run(self, arrays: Arrays, repeat: int) -> tuple[list[Any], float]:
@@ -78,7 +81,8 @@ class _TfLite:
         for name in INPUTS:
             self.interpreter.set_tensor(self.inputs[name]["index"], arrays[name])
         _, ms = _fastest(self.interpreter.invoke, repeat)
-        return [self.interpreter.get_tensor(self.outputs[name]["index"])[0] for name in OUTPUTS], ms
+        places = [self.outputs[name]["index"] for name in self.names]
+        return [self.interpreter.get_tensor(place)[0] for place in places], ms
 
 
 class _Onnx:
@@ -94,13 +98,15 @@ class _Onnx:
         providers = ["CPUExecutionProvider"]
         self.session = self.module.InferenceSession(path, options, providers=providers)
         self.types = {each.name: each.type for each in self.session.get_inputs()}
+        there = {each.name for each in self.session.get_outputs()}
+        self.names = [name for name in OUTPUTS if name in there]
 
     def run(self, arrays: Arrays, repeat: int) -> tuple[list[Any], float]:
         feed = {
             name: arrays[name].astype(np.int64 if "int64" in kind else np.int32)
             for name, kind in self.types.items()
         }
-        results, ms = _fastest(lambda: self.session.run(list(OUTPUTS), feed), repeat)
+        results, ms = _fastest(lambda: self.session.run(self.names, feed), repeat)
         return [result.reshape(-1) for result in results], ms
 
 
@@ -152,7 +158,7 @@ class _Program:
 
     def __init__(self, *command: str) -> None:
         self.command = command
-        self.name = "LiteRT"
+        self.name, self.names = "LiteRT", SPANS
 
     def open(self, path: str, threads: int) -> None:
         self.noise = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the program
@@ -183,7 +189,7 @@ class _Program:
             self.process.stdin.write(np.concatenate(request).tobytes())
             self.process.stdin.flush()
             fastest = min(fastest, float(self.take(np.int32, 1)[0]) / 1e3)
-            results = [self.take(np.float32, length) for _ in OUTPUTS]
+            results = [self.take(np.float32, length) for _ in SPANS]
         return results, fastest
 
 
@@ -201,7 +207,7 @@ def _answer(runtime: Any, request: dict[str, Any]) -> dict[str, Any]:
         return {"labels": labels, "scores": [float(value) for value in values], "ms": ms}
     arrays = {name: np.array([request[name]], np.int32) for name in INPUTS}  # (1, S)
     logits, ms = runtime.run(arrays, request.get("repeat", 1))
-    found = {name: logits[i].astype(float).tolist() for i, name in enumerate(OUTPUTS)}
+    found = {name: logits[i].astype(float).tolist() for i, name in enumerate(runtime.names)}
     return {**found, "ms": ms}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 from class_files import LABELS, dev_texts, write_files
 from repository import ROOT
 
-from converters.compat import environments
-from converters.compat.environments import CLASSIFIERS, missing
+from converters.compat import environments, matrix
+from converters.compat.cases import read_cases
+from converters.compat.environments import CLASSIFIERS, RUNTIMES, missing
+from converters.compat.matrix import _runtimes, examine, several_lengths
+from converters.tflite import file as tflite_file
 from converters.tflite.metadata import read_metadata
 from pipeline import task_library
 from pipeline.library_classes import _cause, equal
@@ -104,6 +108,17 @@ def test_a_library_that_is_too_old_is_not_run(
     assert "student-int8.tflite in MediaPipe 1.2.3: 40 texts" in out
 
 
+def test_mediapipe_does_not_run_a_file_with_several_lengths(
+    files: list[Path], tmp_path: Path
+) -> None:
+    model = tflite_file.read(files[0])
+    model.subgraphs.append(model.subgraphs[0])
+    file = tflite_file.write(model, tmp_path / "two.tflite")
+    library, mediapipe = CLASSIFIERS
+    assert several_lengths(mediapipe, file).startswith("it takes a single graph")
+    assert several_lengths(library, file) == several_lengths(mediapipe, files[0]) == ""
+
+
 def test_other_classes_are_one_line(
     said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +127,25 @@ def test_other_classes_are_one_line(
     error = capsys.readouterr().err
     assert "Task Library 0.4.4 names the classes other, delivery" in error
     assert error.count("\n") == 1
+
+
+def test_texts_or_files_that_do_not_fit_are_one_line(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts.jsonl"
+    for rows, told in (
+        ([{"text": "a", "label": "x"}, {"text": "b", "label": "praise"}], "the label 'x'"),
+        (
+            [{"sentence1": "a", "sentence2": "b", "label": "praise"}],
+            "Task Library 0.4.4 reads single texts",
+        ),
+    ):
+        texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert task_library.main([str(files[0]), "--eval-file", str(texts)]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert task_library.main([str(texts)]) == 2
+    assert "texts.jsonl is no .tflite file" in capsys.readouterr().err
 
 
 def test_a_missing_library_is_one_line(
@@ -154,6 +188,41 @@ def test_equal_classes_have_nearly_the_same_probability() -> None:
     assert not equal(number, Prediction((), value=2.2, range=5.0))
 
 
+def test_the_matrix_runs_a_classifier_on_its_golden_texts(
+    files: list[Path], tmp_path: Path
+) -> None:
+    file = files[0]
+    cases = read_cases(file, 24)
+    assert len(cases) == 24 and all(case.text.isascii() for case in cases[:10])
+    # Cut texts are as long as the longest input; a library that cuts otherwise is not run on them.
+    assert {case.complete for case in cases} == {False, True}
+    (row,) = examine(file, RUNTIMES[:1], tmp_path)
+    assert row.verdict == "right" and row.equal == (24, 24) and row.error == 0
+    assert row.golden_error is not None and row.golden_error < 1e-3
+    names = [runtime.name for runtime in _runtimes(file)]
+    assert "MediaPipe 1.2.3" in names and not any("arm64" in name for name in names)
+
+
+def test_the_matrix_runs_text_libraries_on_plain_texts(
+    said: dict[str, Any], files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "missing", lambda runtime, root: "")
+    real = matrix.command
+    fake = environments.command
+    monkeypatch.setattr(
+        matrix,
+        "command",
+        lambda runtime, root: (fake if runtime in CLASSIFIERS else real)(runtime, root),
+    )
+    cases = [case for case in read_cases(files[0], 24) if case.text]
+    logits = {case.text: case.golden[files[0].name][0].tolist() for case in cases}
+    for scores, right in ((logits, True), ({k: v[::-1] for k, v in logits.items()}, False)):
+        (tmp_path / "said.json").write_text(json.dumps(said | {"scores": scores}))
+        _, *rows = examine(files[0], (RUNTIMES[0], *CLASSIFIERS), tmp_path)
+        assert [row.failed for row in rows] == [not right] * 2
+        assert all(row.resizes is None and row.equal is not None for row in rows)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("runtime", CLASSIFIERS, ids=["task-library", "mediapipe"])
 def test_the_real_libraries_predict_as_we_do(
@@ -163,11 +232,12 @@ def test_the_real_libraries_predict_as_we_do(
 
     if reason := missing(runtime, ROOT / ".compat"):
         pytest.skip(f"{runtime.name}: {reason}")
-    plain = [*dev_texts().examples, Text("two  words,\ttabs - and $5.00's.", None, "payment")]
+    texts = dev_texts()
+    plain = [*texts.examples, Text("two  words,\ttabs - and $5.00's.", None, "payment")]
     long = Text("x " * 600, None, "praise")
     other = [Text("Grüße aus Köln", None, "praise"), Text("", None, "praise"), long]
     for file in files if runtime.name.startswith("MediaPipe") else files[:1]:
-        found = compare(file, [*plain, *other], runtime, ROOT / ".compat")
+        found = compare(file, replace(texts, examples=(*plain, *other)), runtime, ROOT / ".compat")
         same = [equal(each.ours, each.theirs) for each in found[: len(plain)]]
         assert np.mean(same) >= 0.97
         assert not any("unexplained" in each.cause for each in found)

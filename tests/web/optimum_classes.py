@@ -25,7 +25,7 @@ for text in json.loads(Path(texts).read_text(encoding="utf-8")):
     encoded = tokenizer(text, truncation=True, return_tensors="np")
     results.append(
         {
-            "classes": classifier(text, truncation=True),
+            "classes": classifier([text], truncation=True)[0],
             "ids": encoded["input_ids"][0].tolist(),
             "logits": model(**encoded).logits[0].tolist(),
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from class_files import write_files
+from class_files import dev_texts, write_files
 from report_fixtures import of_preset
 from web_programs import WEB, run_json
 
@@ -34,6 +34,7 @@ def build(
     files = write_files(out, tokenizer, "onnx", ONNX, request.param, max_length=512)
     report = of_preset("embedded-classification")
     report |= {"task": TASK.name, "metrics": [dict(metric) for metric in TASK.metrics[:2]]}
+    report["data"] |= {part: dev_texts().facts() for part in ("train", "eval")}
     scores = {metric["name"]: 50.0 for metric in report["metrics"]}
     report["models"] = [model | {"scores": scores} for model in report["models"]]
     entry = report["files"][0] | {"target": "onnx", "scores": scores}
@@ -84,7 +85,10 @@ def test_transformers_js_classifies_as_we_do(
     script = str(WEB / "classes.mjs")
     command = [node, script, str(build / "hub"), ONNX_HUB_DTYPES[precision]]
     texts = [case["text"] for case in cases]
-    _compare(build, precision, cases, run_json(command, tmp_path, texts))
+    results = run_json(command, tmp_path, texts)
+    # It adds [SEP] before it cuts a text that is too long, and so loses the piece.
+    assert results[-1]["ids"][:-1] == cases[-1]["ids"][:-1] != results[-1]["ids"]
+    _compare(build, precision, cases[:-1], results[:-1])
 
 
 @pytest.mark.parametrize("precision", ONNX)
