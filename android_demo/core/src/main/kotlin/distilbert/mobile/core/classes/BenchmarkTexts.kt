@@ -10,7 +10,7 @@ import distilbert.mobile.core.requireSchema
 import java.util.Random
 
 /** A text or a pair; [label] is the true one, null where nobody says. */
-class BenchmarkText(val text: String, val pair: String?, val label: String?)
+class LabeledText(val text: String, val pair: String?, val label: String?)
 
 /**
  * The texts of a benchmark. Classes are scored with the accuracy; numbers are not scored.
@@ -22,7 +22,7 @@ class BenchmarkTexts(
     override val source: String,
     override val sha256: String?,
     override val available: Int,
-    val texts: List<BenchmarkText>,
+    val texts: List<LabeledText>,
     private val labels: List<String>,
 ) : Workload<ClassModel, Classification> {
     override val size get() = texts.size
@@ -75,7 +75,7 @@ class BenchmarkTexts(
                     available = json["available"].integer(),
                     texts =
                         json["texts"].items().map {
-                            BenchmarkText(
+                            LabeledText(
                                 it["text"].text(),
                                 it.optional("pair")?.text(),
                                 it["label"].text(),
@@ -91,7 +91,7 @@ class BenchmarkTexts(
                 source = "golden cases",
                 sha256 = null,
                 available = cases.size,
-                texts = cases.map { BenchmarkText(it.text, it.pair, null) },
+                texts = cases.map { LabeledText(it.text, it.pair, null) },
                 labels = emptyList(),
             ).alsoRequireSome("golden.json")
 
