@@ -64,7 +64,7 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
          * digest, as [QuestionAnswerer.selfTest] does. Use no model that does not pass.
          *
          * @param isCancelled asked before each text, on the calling thread.
-         * @param onProgress told after each case how many are done, of how many.
+         * @param onProgress called after each case with how many are done, of how many.
          * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
          * @throws ModelException if the golden cases, or this file's predictions in them, are missing,
          *   or the file is not the one that `model.json` names.
