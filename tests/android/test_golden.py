@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from contract import make_golden, tiny
+from contract import classes, make_golden, tiny
 from repository import ROOT
 
 from converters.runtimes.checksums import sha256
@@ -18,6 +18,7 @@ from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite import versions as tflite_versions
 from pipeline.tasks.question_answering.evaluate import Answerer
+from pipeline.tasks.text_classification.evaluate import Classifier
 
 MEND = "run python -m tests.contract.make_golden, then make android-test"
 
@@ -43,7 +44,14 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["tokenizer.json.gz", "added.json.gz", "answers.json.gz", "figures.json.gz"]
+    "name",
+    [
+        "tokenizer.json.gz",
+        "added.json.gz",
+        "answers.json.gz",
+        "classes.json.gz",
+        "figures.json.gz",
+    ],
 )
 def test_golden_file_is_current(name: str, documents: dict[str, dict[str, Any]]) -> None:
     # Not ==, whose explanation of a difference in a million numbers would never end.
@@ -101,9 +109,38 @@ def test_tiny_build_is_whole_and_answers_as_it_says(name: str) -> None:
             assert answer.windows == case["window_count"]
 
 
+@pytest.mark.parametrize("name", ["tiny-classes", "tiny-number"])
+def test_tiny_classifier_is_whole_and_predicts_as_it_says(name: str) -> None:
+    folder = make_golden.FOLDER / name
+    model, golden = (
+        json.loads((folder / file).read_text(encoding="utf-8"))
+        for file in ("model.json", "golden.json")
+    )
+    traits = {"tiny-classes": classes.CLASSES_TRAITS, "tiny-number": classes.NUMBER_TRAITS}[name]
+    assert model["labels"] == list(traits["labels"]) and model["pair"] == traits["pair"]
+    tokenizer = make_golden.tiny_tokenizer()
+    assert sha256(folder / "vocab.txt") == model["tokenizer"]["sha256"]
+    for file in model["files"].values():
+        path = folder / file["path"]
+        assert (path.stat().st_size, sha256(path)) == (file["bytes"], file["sha256"])
+        predictor = open_predictor(path)
+        classifier = Classifier(predictor, tokenizer, model["limits"]["max_length"], traits)
+        for case in golden["cases"]:
+            reading = classifier.run(case["text"], case.get("pair"))
+            assert reading.inputs[0].ids.tolist() == case["ids"]
+            # Int8 kernels round differently from one processor to the next.
+            expected = case["answers"][path.name]["logits"]
+            assert reading.outputs[0][0].tolist() == pytest.approx(expected, abs=0.3), MEND
+    if name == "tiny-classes":
+        labels = {
+            answer["label"] for case in golden["cases"] for answer in case["answers"].values()
+        }
+        assert labels == set(classes.LABELS)
+
+
 def test_tiny_builds_are_small() -> None:
     paths = [path for path in make_golden.FOLDER.glob("tiny*/*") if path.is_file()]
-    assert 0 < sum(path.stat().st_size for path in paths) < 400_000
+    assert 0 < sum(path.stat().st_size for path in paths) < 600_000
 
 
 def test_misread_file_hides_what_it_needs() -> None:

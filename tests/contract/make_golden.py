@@ -9,7 +9,10 @@ python -m tests.contract.make_golden
 `figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
 `android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
 or the extra for which they are refused.
-`tiny` and `tiny-static` are builds of a few kilobytes (`tiny.py`).
+`classes.json.gz` holds texts and pairs with the inputs of a classifier, and logits with what is
+read out of them.
+`tiny` and `tiny-static` are builds of a few kilobytes (`tiny.py`), `tiny-classes` and `tiny-number`
+such builds of text classification (`classes.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from pipeline.tasks.question_answering.evaluate import decode
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import Question, load_questions
 
-from . import added, tiny
+from . import added, classes, tiny
 from .figures import figures_document
 from .texts import special_texts, texts
 
@@ -52,6 +55,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "tokenizer.json.gz": tokenizer_document(words),
         "added.json.gz": added_document(words),
         "answers.json.gz": answers_document(words),
+        "classes.json.gz": classes_of(words),
         "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
 
@@ -246,6 +250,14 @@ def answer_case(
     }
 
 
+def classes_of(words: list[str]) -> dict[str, Any]:
+    """Inputs and predictions of text classification, see `classes`."""
+    tokenizer = make_tokenizer(words, {"lowercase": True, "strip_accents": True})
+    drawn = [*special_texts(SEED)[:200], *texts(SEED, questions())[:400], "", " "]
+    document = classes.classes_document(tokenizer, drawn, SEED)
+    return {"tokenizer": description(tokenizer)} | document
+
+
 def made_up(window: Window, style: str, generator: random.Random) -> list[float]:
     """Logits: of few values so that many are equal, of many, or all the same."""
     if style == "fine":
@@ -312,6 +324,7 @@ def main() -> None:
     text = json.dumps(start_document(), ensure_ascii=False, indent=1)
     (FOLDER / "android_start.json").write_text(f"{text}\n", encoding="utf-8")
     tiny.write(FOLDER, tiny_tokenizer(), questions())
+    classes.write(FOLDER, tiny_tokenizer(), questions())
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def write(folder: Path, tokenizer: Any, questions: Sequence[Question]) -> None:
     """
     model = random_model(len(tokenizer))
     files = to_tflite.export_many(model, folder / "tiny", PRECISIONS, length=LENGTH)
-    _describe(tokenizer, questions, files, misread=_misread(model, folder / "tiny"))
+    _describe(tokenizer, questions, files, misread=write_misread(model, folder / "tiny"))
     files = to_tflite.export_many(
         model, folder / "tiny-static", PRECISIONS[:1], static_lengths=STATIC_LENGTHS
     )
@@ -82,13 +82,13 @@ def random_model(pieces: int) -> Any:
     return model
 
 
-def _misread(model: Any, folder: Path) -> Path:
+def write_misread(model: Any, folder: Path, length: int = LENGTH) -> Path:
     """Writes the file that old runtimes read wrongly; see the module's text."""
     from ai_edge_quantizer import qtyping, quantizer
 
     path = folder / f"student-{MISREAD}.tflite"
     with quiet():
-        to_tflite.export_tflite(model, path, precision="fp32", length=LENGTH)
+        to_tflite.export_tflite(model, path, precision="fp32", length=length)
         worker = quantizer.Quantizer(path.read_bytes())
         for name in ("FULLY_CONNECTED", "EMBEDDING_LOOKUP"):
             rows = qtyping.QuantGranularity.CHANNELWISE

@@ -2,13 +2,7 @@
 package distilbert.mobile.answerer
 
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.Predictor
-import distilbert.mobile.core.spans.Answer
-import distilbert.mobile.core.spans.Answerer
-import distilbert.mobile.core.spans.GoldenAnswer
-import distilbert.mobile.core.spans.GoldenCase
-import distilbert.mobile.core.spans.Logits
-import distilbert.mobile.core.spans.SpanDescription
+import java.util.concurrent.CancellationException
 import kotlin.math.abs
 
 /**
@@ -42,39 +36,15 @@ class SelfTest internal constructor(
     }
 }
 
-/**
- * Compares golden cases with what comes out here.
- *
- * @param file the golden answers' name of the open file.
- * @param description of the model.
- * @param model to listen to: the logits of a case's first window are compared.
- * @param answererOf the answerer around a model.
- */
-internal class GoldenComparison(
-    private val file: String,
-    private val description: SpanDescription,
-    private val model: Predictor,
-    answererOf: (Predictor) -> Answerer,
-) {
-    private var first: Logits? = null
-    private var firstIds = IntArray(0)
-    private val answerer =
-        answererOf { ids, mask, segmentIds ->
-            model.run(ids, mask, segmentIds).also { outputs ->
-                if (first == null) {
-                    first = description.logits(outputs)
-                    firstIds = ids.copyOf(mask.sum())
-                }
-            }
-        }
-
+/** Compares golden cases of a task with what comes out here. */
+internal abstract class GoldenComparison<in C> {
     private var cases = 0
 
-    /** Cases whose logits or score are not those of the build. */
+    /** Cases whose logits are not those of the build. */
     var different = 0
         private set
 
-    /** Cases whose score is, and whose answer is another. */
+    /** Cases whose logits are, and whose result is another. */
     var nearTies = 0
         private set
     var largestError = 0f
@@ -84,59 +54,43 @@ internal class GoldenComparison(
     val isRight get() = different == 0 && nearTies * SelfTest.CASES_PER_NEAR_TIE <= cases
 
     /**
-     * Answers one case.
+     * Runs one case.
      *
-     * @throws ModelException if the file has no answer in it, or its texts are cut differently.
+     * @throws CancellationException once [isCancelled] says so.
+     * @throws ModelException if the file has no result in it, or its texts are cut differently.
      */
-    fun add(case: GoldenCase, isCancelled: () -> Boolean) {
-        val expected =
-            case.answers[file]
-                ?: throw ModelException("golden.json has no answers of $file: $COPY_ALL")
-        first = null
-        val answer = answerer.answer(case.passage, case.question, isCancelled = isCancelled)
-        val logits = checkNotNull(first) { "a passage has one window at least" }
-        val isCutAlike =
-            answer.windows == case.windowCount &&
-                firstIds.contentEquals(case.ids) &&
-                expected.logits.start.size == firstIds.size &&
-                expected.logits.end.size == firstIds.size
-        if (!isCutAlike) {
-            throw ModelException("golden.json was made with another tokenizer: $COPY_ALL")
-        }
+    abstract fun add(case: C, isCancelled: () -> Boolean)
+
+    /**
+     * Counts one case.
+     *
+     * @param error of a logit, and [others] of what follows from the logits, as shares of their
+     *   range.
+     * @param isEqual whether the result is that of the build.
+     */
+    protected fun count(error: Float, isEqual: Boolean, others: Float = 0f) {
         cases++
-        val range = expected.logits.range()
-        val startError = error(expected.logits.start, logits.start)
-        val error = maxOf(startError, error(expected.logits.end, logits.end)) / range
         if (error > largestError) largestError = error
-        // A score is the sum of two logits.
-        val scoreError = abs(answer.score - expected.score.toFloat()) / range / 2
         when {
-            !(error <= SelfTest.TOLERANCE && scoreError <= SelfTest.TOLERANCE) -> different++
-            !isEqual(answer, expected) -> nearTies++
+            !(error <= SelfTest.TOLERANCE && others <= SelfTest.TOLERANCE) -> different++
+            !isEqual -> nearTies++
         }
     }
 
-    private fun isEqual(answer: Answer, expected: GoldenAnswer) =
-        answer.text == expected.text &&
-            answer.start == expected.start &&
-            answer.end == expected.end
-
-    /** Largest distance of two logits; infinite where one is no number. */
-    private fun error(expected: FloatArray, found: FloatArray): Float =
-        expected.indices
-            .maxOf { abs(expected[it] - found[it]) }
-            .let { if (it.isNaN()) Float.POSITIVE_INFINITY else it }
-
-    /** From the lowest to the highest; never 0, so that it can divide. */
-    private fun Logits.range(): Float {
-        val all = start + end
-        return maxOf(all.max() - all.min(), SMALLEST_RANGE)
-    }
-
-    private companion object {
+    protected companion object {
+        /** What to do about golden cases that do not belong to the file. */
         const val COPY_ALL = "copy the whole folder that the build wrote"
 
         /** Below it, the file's four decimals are too few to compare. */
-        const val SMALLEST_RANGE = 0.01f
+        private const val SMALLEST_RANGE = 0.01f
+
+        /** Largest distance of two logits; infinite where one is no number. */
+        fun error(expected: FloatArray, found: FloatArray): Float =
+            expected.indices
+                .maxOf { abs(expected[it] - found[it]) }
+                .let { if (it.isNaN()) Float.POSITIVE_INFINITY else it }
+
+        /** From the lowest to the highest; never 0, so that it can divide. */
+        fun range(logits: FloatArray): Float = maxOf(logits.max() - logits.min(), SMALLEST_RANGE)
     }
 }

@@ -38,7 +38,7 @@ class MainActivity : Activity() {
         view.question.limitTo(MOST_CHARACTERS)
         view.question.wrapLines()
         view.ask.setOnClickListener {
-            if (session.state is AnswerState.Asking) session.cancel() else ask()
+            if (session.state is QueryState.Running) session.cancel() else ask()
         }
         view.question.setOnEditorActionListener { _, action, _ ->
             (action == EditorInfo.IME_ACTION_SEARCH).also { if (it) ask() }
@@ -55,7 +55,7 @@ class MainActivity : Activity() {
         showSamples()
         show()
         // The process ended meanwhile, and the answer with it.
-        if (savedInstanceState?.getBoolean(ASKED) == true && session.state == AnswerState.Idle) {
+        if (savedInstanceState?.getBoolean(ASKED) == true && session.state == QueryState.Idle) {
             ask()
         }
     }
@@ -69,7 +69,7 @@ class MainActivity : Activity() {
     override fun onSaveInstanceState(outState: Bundle) {
         super.onSaveInstanceState(outState)
         val state = session.state
-        outState.putBoolean(ASKED, state != AnswerState.Idle && state !is AnswerState.Failed)
+        outState.putBoolean(ASKED, state != QueryState.Idle && state !is QueryState.Failed)
     }
 
     override fun onRetainNonConfigurationInstance(): Any = session
@@ -92,39 +92,25 @@ class MainActivity : Activity() {
 
     private fun ask() {
         view.hideKeyboard()
-        session.ask(view.passage.text.toString(), view.question.text.toString())
+        session.ask(view.asked)
     }
 
     /** An answer to other texts than those on the screen is forgotten. */
     private fun edited() {
-        val passage = view.passage.text.toString()
-        val question = view.question.text.toString()
-        val isSame =
-            when (val state = session.state) {
-                is AnswerState.Idle -> true
-                is AnswerState.Failed -> false
-                is AnswerState.Asking -> state.passage == passage && state.question == question
-                is AnswerState.Found -> state.passage == passage && state.question == question
-                is AnswerState.NotFound -> state.passage == passage && state.question == question
-            }
-        if (!isSame) session.cancel()
+        session.edited(view.asked)
         showSamples()
     }
 
     /** The text that another app sent here, or the first sample. */
     private fun takeText() {
-        val text =
-            when (intent.action) {
-                Intent.ACTION_SEND -> intent.getCharSequenceExtra(Intent.EXTRA_TEXT)
-                Intent.ACTION_PROCESS_TEXT ->
-                    intent.getCharSequenceExtra(Intent.EXTRA_PROCESS_TEXT)
-                else -> return if (view.passage.text.isEmpty()) take(samples.all.first()) else Unit
+        val text = intent.sharedText()
+        when {
+            text == null -> if (view.passage.text.isEmpty()) take(samples.all.first())
+            text.isBlank() -> {
+                take(samples.all.first())
+                view.notice(getString(R.string.nothing_shared))
             }
-        if (text.isNullOrBlank()) {
-            take(samples.all.first())
-            view.notice(getString(R.string.nothing_shared))
-        } else {
-            takeOwn(text.toString())
+            else -> takeOwn(text)
         }
     }
 

@@ -10,14 +10,13 @@ import android.text.style.ForegroundColorSpan
 import android.text.style.StyleSpan
 import android.view.View
 import android.view.ViewTreeObserver
-import android.view.inputmethod.InputMethodManager
 import android.widget.Button
 import android.widget.EditText
 import android.widget.LinearLayout
-import android.widget.ProgressBar
 import android.widget.ScrollView
 import android.widget.TextView
 import distilbert.mobile.core.spans.Answer
+import distilbert.mobile.core.spans.AnswerModel
 
 /** The views of [MainActivity], and how they show a state. */
 internal class MainView(private val activity: Activity) {
@@ -28,20 +27,18 @@ internal class MainView(private val activity: Activity) {
     val suggestions: LinearLayout = activity.findViewById(R.id.suggestions)
     private val passageScroll: ScrollView = activity.findViewById(R.id.passage_scroll)
     private val notice: TextView = activity.findViewById(R.id.notice)
-    private val problem: TextView = activity.findViewById(R.id.problem)
-    private val progress: ProgressBar = activity.findViewById(R.id.progress)
-    private val status: TextView = activity.findViewById(R.id.status)
+    private val status = ModelStatus(activity, R.string.ask)
     private val card: View = activity.findViewById(R.id.card)
     private val answer: TextView = activity.findViewById(R.id.answer)
     private val details: TextView = activity.findViewById(R.id.details)
     private val resources: Resources = activity.resources
 
+    /** The question on the screen. */
+    val asked get() = Question(passage.text.toString(), question.text.toString())
+
     /** Shows the model's state and the question's. */
-    fun show(model: ModelState, state: AnswerState) {
-        problem.showText(problem(model, state)?.text(resources))
-        ask.isEnabled = model !is ModelState.Unusable
-        ask.setText(if (state is AnswerState.Asking) R.string.cancel else R.string.ask)
-        showProgress(model, state)
+    fun show(model: ModelState<AnswerModel>, state: QueryState<Question, Reply>) {
+        status.show(model, state)
         showAnswer(state)
     }
 
@@ -50,63 +47,23 @@ internal class MainView(private val activity: Activity) {
 
     fun scrollToTop() = passageScroll.scrollTo(0, 0)
 
-    fun hideKeyboard() {
-        activity
-            .getSystemService(InputMethodManager::class.java)
-            .hideSoftInputFromWindow(question.windowToken, 0)
-        question.clearFocus()
-        passage.clearFocus()
-    }
+    fun hideKeyboard() = activity.hideKeyboard(question, passage)
 
-    private fun problem(model: ModelState, state: AnswerState): Message? =
-        (model as? ModelState.Unusable)?.reason ?: (state as? AnswerState.Failed)?.reason
-
-    private fun showProgress(model: ModelState, state: AnswerState) {
-        val isAsking = state is AnswerState.Asking
-        progress.visibleIf(
-            model !is ModelState.Unusable && (model !is ModelState.Ready || isAsking),
-        )
-        progress.isIndeterminate = model !is ModelState.Testing
-        if (model is ModelState.Testing) {
-            progress.max = model.of
-            progress.progress = model.done
-        }
-        status.showText(
-            when (model) {
-                is ModelState.Opening -> resources.getString(R.string.opening)
-                is ModelState.Testing ->
-                    resources.getString(R.string.testing, model.done, model.of)
-                is ModelState.Ready ->
-                    if (isAsking) {
-                        resources.getString(R.string.answering)
-                    } else {
-                        with(
-                            model.model,
-                        ) { resources.getString(R.string.ready, file.path, runtime) }
-                    }
-                is ModelState.Unusable -> null
-            },
-        )
-    }
-
-    private fun showAnswer(state: AnswerState) {
-        card.visibleIf(state is AnswerState.Found || state is AnswerState.NotFound)
+    private fun showAnswer(state: QueryState<Question, Reply>) {
+        card.visibleIf(state is QueryState.Done)
         unmark()
-        when (state) {
-            is AnswerState.Found -> {
-                answer.text = state.answer.text
-                answer.contentDescription =
-                    resources.getString(R.string.answer_spoken, state.answer.text)
-                details.text = line(R.string.lines, scored(state.answer), times(state.answer))
-                if (passage.text.toString() == state.passage) mark(state.answer)
-            }
-            is AnswerState.NotFound -> {
-                answer.setText(R.string.no_answer)
-                answer.contentDescription = null
-                details.text =
-                    line(R.string.lines, state.reason.text(resources), times(state.answer))
-            }
-            is AnswerState.Idle, is AnswerState.Asking, is AnswerState.Failed -> Unit
+        if (state !is QueryState.Done) return
+        val found = state.result.answer
+        val reason = state.result.reason
+        if (reason == null) {
+            answer.text = found.text
+            answer.contentDescription = resources.getString(R.string.answer_spoken, found.text)
+            details.text = line(R.string.lines, scored(found), times(found))
+            if (passage.text.toString() == state.query.passage) mark(found)
+        } else {
+            answer.setText(R.string.no_answer)
+            answer.contentDescription = null
+            details.text = line(R.string.lines, reason.text(resources), times(found))
         }
     }
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
-import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.TaskModel
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
 
 /** What a screen shows of the model. */
-internal sealed interface ModelState {
+internal sealed interface ModelState<out M : TaskModel> {
     /** It is being opened. */
-    data object Opening : ModelState
+    data object Opening : ModelState<Nothing>
 
     /** Golden cases are being answered, [done] of [of]. */
-    data class Testing(val done: Int, val of: Int) : ModelState
+    data class Testing(val done: Int, val of: Int) : ModelState<Nothing>
 
-    /** It answers. */
-    class Ready(val model: AnswerModel) : ModelState
+    /** It can be asked. */
+    class Ready<out M : TaskModel>(val model: M) : ModelState<M>
 
     /** It cannot be used, or must not. */
-    class Unusable(val reason: Message) : ModelState
+    class Unusable(val reason: Message) : ModelState<Nothing>
 }
 
 /**
@@ -28,16 +28,16 @@ internal sealed interface ModelState {
  * @param passed which models need no test.
  * @param main runs what tells of a new state.
  */
-internal class ModelKeeper(
-    private val open: () -> AnswerModel,
+internal class ModelKeeper<M : TaskModel>(
+    private val open: () -> M,
     private val passed: PassedTests,
     private val worker: Executor,
     private val main: Executor,
 ) {
     private var opening: Opening? = null
-    private val users = LinkedHashSet<(ModelState) -> Unit>()
+    private val users = LinkedHashSet<(ModelState<M>) -> Unit>()
 
-    var state: ModelState = ModelState.Opening
+    var state: ModelState<M> = ModelState.Opening
         private set
 
     /** Whether a model was ever opened, or was to be. */
@@ -45,7 +45,7 @@ internal class ModelKeeper(
         private set
 
     /** From now on [user] is told of each new state; the present one is [state]. */
-    fun acquire(user: (ModelState) -> Unit) {
+    fun acquire(user: (ModelState<M>) -> Unit) {
         if (users.add(user) && opening == null) {
             hasOpened = true
             opening = Opening().also { worker.execute(it::run) }
@@ -53,7 +53,7 @@ internal class ModelKeeper(
     }
 
     /** The opposite of [acquire]. */
-    fun release(user: (ModelState) -> Unit) {
+    fun release(user: (ModelState<M>) -> Unit) {
         if (!users.remove(user) || users.isNotEmpty()) return
         opening?.stop()
         opening = null
@@ -62,7 +62,7 @@ internal class ModelKeeper(
 
     /** One model from its opening to its end; what a former one says late is not heard. */
     private inner class Opening {
-        private var model: AnswerModel? = null
+        private var model: M? = null
 
         @Volatile
         private var isStopped = false
@@ -96,7 +96,7 @@ internal class ModelKeeper(
             worker.execute(::close)
         }
 
-        private fun test(found: AnswerModel): String? =
+        private fun test(found: M): String? =
             found.selfTest({ isStopped }) { done, of -> tell(ModelState.Testing(done, of)) }
 
         private fun fail(error: Throwable) {
@@ -109,7 +109,7 @@ internal class ModelKeeper(
             model = null
         }
 
-        private fun tell(next: ModelState) =
+        private fun tell(next: ModelState<M>) =
             main.execute {
                 if (!isStopped) {
                     state = next

@@ -3,7 +3,7 @@ package distilbert.mobile.app
 
 import android.content.Context
 import android.content.Context.MODE_PRIVATE
-import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.TaskModel
 
 /**
  * Remembers which model was right on which runtime, so that the self-test runs once.
@@ -18,9 +18,9 @@ internal class PassedTests(context: Context) {
             "${it.versionName} ${it.lastUpdateTime}"
         }
 
-    operator fun contains(model: AnswerModel) = preferences.getBoolean(key(model), false)
+    operator fun contains(model: TaskModel) = preferences.getBoolean(key(model), false)
 
-    fun add(model: AnswerModel) = preferences.edit().putBoolean(key(model), true).apply()
+    fun add(model: TaskModel) = preferences.edit().putBoolean(key(model), true).apply()
 
-    private fun key(model: AnswerModel) = "${model.file.sha256} ${model.runtime} $installation"
+    private fun key(model: TaskModel) = "${model.file.sha256} ${model.runtime} $installation"
 }

@@ -228,6 +228,32 @@ class ScreenshotTest {
     }
 
     @Test
+    fun classifier() = classified()
+
+    @Test
+    fun classifierLargeFont() = classified(fontScale = 2f)
+
+    @Test
+    @Config(qualifiers = "w891dp-h411dp-land-night")
+    fun classifierLandscapeDark() = classified()
+
+    private fun classified(fontScale: Float = 1f) {
+        RuntimeEnvironment.setFontScale(fontScale)
+        app.openClassifier = { FakeClassifier() }
+        val screen =
+            Robolectric
+                .buildActivity(ClassifierActivity::class.java)
+                .setup()
+                .visible()
+                .get()
+        screen.findViewById<EditText>(R.id.text).setText("What a fine day for a walk!")
+        screen.findViewById<Button>(R.id.ask).performClick()
+        settle()
+        take(screen)
+        assertEquals("positive", screen.textOf(R.id.answer))
+    }
+
+    @Test
     fun benchmarkStart() = take(benchmark())
 
     @Test

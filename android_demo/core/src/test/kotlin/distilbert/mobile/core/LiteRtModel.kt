@@ -106,7 +106,8 @@ internal class LiteRtModel(library: File, path: File, private val description: M
             }
         outputBuffers =
             outputs.indices.map { index ->
-                buffer(TensorType(TensorType.FLOAT32, wanted)) {
+                val output = description.outputs.first { it.name == outputs[index] }
+                buffer(TensorType(TensorType.FLOAT32, output.size(wanted))) {
                     api.LiteRtGetCompiledModelOutputBufferRequirements(
                         compiled,
                         FIRST,

@@ -12,6 +12,10 @@ object Builds {
     val tiny = golden.resolve("tiny")
     val tinyStatic = golden.resolve("tiny-static")
 
+    /** A classifier of texts with any length, and a regression on pairs with two lengths. */
+    val tinyClasses = golden.resolve("tiny-classes")
+    val tinyNumber = golden.resolve("tiny-number")
+
     /** A real one; it may be missing. */
     val real = File(System.getProperty("model.folder") ?: "none").canonicalFile
 

@@ -15,12 +15,13 @@ import distilbert.mobile.core.ModelException
  *   files that were built without one.
  */
 class SpanDescription private constructor(json: Json) : ModelDescription(json) {
+    // First: a model of another task lacks the rest as well.
+    private val start = placeOf(START_LOGITS)
+    private val end = placeOf(END_LOGITS)
+
     val limits: Limits = Limits.of(json["limits"])
     val mayAbstain: Boolean = json["may_abstain"].flag()
     val nullThreshold: Double = json.optional("null_threshold")?.number() ?: 0.0
-
-    private val start = placeOf(START_LOGITS)
-    private val end = placeOf(END_LOGITS)
 
     /** The start and end logits among a model's [outputs], which come in the file's order. */
     fun logits(outputs: List<FloatArray>) = Logits(outputs[start], outputs[end])

@@ -15,7 +15,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 
 /** The gate of the self-test, on logits made up from the golden ones. */
-class GoldenComparisonTest {
+class SpanComparisonTest {
     private val description =
         SpanDescription.parse(Builds.tiny.resolve("model.json").readText())
     private val tokenizer =
@@ -86,13 +86,13 @@ class GoldenComparisonTest {
     private fun compare(
         asked: List<GoldenCase> = cases,
         change: (Logits) -> Logits,
-    ): GoldenComparison {
+    ): SpanComparison {
         val model =
             Predictor { ids, _, _ ->
                 val case = cases.first { it.ids.contentEquals(ids) }
                 with(change(case.answers.getValue(TinyModel.RIGHT).logits)) { listOf(start, end) }
             }
-        return GoldenComparison(TinyModel.RIGHT, description, model) {
+        return SpanComparison(TinyModel.RIGHT, description, model) {
             Answerer(description, tokenizer, it)
         }.apply { asked.forEach { case -> add(case) { false } } }
     }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.answerer
+
+import distilbert.mobile.core.ModelDescription
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.WordPieceTokenizer
+import distilbert.mobile.core.sha256
+import java.nio.ByteBuffer
+import java.util.Locale
+import java.util.concurrent.CancellationException
+import java.lang.Runtime as JavaRuntime
+
+/**
+ * What an opened model of any task does: it runs one piece of work at a time, tests itself, and
+ * closes while it works.
+ *
+ * @property description what `model.json` says.
+ * @property file the one that is open.
+ * @property tokenizer of the same build.
+ */
+internal class OpenModel<D : ModelDescription> private constructor(
+    private val folder: ModelFolder,
+    val description: D,
+    val file: ModelFile,
+    val tokenizer: WordPieceTokenizer,
+    private val bytes: ByteBuffer,
+    threads: Int,
+) : AutoCloseable {
+    /** The file in the app's runtime; only to be used within [alone]. */
+    val model = TfLiteModel(bytes, file, description, threads)
+
+    /** The runtime in this app by name and version. */
+    val runtime = model.runtime.toString()
+
+    private val lock = Any()
+
+    @Volatile
+    private var isClosed = false
+
+    /**
+     * Does [work] while no other thread does any.
+     *
+     * @param owner the class that is open, for an error.
+     * @param isCancelled whether the caller no longer wants the result; [work] gets a function
+     *   that also says so once [close] is called.
+     * @throws IllegalStateException after [close].
+     */
+    fun <T> alone(owner: Any, isCancelled: () -> Boolean, work: (() -> Boolean) -> T): T =
+        synchronized(lock) {
+            check(!isClosed) { "this ${owner.javaClass.simpleName} is closed: open another" }
+            work { isClosed || isCancelled() }
+        }
+
+    /**
+     * Runs the golden cases; to be called within [alone].
+     *
+     * @param parse reads the task's `golden.json`.
+     * @param compare makes the comparison of all cases.
+     * @throws CancellationException once [isCancelled] says so.
+     * @throws ModelException if the cases are missing, or the file is not that of `model.json`.
+     */
+    fun <C> selfTest(
+        parse: (String) -> List<C>,
+        compare: (List<C>) -> GoldenComparison<C>,
+        isCancelled: () -> Boolean,
+        onProgress: (done: Int, of: Int) -> Unit,
+    ): SelfTest {
+        if (bytes.sha256() != file.sha256) throw otherFile(file, "another digest")
+        val cases = parse(folder.text(description.golden))
+        val comparison = compare(cases)
+        cases.forEachIndexed { index, case ->
+            comparison.add(case, isCancelled)
+            onProgress(index + 1, cases.size)
+        }
+        val problem = if (comparison.isRight) null else problem(comparison, cases.size)
+        return SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem)
+    }
+
+    /** Stops the work that is done and frees the runtime; twice is once. */
+    override fun close() {
+        isClosed = true
+        synchronized(lock) { model.close() }
+    }
+
+    private fun problem(comparison: GoldenComparison<*>, cases: Int): String {
+        val differ = comparison.different + comparison.nearTies
+        val percent = "%.0f".format(Locale.ROOT, comparison.largestError * PERCENT)
+        return "${file.path} is computed wrong by $runtime on ${Runtime.processor()}: $differ of " +
+            "$cases golden cases differ, logits by up to $percent % of their range; " +
+            model.runtime.insteadOf(file, description)
+    }
+
+    companion object {
+        private const val PERCENT = 100
+        private const val FAST_CORES = 4
+
+        /** Most phones have four fast cores; a thread on a slow one holds up the others. */
+        fun defaultThreads() =
+            JavaRuntime.getRuntime().availableProcessors().coerceAtMost(FAST_CORES)
+
+        /**
+         * Opens a model.
+         *
+         * @param parse reads the task's `model.json`.
+         * @param path of the file in `model.json`; its default if null.
+         * @param threads how many the runtime computes with.
+         * @throws ModelException if something is missing or damaged, or the runtime refuses it.
+         */
+        fun <D : ModelDescription> open(
+            folder: ModelFolder,
+            parse: (String) -> D,
+            path: String?,
+            threads: Int,
+        ): OpenModel<D> {
+            require(threads > 0) { "$threads threads: at least one is needed" }
+            try {
+                val description = parse(folder.text("model.json"))
+                val wanted = path ?: description.default
+                val file =
+                    description.files.values.find { it.path == wanted } ?: throw ModelException(
+                        "model.json names no $wanted: it has " +
+                            description.files.values.joinToString { it.path },
+                    )
+                val vocabulary = folder.read(description.tokenizer.file)
+                val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
+                val bytes = folder.map(file.path)
+                if (bytes.capacity().toLong() != file.bytes) {
+                    throw otherFile(file, "${bytes.capacity()} bytes instead of ${file.bytes}")
+                }
+                return OpenModel(folder, description, file, tokenizer, bytes, threads)
+            } catch (error: OutOfMemoryError) {
+                throw ModelException(
+                    "there is not enough memory to open the model: close other apps",
+                    error,
+                )
+            }
+        }
+
+        private fun otherFile(file: ModelFile, why: String) =
+            ModelException(
+                "${file.path} is not the file that model.json names ($why): copy both from the " +
+                    "same build",
+            )
+    }
+}

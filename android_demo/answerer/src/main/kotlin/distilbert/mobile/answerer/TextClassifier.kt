@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+package distilbert.mobile.answerer
+
+import android.content.Context
+import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.classes.ClassDescription
+import distilbert.mobile.core.classes.Classification
+import distilbert.mobile.core.classes.Classifier
+import distilbert.mobile.core.classes.GoldenText
+import java.io.File
+import java.util.concurrent.CancellationException
+
+/**
+ * A text classification model of `pipeline.build`, opened: a text or a pair in, its class out.
+ *
+ * ```
+ * val classifier = TextClassifier.fromAssets(context)
+ * if (classifier.selfTest().isPassed) classifier.classify(text).label
+ * ```
+ *
+ * Opening takes a tenth of a second and more, a text some milliseconds: call both on a thread of
+ * your own. It may be called from any number of threads; one text is classified at a time, the
+ * others wait. [close] frees the runtime's memory.
+ */
+class TextClassifier private constructor(private val open: OpenModel<ClassDescription>) :
+    AutoCloseable {
+        private val classifier = Classifier(open.description, open.tokenizer, open.model)
+
+        /** What `model.json` says: the labels, and whether the model reads pairs. */
+        val description: ClassDescription get() = open.description
+
+        /** The file that is open. */
+        val file: ModelFile get() = open.file
+
+        /** The runtime in this app by name and version, such as "TensorFlow Lite 2.16.1". */
+        val runtime: String get() = open.runtime
+
+        /**
+         * The classes of a text or of a pair with their probabilities, or the number that a regression
+         * predicts.
+         *
+         * @param text of any length; word pieces beyond `max_length` are cut off, of a pair those of
+         *   the longer text first.
+         * @param pair the second text, if [description] says that the model reads pairs.
+         * @param padTo pad the input to so many word pieces; null runs it at its own length.
+         * @param isCancelled asked before the model runs, on the calling thread.
+         * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
+         * @throws ModelException if the runtime fails, or computes no numbers.
+         * @throws IllegalArgumentException if the model reads pairs and there is one text, or the
+         *   opposite.
+         * @throws IllegalStateException after [close].
+         */
+        fun classify(
+            text: String,
+            pair: String? = null,
+            padTo: Int? = null,
+            isCancelled: () -> Boolean = { false },
+        ): Classification =
+            open.alone(this, isCancelled) { classifier.classify(text, pair, padTo, it) }
+
+        /**
+         * Classifies the build's golden cases on this device and reads the file once to check its
+         * digest, as [QuestionAnswerer.selfTest] does. Use no model that does not pass.
+         *
+         * @param isCancelled asked before each text, on the calling thread.
+         * @param onProgress called after each case with how many are done, of how many.
+         * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
+         * @throws ModelException if the golden cases, or this file's predictions in them, are missing,
+         *   or the file is not the one that `model.json` names.
+         * @throws IllegalStateException after [close].
+         */
+        fun selfTest(
+            isCancelled: () -> Boolean = { false },
+            onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+        ): SelfTest =
+            open.alone(this, isCancelled) { isStopped ->
+                open.selfTest(GoldenText::parse, ::comparison, isStopped, onProgress)
+            }
+
+        /** Stops the text that is being classified and frees the runtime; twice is once. */
+        override fun close() = open.close()
+
+        private fun comparison(cases: List<GoldenText>) =
+            ClassComparison(file.path, description, classifier, cases)
+
+        companion object {
+            /** Opens a model among the app's assets; as [QuestionAnswerer.fromAssets]. */
+            fun fromAssets(
+                context: Context,
+                folder: String = "model",
+                file: String? = null,
+                threads: Int = OpenModel.defaultThreads(),
+            ): TextClassifier = open(AssetFolder(context.assets, folder), file, threads)
+
+            /** As [fromAssets], from a folder of files. */
+            fun fromFolder(
+                folder: File,
+                file: String? = null,
+                threads: Int = OpenModel.defaultThreads(),
+            ): TextClassifier = open(FileFolder(folder), file, threads)
+
+            internal fun open(folder: ModelFolder, path: String?, threads: Int) =
+                TextClassifier(OpenModel.open(folder, ClassDescription::parse, path, threads))
+        }
+    }
