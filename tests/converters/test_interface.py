@@ -43,14 +43,17 @@ KINDS = ("distilbert", "bert")
 
 
 def classifier(kind: str) -> Any:
-    """A tiny classifier of three classes with random weights, whose logits vary."""
+    """A tiny classifier of three classes with random weights, whose logits vary.
+
+    It has one layer, since exporters take seconds for each.
+    """
     torch.manual_seed(0)
     model: Any
     if kind == "bert":
         model = BertForSequenceClassification(
             BertConfig(
                 vocab_size=VOCABULARY,
-                num_hidden_layers=2,
+                num_hidden_layers=1,
                 hidden_size=32,
                 num_attention_heads=4,
                 intermediate_size=64,
@@ -61,7 +64,7 @@ def classifier(kind: str) -> Any:
         model = DistilBertForSequenceClassification(
             DistilBertConfig(
                 vocab_size=VOCABULARY,
-                n_layers=2,
+                n_layers=1,
                 dim=32,
                 n_heads=4,
                 hidden_dim=64,
