@@ -7,6 +7,7 @@ and `--help-all` lists.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from converters.precisions import PRECISIONS
@@ -37,7 +38,7 @@ usage: {program} [FLAG ...]
 
 what to build
   --preset NAME           Start from the settings of a preset:
-                          {presets}.
+                          {presets}
   --config FILE           Read settings from a YAML file; they replace those of the preset.
   --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`.
   --student NAME          Take this DistilBERT or BERT as the student: a folder or a hub id.
@@ -70,9 +71,15 @@ A build that is interrupted goes on where it was. Exit codes: 0 built, 1 a file 
 
 def everyday(program: str, description: str, presets: Sequence[str]) -> str:
     """What `--help` prints."""
-    return _EVERYDAY.format(
-        program=program, description=description, presets=", ".join(sorted(presets))
+    margin = " " * 26
+    names = textwrap.fill(
+        ", ".join(sorted(presets)) + ".",
+        100,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_on_hyphens=False,
     )
+    return _EVERYDAY.format(program=program, description=description, presets=names.strip())
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
