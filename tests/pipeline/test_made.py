@@ -254,7 +254,7 @@ def live(home: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, i
 def test_what_the_user_keeps_is_there_after_every_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts = [live(tmp_path / str(seed), seed, monkeypatch) for seed in range(10)]
+    counts = [live(tmp_path / str(seed), seed, monkeypatch) for seed in range(6)]
     assert min(map(sum, zip(*counts, strict=True))) > 5, "each must have happened"
 
 
@@ -296,6 +296,6 @@ def test_a_path_where_nothing_is_any_more_is_forgotten(tmp_path: Path) -> None:
 def test_what_the_user_keeps_is_there_after_many_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for seed in range(10, 420):
+    for seed in range(6, 420):
         live(tmp_path / str(seed), seed, monkeypatch)
         shutil.rmtree(tmp_path / str(seed))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from converters.coreml import package as coreml_package
 from converters.coreml.constants import is_constant, unpack
-from converters.coreml.export import ModelCard, export_coreml, export_many
+from converters.coreml.export import ModelCard, _Source, export_coreml
 from converters.coreml.graph import restate
 from converters.coreml.program import CoreMlProgram
 from converters.interface import INPUTS, SPANS
@@ -48,9 +48,9 @@ def model(kind: str) -> Any:
 @cache
 def package(kind: str, precision: str, form: str = "flexible", layout: str = "plain") -> Path:
     """The package of a tiny model; do not change it."""
-    if (kind, form, layout) == ("distilbert", "flexible", "plain"):
-        return _every()[precision]
     path = Path(_folder.name) / f"{kind}-{precision}-{form}-{layout}.mlpackage"
+    if (kind, form, layout) == ("distilbert", "flexible", "plain"):
+        return _source().write(precision, path, Path(_folder.name))
     return export_coreml(
         model(kind),
         path,
@@ -63,10 +63,9 @@ def package(kind: str, precision: str, form: str = "flexible", layout: str = "pl
 
 
 @cache
-def _every() -> dict[str, Path]:
-    """The packages of one model in every precision: it is traced once, which takes seconds."""
-    stem = "distilbert-flexible-plain"
-    return export_many(model("distilbert"), _folder.name, COREML, stem=stem, card=CARD)
+def _source() -> _Source:
+    """One model for packages in every precision: it is traced once, which takes seconds."""
+    return _Source(model("distilbert"), COREML, "flexible", "plain", 384, LENGTHS, CARD)
 
 
 @cache

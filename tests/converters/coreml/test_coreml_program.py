@@ -318,7 +318,7 @@ def test_a_package_that_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) 
 def test_predictor_of_a_flexible_package_takes_the_exact_length() -> None:
     predictor = open_predictor(package("distilbert", "fp32"))
     assert isinstance(predictor, CoreMlPredictor)
-    assert predictor.name == "distilbert-flexible-plain-fp32.mlpackage"
+    assert predictor.name == "distilbert-fp32-flexible-plain.mlpackage"
     assert predictor.max_length == POSITIONS
     reference = TorchPredictor(model("distilbert"), "student")
     for length, padding in ((1, 0), (31, 6), (POSITIONS, 0)):

@@ -491,7 +491,7 @@ def _structure(text: str) -> list[str]:
 
 
 @given(name=HOSTILE)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_hostile_names_break_neither_block_nor_table(name: str) -> None:
     report = copy.deepcopy(REPORT)
     report["config"]["teacher"]["model"] = f"x{name}"
