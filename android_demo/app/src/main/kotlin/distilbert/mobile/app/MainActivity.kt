@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
-import android.app.Activity
 import android.content.ClipboardManager
-import android.content.Context
-import android.content.Intent
 import android.os.Bundle
-import android.view.Menu
-import android.view.MenuItem
-import android.view.View
 import android.view.inputmethod.EditorInfo
-import android.view.inputmethod.InputMethodManager
-import android.widget.Button
-import android.widget.EditText
-import android.widget.LinearLayout
-import android.widget.ScrollView
-import android.widget.TextView
 
 /** A text, a question, and the answer where it stands in the text. */
-class MainActivity : Activity() {
-    private lateinit var session: QuestionSession
+internal class MainActivity : QueryActivity<QuestionSession>() {
     private lateinit var view: MainView
     private val samples by lazy { Samples(Sample.all(resources)) }
 
-    override fun attachBaseContext(base: Context) =
-        super.attachBaseContext(base.inLanguageOfSentences())
+    override fun open(app: DemoApplication) = QuestionSession(app.models, app.worker, app.main)
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
-        val app = application as DemoApplication
-        session = lastNonConfigurationInstance as QuestionSession?
-            ?: QuestionSession(app.models, app.worker, app.main)
         setContentView(R.layout.activity_main)
         setActionBar(findViewById(R.id.toolbar))
         view = MainView(this)
@@ -46,51 +29,13 @@ class MainActivity : Activity() {
         if (savedInstanceState == null) takeText()
     }
 
-    /** After the texts of a former screen are back. */
-    override fun onPostCreate(savedInstanceState: Bundle?) {
-        super.onPostCreate(savedInstanceState)
+    override fun follow() {
         view.passage.onChange { edited() }
         view.question.onChange { edited() }
-        session.listener = ::show
         showSamples()
-        show()
-        // The process ended meanwhile, and the answer with it.
-        if (savedInstanceState?.getBoolean(ASKED) == true && session.state == QueryState.Idle) {
-            ask()
-        }
     }
 
-    override fun onNewIntent(intent: Intent) {
-        super.onNewIntent(intent)
-        setIntent(intent)
-        takeText()
-    }
-
-    override fun onSaveInstanceState(outState: Bundle) {
-        super.onSaveInstanceState(outState)
-        val state = session.state
-        outState.putBoolean(ASKED, state != QueryState.Idle && state !is QueryState.Failed)
-    }
-
-    override fun onRetainNonConfigurationInstance(): Any = session
-
-    override fun onDestroy() {
-        if (isChangingConfigurations) session.listener = null else session.close()
-        super.onDestroy()
-    }
-
-    override fun onCreateOptionsMenu(menu: Menu): Boolean {
-        menuInflater.inflate(R.menu.main, menu)
-        return true
-    }
-
-    override fun onOptionsItemSelected(item: MenuItem): Boolean {
-        if (item.itemId != R.id.benchmark) return super.onOptionsItemSelected(item)
-        startActivity(BenchmarkActivity.screen(this))
-        return true
-    }
-
-    private fun ask() {
+    override fun ask() {
         view.hideKeyboard()
         session.ask(view.asked)
     }
@@ -102,7 +47,7 @@ class MainActivity : Activity() {
     }
 
     /** The text that another app sent here, or the first sample. */
-    private fun takeText() {
+    override fun takeText() {
         val text = intent.sharedText()
         when {
             text == null -> if (view.passage.text.isEmpty()) take(samples.all.first())
@@ -165,13 +110,11 @@ class MainActivity : Activity() {
         )
     }
 
-    private fun show() {
+    override fun show() {
         view.show(session.model, session.state)
     }
 
-    internal companion object {
-        private const val ASKED = "asked"
-
+    companion object {
         /**
          * About 17,000 words. A text is kept in a transaction of at most 1 MB when the app leaves
          * the screen, where a character takes two bytes.
