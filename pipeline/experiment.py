@@ -113,11 +113,6 @@ class Record:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(self.path, json.dumps(document, indent=1) + "\n")
 
-    def scores(self, runs: Iterable[Run], model: str) -> list[dict[str, float]]:
-        """The scores of a model in those of some runs that have it, by metric in percent."""
-        entries = (self.find(run) for run in runs)
-        return [e["scores"][model] for e in entries if e and model in e["scores"]]
-
 
 def perform(jobs: Sequence[tuple[Run, Job]], record: Record, console: Console) -> None:
     """Does what is not recorded yet, in order.

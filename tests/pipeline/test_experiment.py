@@ -44,7 +44,8 @@ def test_a_run_that_is_recorded_is_not_done_again(tmp_path: Path) -> None:
     experiment.perform([job(run) for run in runs], again, CONSOLE)
     assert done == [1, 2, 0, 3]
     assert [e["seed"] for e in json.loads(path.read_text())["runs"]] == [1, 2, 3]
-    assert [s["accuracy"] for s in again.scores(runs, "student")] == [1.0, 2.0, 3.0]
+    entries = [again.find(run) for run in runs]
+    assert [e and e["scores"]["student"]["accuracy"] for e in entries] == [1.0, 2.0, 3.0]
     # Other flags are another run.
     assert again.find(Run("CoLA", "student", 1, ("--y",), "cola-1")) is None
 
