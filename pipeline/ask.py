@@ -8,7 +8,6 @@ python -m pipeline.ask build/embedded/tflite/student-int8.tflite --questions que
 from __future__ import annotations
 
 import errno
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ import tyro
 from converters import terminal
 from converters.interface import SPANS
 from converters.runtimes import checksums
-from pipeline import __version__
+from pipeline import settings
 from pipeline.errors import UserError
+from pipeline.files import beside
 from pipeline.progress import Progress
-from pipeline.settings import version_asked
 from pipeline.tasks.question_answering.asked import Asked, read_asked
 from pipeline.tasks.question_answering.candidates import Candidate, candidates
 from pipeline.tasks.question_answering.described import Described, fitting
@@ -206,12 +205,12 @@ def describe(file: Path) -> Described:
 
         tokenizer = load_tokenizer(file)
         if (path := _model_json_of(file)) is not None:
-            return Described.of(_description(path), tokenizer, path)
+            return Described.of(beside.description(path), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))
     path = file.parent / "model.json"
-    description = _description(path)
+    description = beside.description(path)
     try:
-        tokenizer = _tokenizer(file.parent, description["tokenizer"])
+        tokenizer = beside.tokenizer(file.parent, description["tokenizer"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} lacks {error}: build the file again") from error
     return Described.of(description, tokenizer, path)
@@ -225,36 +224,6 @@ def _model_json_of(folder: Path) -> Path | None:
     root = folder.parent if folder.name == "student" else folder
     paths = (root / name / "model.json" for name in FORMATS)
     return next((path for path in paths if path.is_file()), None)
-
-
-def _description(path: Path) -> dict[str, Any]:
-    from pipeline.files.export import MODEL_SCHEMA
-
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        version = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"no readable {path}: it belongs beside the exported file") from error
-    if version != MODEL_SCHEMA:
-        raise UserError(
-            f"{path} has schema {version}, this version reads {MODEL_SCHEMA}: build the file again"
-        )
-    return dict(document)
-
-
-def _tokenizer(folder: Path, description: dict[str, Any]) -> Any:
-    """A BERT tokenizer from vocab.txt, the same as an app builds."""
-    from converters.runtimes.checksums import sha256
-    from pipeline.files.tokenizer import tokenizer_of
-
-    vocabulary = folder / str(description["file"])
-    if not vocabulary.is_file():
-        raise UserError(f"no {vocabulary}: the vocabulary belongs beside the exported file")
-    if sha256(vocabulary) != description["sha256"]:
-        raise UserError(
-            f"{vocabulary} is not the vocabulary that model.json names: build the file again"
-        )
-    return tokenizer_of(vocabulary, description)
 
 
 def _read_context(context: str) -> str:
@@ -330,13 +299,7 @@ def _place(found: Answer | Candidate) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if version_asked(arguments):
-        print(f"pipeline {__version__}")
-        return 0
-    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
-    tyro.cli(ask, prog="python -m pipeline.ask", args=arguments, config=only_on)
-    return 0
+    return settings.call(ask, "python -m pipeline.ask", arguments)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from converters import terminal
-from pipeline import __version__, tasks
+from pipeline import settings, tasks
 from pipeline.config import Build
 from pipeline.errors import UserError, UserErrors
-from pipeline.settings import version_asked
 
 if TYPE_CHECKING:
     from pipeline.models.judge import Judgement
@@ -196,13 +195,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if the model can be used, or 2 if not."""
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if version_asked(arguments):
-        print(f"pipeline {__version__}")
-        return 0
-    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
-    tyro.cli(check, prog="python -m pipeline.check", args=arguments, config=only_on)
-    return 0
+    return settings.call(check, "python -m pipeline.check", arguments)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters import ConversionError
-from pipeline import ask
 from pipeline.errors import UserError
+from pipeline.files import beside
 from pipeline.predict import open_classifier
 from pipeline.tasks.text_classification import evaluate
 from pipeline.tasks.text_classification.data import Text, TextSet
@@ -138,7 +138,7 @@ def _longest(file: Path) -> tuple[int, bool]:
 
     ids = tflite_file.describe(file).inputs[0]  # (1, S)
     if -1 in ids.shape_signature:
-        return int(ask._description(file.parent / "model.json")["lengths"]["max"]), False
+        return int(beside.description(file.parent / "model.json")["lengths"]["max"]), False
     return ids.shape[1], True
 
 

@@ -18,9 +18,9 @@ from converters import terminal
 from converters.interface import interface_of_class
 from converters.pretrained import load_config
 from converters.runtimes import checksums
-from pipeline import __version__, ask, tasks
+from pipeline import settings, tasks
 from pipeline.errors import UserError
-from pipeline.settings import version_asked
+from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
 from pipeline.tasks.text_classification import TASK
@@ -95,12 +95,12 @@ def open_classifier(file: Path, *, threads: int = 1) -> Classifier:
     description_file = file.parent / "model.json"
     if not file.exists():
         open_predictor(file, threads)  # which says what is expected
-    description = ask._description(description_file)
+    description = beside.description(description_file)
     _check_task(file, _task_called(str(description.get("task", ""))))
     try:
         length, labels = description["limits"]["max_length"], description["labels"]
         traits = {name: description[name] for name in ("regression", "pair")}
-        tokenizer = ask._tokenizer(file.parent, description["tokenizer"])
+        tokenizer = beside.tokenizer(file.parent, description["tokenizer"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{description_file} lacks {error}: build the file again") from error
     sound = (
@@ -229,13 +229,7 @@ def _lines(reading: Reading[Feature, Prediction], top: int) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if version_asked(arguments):
-        print(f"pipeline {__version__}")
-        return 0
-    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
-    tyro.cli(predict, prog="python -m pipeline.predict", args=arguments, config=only_on)
-    return 0
+    return settings.call(predict, "python -m pipeline.predict", arguments)
 
 
 if __name__ == "__main__":

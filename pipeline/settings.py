@@ -10,7 +10,7 @@ import functools
 import itertools
 import reprlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -97,6 +97,27 @@ def version_asked(arguments: Sequence[str]) -> bool:
             "set with --model-version when it is built"
         )
     return True
+
+
+def call(command: Callable[..., None], program: str, arguments: Sequence[str] | None) -> int:
+    """Calls a function with what a command line says, or prints the version; returns 0.
+
+    Args:
+        command: whose parameters are the flags, and whose docstring is the help.
+        program: how it is called, for the help.
+        arguments: those of the process for None.
+
+    Raises:
+        UserError: what the function raises, or `--version` beside anything else.
+        SystemExit: after `--help`, and with code 2 for a flag that does not exist.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if version_asked(arguments):
+        print(f"pipeline {__version__}")
+        return 0
+    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
+    tyro.cli(command, prog=program, args=arguments, config=only_on)
+    return 0
 
 
 def load(

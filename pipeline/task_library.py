@@ -21,8 +21,9 @@ import numpy as np
 import tyro
 
 from converters import ConversionError, terminal
-from pipeline import ask, library_classes, tasks
+from pipeline import library_classes, tasks
 from pipeline.errors import UserError
+from pipeline.files import beside
 from pipeline.tasks.added import added_ids
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import score
@@ -189,7 +190,7 @@ def _report(
     for file in files:
         if file.suffix != ".tflite":
             raise UserError(f"{file} is no .tflite file: the libraries open nothing else")
-        classifies = ask._description(file.parent / "model.json")["task"] == classes
+        classifies = beside.description(file.parent / "model.json")["task"] == classes
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
             if reason := _refusal(runtime, file):
                 print(f"{file.name} in {runtime.name}: not run, {reason}")

@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 from converters.runtimes.checksums import sha256
 from converters.runtimes.open import open_predictor
 from pipeline import __version__, ask
-from pipeline.files import export
+from pipeline.files import beside, export
 from pipeline.files.targets import FileFacts, TfLite
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer
 from pipeline.tasks.question_answering.features import Limits, Windower
@@ -336,7 +336,7 @@ def rebuilt(original: Any, folder: Path) -> Any:
         )
     document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert document["tokenizer"]["sha256"] == sha256(folder / "vocab.txt")
-    return ask._tokenizer(folder, document["tokenizer"])
+    return beside.tokenizer(folder, document["tokenizer"])
 
 
 def assert_same_pieces(pair: tuple[Any, Any], text: str) -> None:
