@@ -79,7 +79,6 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     # What only the finished student tells, such as a threshold for "no answer".
     began, calibration = calibrate(store, began, student)
     traits, reading, asked = began.traits, began.reading, began.asked
-    scoring = task.scoring(config.data)
 
     # Files for the phone, each compared with the student; and what they cost.
     exported = [
@@ -115,21 +114,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         settings={"length": config.data.max_length, "targets": list(config.export.files)},
         inputs={compared.name: compared},
     )
-    verified = store.stage(
-        "verify",
-        lambda folder, _: shipping.verify(
-            folder,
-            config,
-            task,
-            teacher.folder if teacher else None,
-            student.folder,
-            files,
-            evaluation,
-            traits,
-        ),
-        settings={"gates": config.gates, "scoring": scoring, **reading},
-        inputs={**_present(teacher, student, *exported), **asked},
-    )
+    verified = verify(store, began, learned, files, exported)
     timed = None
     if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
         timed = store.stage(
@@ -326,6 +311,36 @@ def calibrate(store: Store, began: Start, student: Artifact) -> tuple[Start, Art
         inputs={"student": student, **began.asked},
     )
     return replace(began, traits={**traits, **found.facts}), found
+
+
+def verify(
+    store: Store,
+    began: Start,
+    learned: Learned,
+    files: Sequence[Path] = (),
+    exported: Sequence[Artifact] = (),
+) -> Artifact:
+    """Scores teacher and student, and holds the files that were exported against the student."""
+    config, teacher, student = began.config, learned.teacher, learned.student
+    return store.stage(
+        "verify",
+        lambda folder, _: shipping.verify(
+            folder,
+            config,
+            began.task,
+            teacher.folder if teacher else None,
+            student.folder,
+            files,
+            began.evaluation,
+            began.traits,
+        ),
+        settings={
+            "gates": config.gates,
+            "scoring": began.task.scoring(config.data),
+            **began.reading,
+        },
+        inputs={**_present(teacher, student, *exported), **began.asked},
+    )
 
 
 def _corpus_facts(learned: Learned) -> dict[str, Any] | None:

@@ -21,9 +21,9 @@ from benchmarks.page import markdown, text_table
 from benchmarks.page.layout import DASH, Page, Section, render
 from converters import whole_file
 from converters.terminal import word
-from pipeline import place, ranks, settings, shipping
+from pipeline import place, ranks, settings
 from pipeline.artifacts import Store, locked
-from pipeline.build import build, calibrate, learn
+from pipeline.build import build, calibrate, learn, verify
 from pipeline.config import Build
 from pipeline.errors import GateFailure, UserError
 from pipeline.start import start
@@ -163,23 +163,7 @@ def _scored(run: Run, config: Build, console: Console) -> dict[str, Any]:
     began = start(config, partial(console.print, markup=False))
     learned = learn(store, began)
     began, _ = calibrate(store, began, learned.student)
-    models = [model for model in (learned.teacher, learned.student) if model]
-    teacher = learned.teacher.folder if learned.teacher else None
-    scored = store.stage(
-        "verify",
-        lambda folder, _: shipping.verify(
-            folder,
-            began.config,
-            began.task,
-            teacher,
-            learned.student.folder,
-            [],
-            began.evaluation,
-            began.traits,
-        ),
-        settings=began.reading | {"scoring": began.task.scoring(began.config.data)},
-        inputs={**{model.name: model for model in models}, **began.asked},
-    )
+    scored = verify(store, began, learned)
     found = json.loads((scored.folder / "verify.json").read_text(encoding="utf-8"))
     return _summary(found)
 
