@@ -140,6 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--preset", default="embedded-paper", help="of every build (default: embedded-paper)"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only list the runs, and which are recorded"
+    )
     parser.add_argument("--out", type=Path, default=Path("build") / "ablation", help="folder")
     options = parser.parse_args(own)
     data = options.data or [(task, "embedded", "embedded") for task in tasks.TASKS]
@@ -148,7 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "pipeline.ablation", *arguments])
     record = Record(options.out / "ablation.json", command)
     console = Console(soft_wrap=True, highlight=False, emoji=False)
-    experiment.perform([experiment.building(run, options.out) for run in runs], record, console)
+    jobs = [experiment.building(run, options.out) for run in runs]
+    experiment.perform(jobs, record, console, options.dry_run)
+    if options.dry_run:
+        return 0
     experiment.publish(page(runs, record), record, console)
     return 0
 

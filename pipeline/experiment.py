@@ -114,13 +114,16 @@ class Record:
         whole_file.write(self.path, json.dumps(document, indent=1) + "\n")
 
 
-def perform(jobs: Sequence[tuple[Run, Job]], record: Record, console: Console) -> None:
+def perform(
+    jobs: Sequence[tuple[Run, Job]], record: Record, console: Console, dry_run: bool = False
+) -> None:
     """Does what is not recorded yet, in order.
 
     Args:
         jobs: each run with what does it, and gives its entry of the record.
         record: is added to.
-        console: where progress is told.
+        console: where progress is shown.
+        dry_run: only says what would be done.
 
     Raises:
         UserError: for a mistake the user can mend; what ended before it is recorded.
@@ -129,6 +132,9 @@ def perform(jobs: Sequence[tuple[Run, Job]], record: Record, console: Console) -
         title = f"[{number}/{len(jobs)}] {run.data}, {run.row}, seed {run.seed}"
         if record.find(run):
             console.print(f"{title}: recorded", markup=False)
+            continue
+        if dry_run:
+            console.print(f"{title}: to run in {word(record.path.parent / run.folder)}", markup=False)
             continue
         console.print(title, markup=False)
         began = time.monotonic()
@@ -145,6 +151,8 @@ def building(run: Run, root: Path) -> tuple[Run, Job]:
     """
     config = settings.parse(_arguments(run, root), "")
     place.check(config)
+    if config.dry_run:
+        raise UserError("--dry-run after `--` would record runs without scores: give it before `--`")
 
     def job(console: Console) -> dict[str, Any]:
         with locked(config.folder):

@@ -209,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs = elmo_jobs(found, options)
     else:
         jobs = [experiment.building(run, options.out) for run in plan(found, options, more)]
-    experiment.perform(jobs, record, console)
+    experiment.perform(jobs, record, console, options.dry_run)
+    if options.dry_run:
+        return 0
     names = Names(STUDENT, PLAIN, ELMO, MISMATCHED)
     experiment.publish(page(record, names, options.seeds), record, console)
     return 0
@@ -236,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", choices=("bert", "elmo"), default="bert", help="which rows to run")
     add("--elmo-options", type=Path, metavar="FILE", help="options.json of ELMo's weights")
     add("--elmo-weights", type=Path, metavar="FILE", help="their .hdf5 file")
+    add("--dry-run", action="store_true", help="only list the runs, and which are recorded")
     add("--out", type=Path, default=Path("build") / "glue", help="folder (default: build/glue)")
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import ablation, experiment, glue, glue_page
+from pipeline import ablation, experiment, glue, glue_page, tasks
 from pipeline.errors import UserError
 from pipeline.experiment import Record, Run
 
@@ -48,6 +48,20 @@ def test_a_run_that_is_recorded_is_not_done_again(tmp_path: Path) -> None:
     assert [e and e["scores"]["student"]["accuracy"] for e in entries] == [1.0, 2.0, 3.0]
     # Other flags are another run.
     assert again.find(Run("CoLA", "student", 1, ("--y",), "cola-1")) is None
+
+
+def test_a_dry_run_lists_the_runs_and_does_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert ablation.main(["--seeds", "1", "--dry-run", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert said.count(": to run in ") == len(ablation.ROWS) * len(tasks.TASKS)
+    assert not out.exists()
+    # A build that only plans has no scores to record.
+    assert ablation.main(["--out", str(out), "--", "--dry-run"]) == 2
+    assert "give it before `--`" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 99, "runs": []}', "\0", "{}"])

@@ -38,7 +38,7 @@ def gate(**limits: float) -> Gate:
 
 
 def made_up(
-    values: list[list[float]], answers: tuple[str, ...] = ("a", "b"), f1: float = 50.0
+    values: list[list[float]], answers: tuple[str, ...] = ("a", "b", "c", "d"), f1: float = 50.0
 ) -> Run:
     """A run over one question with one window, and the answers as they are told."""
     start, end = (np.array(row, np.float32) for row in values)
@@ -70,9 +70,9 @@ def test_equal_passes_at_limits_of_zero() -> None:
 
 def test_figures_by_hand() -> None:
     # Differences 0.5, 0, 0, 0.25: the largest 0.5, the mean 0.75 / 4; padded 0, 1, 0, 0: largest 1,
-    # mean 1 / 4.  The larger of each pair counts.  One of two answers differs: 50 %.
-    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
-    padded = made_up([[1.0, 1.0], [3.0, 4.0]], ("x", "c"))
+    # mean 1 / 4.  The larger of each pair counts.  Two of four answers differ: 50 %.
+    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c", "b", "d"), f1=48.5)
+    padded = made_up([[1.0, 1.0], [3.0, 4.0]], ("x", "c", "y", "d"))
     report = compare(TASK, file, padded, REFERENCE, gate())
     assert figures(report) == {
         "max_logit_error": 1.0,
@@ -86,14 +86,31 @@ def test_figures_by_hand() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_limit_alone_shuts_the_gate(name: str) -> None:
-    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c"), f1=48.5)
-    padded = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "b"))
+    file = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "c", "b", "d"), f1=48.5)
+    padded = made_up([[1.5, 2.0], [3.0, 4.25]], ("a", "b", "c", "d"))
     exact = figures(compare(TASK, file, padded, REFERENCE, gate()))
     assert compare(TASK, file, padded, REFERENCE, gate(**exact))["passed"], (
         "a limit itself is allowed"
     )
     report = compare(TASK, file, padded, REFERENCE, gate(**exact | {name: exact[name] - 0.001}))
     assert failed(report) == {name} and not report["passed"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "changed", "passed"),
+    [(0.5, 0, True), (0.5, 1, True), (0.5, 2, False), (25.0, 1, True), (0.0, 1, False)],
+)
+def test_one_near_tie_of_few_examples_is_allowed_where_ties_are(
+    limit: float, changed: int, passed: bool
+) -> None:
+    # One of four is 25 %, which says nothing of a share of 0.5 % in many; a limit of 0 stays 0.
+    answers = ("x", "y")[:changed] + ("a", "b", "c", "d")[changed:]
+    padded = made_up([[1.0, 2.0], [3.0, 4.0]], answers)
+    report = compare(TASK, REFERENCE, padded, REFERENCE, gate(padding_changes=limit))
+    assert report["passed"] is passed
+    check = report["checks"][NAMES.index("padding_changes")]
+    assert check["limit"] == (25.0 if limit else 0.0)
+    assert check["reason"] == ("a test; one of 4 is more than 0.5 %" if limit == 0.5 else "a test")
 
 
 def test_better_than_the_reference_is_no_failure() -> None:
