@@ -6,6 +6,7 @@
     python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
     python docs/make_results.py bench files -- --build build/embedded --threads 1 2
     python docs/make_results.py paper -- --sentences 1500
+    python docs/make_results.py experiment ablation -- --seeds 3
     python docs/make_results.py output tests --lines 1 --minutes tests-minutes -- make test
     python docs/make_results.py fact smoke-seconds 70 --command "time make model ARGS=..."
     python docs/make_results.py write                    # the pages, from the recorded figures
@@ -52,7 +53,8 @@ run embedded --seeds 42 1 2 --timed
 run qamr --seeds 42 --variants "general distillation only" both -- --train-file qamr-train.json --eval-file qamr-dev.json --max-train 1500 --max-eval 500
 bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
-paper
+paper -- --sentences 512
+experiment ablation -- --seeds 3
 output model --fresh --start "^Name +Format" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
@@ -87,6 +89,17 @@ def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _measured(
         "paper", options.name, ["benchmarks.paper", "--table", "3", *flags], OUT / "paper.json"
     )
+
+
+def experiment(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Run what the record lacks of `pipeline.glue` or `pipeline.ablation`, and keep its runs."""
+    out = options.out or OUT / options.name
+    module = ["-m", f"pipeline.{options.name}", *flags]
+    # Flags after a further -- go to every build.
+    end = module.index("--") if "--" in module else len(module)
+    execute(["python", *module[:end], "--out", str(out), *module[end:]])
+    record = json.loads((out / f"{options.name}.json").read_text(encoding="utf-8"))
+    store.add_experiment(options.name, shown(["python", *module]), record["runs"])
 
 
 def _measured(kind: str, name: str, module: Sequence[str], out: Path) -> None:
@@ -153,7 +166,7 @@ def execute(command: Sequence[str], where: Path = ROOT) -> str:
 
 def shown(command: Sequence[str]) -> str:
     """The command as a reader would enter it, without the folders of this machine."""
-    return shlex.join(Path(part).name if part.startswith(os.sep) else part for part in command)
+    return shlex.join(store.without_folder(part) for part in command)
 
 
 def write() -> None:
@@ -174,7 +187,12 @@ def is_done(options: argparse.Namespace) -> bool:
     if options.command == "run":
         every = [(variant, seed) for seed in options.seeds for variant in options.variants]
         return all(store.is_built(options.name, *one) for one in every)
-    kinds = {"bench": "benchmarks", "paper": "paper", "output": "facts"}
+    kinds = {
+        "bench": "benchmarks",
+        "paper": "paper",
+        "experiment": "experiments",
+        "output": "facts",
+    }
     return store.is_recorded(kinds[options.command], options.name)
 
 
@@ -248,6 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", help="Use this name for the benchmark.")
     one = add("paper", paper, "Measure table 3 of the paper; pass the arguments after -- to it.")
     one.set_defaults(name="table-3")
+    one = add("experiment", experiment, "Run glue or ablation; pass the arguments after -- to it.")
+    one.add_argument("name", choices=("glue", "ablation"), help="Run this experiment.")
+    one.add_argument("--out", type=Path, help="Keep its builds and its record in this folder.")
     one = add("output", output, "Run the command after -- and record its output.")
     one.add_argument("name", help="Use this name for the fact.")
     one.add_argument(

@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = plan([tuple(one) for one in data], options.seeds, options.preset, more)
     _check(runs)
     command = shlex.join(["python", "-m", "pipeline.ablation", *arguments])
-    record = Record(options.out / "ablation.json", command)
+    record = Record.load(options.out / "ablation.json", command)
     console = Console(soft_wrap=True, highlight=False, emoji=False)
     jobs = [experiment.building(run, options.out) for run in runs]
     experiment.perform(jobs, record, console, options.dry_run)

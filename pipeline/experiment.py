@@ -73,7 +73,7 @@ class Record:
     """The runs that have ended, kept in a JSON file.
 
     Attributes:
-        path: of the file; what it holds is read, and replaced whole after each run.
+        path: of the file, which is replaced whole after each run.
         command: that the experiment was called with.
     """
 
@@ -81,17 +81,23 @@ class Record:
     command: str
     runs: list[dict[str, Any]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def load(cls, path: Path, command: str) -> Record:
+        """The record in a file, or an empty one where there is none.
+
+        Raises:
+            UserError: the file is something else.
+        """
         try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8"))
             if document["schema_version"] != SCHEMA_VERSION:
                 raise ValueError("another version")
-            self.runs = [dict(entry) for entry in document["runs"]]
+            return cls(path, command, [dict(entry) for entry in document["runs"]])
         except FileNotFoundError:
-            pass
+            return cls(path, command)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.path} is not the record of an experiment of this version: move it away, "
+                f"{path} is not the record of an experiment of this version: move it away, "
                 "or choose another folder with --out"
             ) from error
 
@@ -134,7 +140,8 @@ def perform(
             console.print(f"{title}: recorded", markup=False)
             continue
         if dry_run:
-            console.print(f"{title}: to run in {word(record.path.parent / run.folder)}", markup=False)
+            where = word(record.path.parent / run.folder)
+            console.print(f"{title}: to run in {where}", markup=False)
             continue
         console.print(title, markup=False)
         began = time.monotonic()
@@ -152,7 +159,7 @@ def building(run: Run, root: Path) -> tuple[Run, Job]:
     config = settings.parse(_arguments(run, root), "")
     place.check(config)
     if config.dry_run:
-        raise UserError("--dry-run after `--` would record runs without scores: give it before `--`")
+        raise UserError("--dry-run after `--` gives no scores to record: give it before `--`")
 
     def job(console: Console) -> dict[str, Any]:
         with locked(config.folder):
@@ -227,19 +234,28 @@ def shown(value: float | None, *, sign: bool = False) -> str:
     return DASH if value is None else f"{value:{'+' if sign else ''}.1f}"
 
 
-def publish(page: Page, record: Record, console: Console) -> None:
-    """Writes the page beside the record, as Markdown and HTML, and prints its tables."""
-    lines = [f"# {page.title}", "", page.subtitle, ""]
+def sections(page: Page, heading: str) -> list[str]:
+    """The sections of a page as lines of Markdown, each under its title behind `heading`."""
+    lines = []
     for section in page.sections:
-        lines += [f"## {section.title}", ""]
+        lines += [f"{heading} {section.title}", ""]
         for table in section.tables:
             lines += [markdown.table(table), ""]
+        for paragraph in section.paragraphs:
+            lines += [markdown.escape(paragraph), ""]
+    return lines
+
+
+def publish(page: Page, record: Record, console: Console) -> None:
+    """Writes the page beside the record, as Markdown and HTML, and prints its tables."""
+    for section in page.sections:
+        for table in section.tables:
             header = [column.name for column in table.columns]
             console.print(f"{section.title}\n", markup=False)
             console.print(text_table.table(header, table.rows) + "\n", markup=False)
         for paragraph in section.paragraphs:
-            lines += [markdown.escape(paragraph), ""]
             console.print(paragraph + "\n", markup=False)
+    lines = [f"# {page.title}", "", page.subtitle, "", *sections(page, "##")]
     lines += ["## Command", "", f"    {markdown.indented(record.command)}", ""]
     command = Section("command", "Command", code=record.command)
     whole = replace(page, sections=[*page.sections, command])

@@ -31,6 +31,7 @@ HUB = "nyu-mll/glue"
 MISMATCHED = "MNLI-mm"
 STUDENT, PLAIN = "student", "student, no second step"
 ELMO = "ELMo"
+NAMES = Names(STUDENT, PLAIN, ELMO, MISMATCHED)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "holds them"
         )
     command = shlex.join(["python", "-m", "pipeline.glue", *arguments])
-    record = Record(options.out / "glue.json", command)
+    record = Record.load(options.out / "glue.json", command)
     console = Console(soft_wrap=True, highlight=False, emoji=False)
     absent = [name for name in TASKS if name not in {one.name for one in found}]
     if absent:
@@ -212,8 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     experiment.perform(jobs, record, console, options.dry_run)
     if options.dry_run:
         return 0
-    names = Names(STUDENT, PLAIN, ELMO, MISMATCHED)
-    experiment.publish(page(record, names, options.seeds), record, console)
+    experiment.publish(page(record, NAMES, options.seeds), record, console)
     return 0
 
 

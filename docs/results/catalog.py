@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.page.markdown import Markdown
-from results import builds, measured
+from results import builds, experiments, measured
 from results.tables import Results, table
 
 GENERAL, SECOND = "general distillation only", "second step only"
@@ -17,6 +17,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "builds": builds.builds,
     "benchmarks": measured.benchmarks,
     "paper-table-3": measured.paper,
+    "glue": experiments.glue,
+    "ablation": experiments.ablations,
 }
 
 BASE_SIZE = ("base-size", "student-int8.tflite", "teacher-fp32.tflite")

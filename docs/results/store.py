@@ -6,6 +6,8 @@
                  "models", "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
      "benchmarks": {NAME: what `python -m benchmarks.run` wrote, and "version"},
      "paper": {"table-3": what `python -m benchmarks.paper` wrote, and "version"},
+     "experiments": {"glue" or "ablation": {"commands", "runs", "machine", "versions", "created",
+                     "version"}},
      "facts": {NAME: {"value", "command", "created", "version"}}}
 
 The file contains no raw samples. A build has the figures of its report.json under the same names,
@@ -17,12 +19,16 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import machine
 from converters import whole_file
 from pipeline import __version__
+from pipeline.report.ending import REPORTED
 
 DOCS = Path(__file__).resolve().parent.parent
 FIGURES = DOCS / "results.json"
@@ -31,6 +37,7 @@ EMPTY: dict[str, Any] = {
     "builds": [],
     "benchmarks": {},
     "paper": {},
+    "experiments": {},
     "facts": {},
 }
 
@@ -79,10 +86,36 @@ def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:
     save({**results, kind: {**results[kind], name: entry}})
 
 
+def add_experiment(name: str, command: str, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Add or replace the runs of an experiment; the commands that made them are listed."""
+    results = load()
+    before = results["experiments"].get(name, {}).get("commands", [])
+    entry = {
+        "commands": [*dict.fromkeys([*before, command])],
+        "runs": [
+            {**run, "arguments": [without_folder(part) for part in run["arguments"]]}
+            for run in runs
+        ],
+        "machine": machine.describe(),
+        "versions": {"python": sys.version.split()[0], **machine.versions(REPORTED)},
+        "created": _now(),
+        "version": __version__,
+    }
+    save({**results, "experiments": {**results["experiments"], name: entry}})
+
+
+def without_folder(part: str) -> str:
+    """An argument of a command; of an absolute path the last name alone."""
+    return Path(part).name if part.startswith(os.sep) else part
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def add_fact(name: str, value: Any, command: str) -> None:
     """Add or replace a fact from the output of a command."""
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    fact = {"value": value, "command": command, "created": now, "version": __version__}
+    fact = {"value": value, "command": command, "created": _now(), "version": __version__}
     results = load()
     save({**results, "facts": {**results["facts"], name: fact}})
 

@@ -455,6 +455,46 @@ def test_benchmarks_are_run_and_kept(records: Path, monkeypatch: pytest.MonkeyPa
     assert results["benchmarks"]["phones"]["command"] == shlex.join(ran[0][:-2])
 
 
+def test_experiments_are_run_and_their_tables_written(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def execute(command: list[str], where: Path = records) -> str:
+        ran.append(command)
+        out = Path(command[command.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        name = command[2].partition(".")[2]
+        runs = [
+            {
+                **{"data": "CoLA", "row": row, "seed": 1, "files": False},
+                "arguments": ["--train-file", "/x/CoLA"],
+                "metrics": [{"name": "matthews_correlation", "label": "M", "unit": "%"}],
+                "scores": {
+                    "teacher": {"matthews_correlation": 40.0},
+                    "student": {"matthews_correlation": score},
+                },
+            }
+            for row, score in (("student", 30.0), ("triple loss", 20.0), ("without L_ce", 18.5))
+        ]
+        (out / f"{name}.json").write_text(json.dumps({"schema_version": 1, "runs": runs}))
+        return ""
+
+    monkeypatch.setattr(make_results, "OUT", records / "build")
+    monkeypatch.setattr(make_results, "execute", execute)
+    make_results.main(["experiment", "glue", "--", "--glue-dir", "/x/glue", "--", "--epochs", "1"])
+    make_results.main(["experiment", "ablation", "--", "--seeds", "1"])
+    assert ran[0][3:7] == ["--glue-dir", "/x/glue", "--out", str(records / "build" / "glue")]
+    assert ran[0][7:] == ["--", "--epochs", "1"]
+    results = store.load()
+    assert "/x/" not in json.dumps(results["experiments"])
+    text = catalog.block("glue", results)
+    assert "python -m pipeline.glue --glue-dir glue -- --epochs 1" in text
+    assert "| student | 30.0 | 30.0 |" in text and "| paper: BERT-base | 56.3 | 56.3 |" in text
+    text = catalog.block("ablation", results)
+    assert "| without L_ce | 18.5 | 18.5 | -1.5 | -2.96 |" in text
+
+
 def test_builds_are_run_once_a_variant_and_seed(
     records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,7 +561,7 @@ def test_builds_that_are_recorded_are_not_made_again(
 
 def test_every_step_of_the_plan_is_a_command() -> None:
     steps = [shlex.split(line) for line in make_results.PLAN.strip().splitlines()]
-    assert {step[0] for step in steps} == {"run", "bench", "paper", "output"}
+    assert {step[0] for step in steps} == {"run", "bench", "paper", "experiment", "output"}
     assert len({(step[0], make_results.parse(step)[0].name) for step in steps}) == len(steps)
     recorded = store.load()["facts"]
     for step in steps:

@@ -39,8 +39,8 @@ def test_a_run_that_is_recorded_is_not_done_again(tmp_path: Path) -> None:
     runs = [Run("CoLA", "student", seed, ("--x",), f"cola-{seed}") for seed in (1, 2, 3)]
     path = tmp_path / "new" / "a.json"
     with pytest.raises(KeyboardInterrupt):
-        experiment.perform([job(run) for run in runs], Record(path, "command"), CONSOLE)
-    again = Record(path, "command")
+        experiment.perform([job(run) for run in runs], Record.load(path, "command"), CONSOLE)
+    again = Record.load(path, "command")
     experiment.perform([job(run) for run in runs], again, CONSOLE)
     assert done == [1, 2, 0, 3]
     assert [e["seed"] for e in json.loads(path.read_text())["runs"]] == [1, 2, 3]
@@ -69,7 +69,7 @@ def test_a_record_of_something_else_is_refused_and_kept(content: str, tmp_path: 
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(UserError, match="is not the record of an experiment"):
-        Record(path, "")
+        Record.load(path, "")
     assert path.read_text() == content
 
 
@@ -93,7 +93,7 @@ def test_an_ablation_changes_one_thing_a_row_and_shares_the_teacher() -> None:
 
 
 def test_changes_are_those_of_the_mean_over_data_sets(tmp_path: Path) -> None:
-    record = Record(tmp_path / "ablation.json", "command")
+    record = Record.load(tmp_path / "ablation.json", "command")
     data = [("a", "embedded", "embedded"), ("b", "embedded", "embedded")]
     runs = ablation.plan(data, 2, "embedded-paper", [])
     rows = list(ablation.ROWS)
@@ -173,7 +173,7 @@ def test_settings_of_one_task_reach_its_builds_alone(folder: Path, tmp_path: Pat
 def test_the_table_holds_medians_of_means_and_a_macro_score_over_what_is_there(
     tmp_path: Path,
 ) -> None:
-    record = Record(tmp_path / "glue.json", "command")
+    record = Record.load(tmp_path / "glue.json", "command")
     names = glue_page.Names(glue.STUDENT, glue.PLAIN, glue.ELMO, glue.MISMATCHED)
     for seed, cola, pearson in ((1, 40.0, 80.0), (2, 60.0, 82.0), (3, 44.0, 90.0)):
         record.add(

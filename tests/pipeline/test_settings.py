@@ -66,6 +66,7 @@ def test_the_default_is_one_of_the_presets_and_the_default_is_one_of_them() -> N
         "distilbert-squad",
         "embedded",
         "embedded-classification",
+        "embedded-glue",
         "embedded-paper",
         "glue",
         "smoke",
