@@ -307,8 +307,8 @@ class Build(Strict):
     """All settings of `python -m pipeline.build`."""
 
     preset: str = "embedded"
-    """Start from the settings of a preset: embedded, embedded-classification,
-    distilbert-squad, or smoke."""
+    """Start from the settings of a preset. By default it is that of the task: embedded, or
+    embedded-classification."""
     task: str = "question-answering"
     """Build for this task, by the name that the Hugging Face Hub has for it."""
     config: Path | None = None

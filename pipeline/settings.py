@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str], description: str) -> Build:
         sys.exit(0)
     arguments = ["--help"] if "--help-all" in arguments else usage.expand(arguments)
     first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default=Build.preset)
+    first.add_argument("--preset")
     first.add_argument("--config", type=Path)
     first.add_argument("--task")
     first.add_argument("--student.model", dest="student")
@@ -121,9 +121,26 @@ def call(command: Callable[..., None], program: str, arguments: Sequence[str] | 
 
 
 def load(
-    preset: str, config: Path | None = None, task: str | None = None, student: str | None = None
+    preset: str | None = None,
+    config: Path | None = None,
+    task: str | None = None,
+    student: str | None = None,
 ) -> Build:
-    """The settings of a preset, with a YAML file over it, for a task and a student if named."""
+    """The settings of a preset, with a YAML file over it, for a task and a student if named.
+
+    Without a preset they are those of the task's own.
+    """
+    own: dict[str, Any] = {}
+    if config is not None:
+        try:
+            text = config.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a NUL
+            raise UserError(f"cannot read the settings {config}: {error}") from error
+        own = _read(str(config), text)
+        for name in {"preset", "config"} & own.keys():
+            raise UserError(f"{config} sets {name}: that is for the command line; pass --{name}")
+    if preset is None:
+        preset = tasks.find(str(task or own.get("task", Build.task))).preset
     if preset not in presets():
         raise UserError(
             f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}"
@@ -134,15 +151,7 @@ def load(
         document = _merged(
             document, _read(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8"))
         )
-    if config is not None:
-        try:
-            text = config.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a NUL
-            raise UserError(f"cannot read the settings {config}: {error}") from error
-        own = _read(str(config), text)
-        for name in {"preset", "config"} & own.keys():
-            raise UserError(f"{config} sets {name}: that is for the command line; pass --{name}")
-        document = _merged(document, own)
+    document = _merged(document, own)
     document["preset"] = preset
     if task is not None:
         document["task"] = task

@@ -105,6 +105,7 @@ class Task(ABC):
         head: of teacher and student.
         metrics: that predictions can have; `score` says which they have and in which order.
         settings: the settings of a build for this task; its fields alone have flags.
+        preset: that a build starts from where none is named.
         card: folder of the task's parts of the model card, `use.md.j2` and `limits.md.j2`.
         command: the command that tries a file, with `{file}` in its place.
         meaning: what the scores are, a sentence or two for the card.
@@ -122,6 +123,7 @@ class Task(ABC):
     head: ClassVar[Head]
     metrics: ClassVar[Sequence[Metric]]
     settings: ClassVar[type[Build]] = Build
+    preset: ClassVar[str] = Build.preset
     card: ClassVar[Path]
     command: ClassVar[str]
     meaning: ClassVar[str]

@@ -74,6 +74,15 @@ def test_the_default_is_one_of_the_presets_and_the_default_is_one_of_them() -> N
     assert parse().preset == "embedded"
 
 
+def test_a_task_starts_from_its_own_preset(tmp_path: Path) -> None:
+    assert parse("--task", "text-classification").preset == "embedded-classification"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("task: text-classification\nseed: 7\n")
+    build = parse("--config", str(mine))
+    assert (build.preset, build.seed) == ("embedded-classification", 7)
+    assert parse("--task", "text-classification", "--preset", "smoke").preset == "smoke"
+
+
 def test_every_precision_has_thresholds_with_a_reason() -> None:
     build = parse()
     assert set(build.gates) == set(get_args(FilePrecision))

@@ -49,6 +49,7 @@ class TextClassification(Task):
     head = CLASS_HEAD
     metrics = METRICS
     settings = settings.TextBuild
+    preset = "embedded-classification"
     card = Path(__file__).parent / "card"
     command = 'python -m pipeline.predict {file} "TEXT"'
     meaning = MEANING
