@@ -15,7 +15,8 @@ def add_question_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--questions",
-        help="Run on questions and score the answers: `embedded`, a SQuAD file or a Hub data set.",
+        help="Run on examples of the files' task and score the predictions: `embedded`, a file (of "
+        "questions as SQuAD has them, or of a classifier's texts with labels) or a Hub data set.",
     )
     add(
         "--empty-answers",

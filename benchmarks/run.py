@@ -73,8 +73,8 @@ class Plan:
         threads: the numbers of threads, each measured in a run of its own.
         pad_to: the length of padded inputs, in tokens.
         lengths: "squad" or lengths in tokens; ignored with questions.
-        questions: `embedded`, a SQuAD file or a Hub data set; None for random tokens.
-        read: `empty_answers` and `language` of `benchmarks.questions.TimedQuestions`.
+        questions: data for the task of the files, such as `embedded`; None for random tokens.
+        read: how that is read, see `benchmarks.examples.TimedExamples`.
         least_queries: the smallest number of queries in each run.
         least_seconds: the shortest duration of each run, in seconds.
         probes: the number of cold starts of each file.
@@ -88,7 +88,7 @@ class Plan:
     pad_to: int = PAD_TO
     lengths: str | Sequence[int] = "squad"
     questions: str | None = None
-    read: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, Any] = field(default_factory=dict)
     least_queries: int = latency.VALID_QUERIES
     least_seconds: float = latency.VALID_SECONDS
     probes: int = memory.PROBES
@@ -169,10 +169,10 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
 
 
 def _asked(plan: Plan, longest: int) -> Asked:
-    """The queries: questions, or windows of random tokens that are no longer than padded ones."""
+    """The queries: examples, or windows of random tokens that are no longer than padded ones."""
     count = min(plan.least_queries, ROUND_QUERIES)
     if plan.questions is not None:
-        from benchmarks.questions import TimedQuestions
+        from benchmarks.examples import TimedExamples
 
         beside = next(filter(_has_tokenizer, plan.files.values()), None)
         if beside is None:
@@ -180,8 +180,8 @@ def _asked(plan: Plan, longest: int) -> Asked:
                 "--questions needs a tokenizer: name a file with its model.json beside it, or a "
                 "Hugging Face folder"
             )
-        return TimedQuestions(
-            plan.questions, beside, count=count, longest=longest, seed=plan.seed, **plan.read
+        return TimedExamples(
+            plan.questions, beside, count=count, longest=longest, seed=plan.seed, read=plan.read
         )
     if isinstance(plan.lengths, str):
         source, tokens = plan.lengths, squad_lengths(count, longest, plan.seed)
@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     root = given.build
     files: list[Path] = []
-    read: dict[str, str] = {}
+    read: dict[str, Any] = {}
     if given.build:
         files, read = built(given.build)
     elif given.base_size:
@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     whole(
         "--build",
         type=Path,
-        help="Measure the teacher and the files of this build folder on its evaluation questions.",
+        help="Measure the teacher and the files of this build folder on its evaluation examples.",
     )
     whole(
         "--base-size",

@@ -33,10 +33,17 @@ _BASE_FILES = ("teacher-fp32.tflite", "student-int8.tflite", "student-fp32.tflit
 Tell = Callable[[str], None]
 
 
-def built(folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """The files of a build, those of its teacher first, and how it read its evaluation questions.
+# The settings of a build, of any task, that say how examples are read and scored.
+READ = (
+    *("empty_answers", "language", "text_column", "pair_column", "label_column", "labels"),
+    *("regression", "metric"),
+)
 
-    The second are its settings `eval_file`, `empty_answers` and `language`, as far as it has them.
+
+def built(folder: Path) -> tuple[list[Path], dict[str, Any]]:
+    """The files of a build, those of its teacher first, and how it read its evaluation examples.
+
+    The second are its settings `eval_file` and those of `READ`, as far as it has them.
 
     Raises:
         ValueError: the folder contains no build.
@@ -45,7 +52,7 @@ def built(folder: Path) -> tuple[list[Path], dict[str, str]]:
         report = json.loads((folder / "report.json").read_text("utf-8"))
         data = report["config"]["data"]
         read = {"eval_file": str(data["eval_file"])}
-        read |= {name: str(data[name]) for name in ("empty_answers", "language") if name in data}
+        read |= {name: data[name] for name in READ if name in data}
         files = [folder / file["path"] for file in report["files"]]
         timed = [path for path in files if format_of(path).runs_here]
     except (OSError, ValueError, KeyError, TypeError) as error:

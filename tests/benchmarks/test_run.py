@@ -15,6 +15,7 @@ import pytest
 from benchmark_fixtures import file as file_entry
 from benchmark_fixtures import skeleton
 from export_fixtures import exported, exported_onnx, tiny_model
+from repository import CONTRACT
 
 from benchmarks import run, subjects
 from benchmarks.measure import latency, queries, schema
@@ -22,8 +23,10 @@ from benchmarks.measure.memory import Probe
 from benchmarks.measure.session import session
 from benchmarks.page.console import show
 from pipeline.errors import UserError
+from pipeline.predict import open_classifier
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer, score
 from pipeline.tasks.question_answering.squad import load_questions
+from pipeline.tasks.reading import Reading
 
 START = Probe(5.0, 2.0, 300, 100, 120, 180, 60, 40)
 
@@ -260,12 +263,12 @@ def test_questions_are_scored_and_the_work_around_the_model_is_apart(
 def test_scores_are_those_of_the_file_itself(
     tiny_export: Path, tiny_squad: Callable[..., Path]
 ) -> None:
-    from benchmarks.questions import TimedQuestions
+    from benchmarks.examples import TimedExamples
     from converters.runtimes.open import open_predictor
     from pipeline.ask import open_answerer
 
     squad, path = str(tiny_squad(count=6)), tiny_export / "student-fp32.tflite"
-    asked = TimedQuestions(squad, path, count=100, longest=48, seed=0)
+    asked = TimedExamples(squad, path, count=100, longest=48, seed=0)
     subject = asked.subject("it", open_predictor(path), None)
     for question in [*asked.queries, *asked.queries]:
         subject(question)
@@ -285,7 +288,7 @@ def test_scores_are_those_of_the_file_itself(
 
 
 def test_questions_are_read_and_scored_as_the_flags_say(tiny_export: Path, tmp_path: Path) -> None:
-    from benchmarks.questions import TimedQuestions
+    from benchmarks.examples import TimedExamples
 
     path = tiny_export / "student-fp32.tflite"
     context = "the house of anna"
@@ -296,8 +299,8 @@ def test_questions_are_read_and_scored_as_the_flags_say(tiny_export: Path, tmp_p
     file = tmp_path / "rows.json"
     file.write_text(json.dumps(rows), encoding="utf-8")
 
-    def asked(**read: str) -> TimedQuestions:
-        return TimedQuestions(str(file), path, count=9, longest=48, seed=0, **read)  # type: ignore[arg-type]
+    def asked(**read: str) -> TimedExamples:
+        return TimedExamples(str(file), path, count=9, longest=48, seed=0, read=read)
 
     with pytest.raises(UserError, match="--empty-answers"):
         asked()
@@ -308,10 +311,39 @@ def test_questions_are_read_and_scored_as_the_flags_say(tiny_export: Path, tmp_p
     for language in ("de", "en"):
         one = asked(empty_answers="drop", language=language)
         assert len(one.queries) == 1
-        one._answers["it"] = [Answer("anna", 13, 17, 0.0)]
+        one._readings["it"] = [Reading([], [], Answer("anna", 13, 17, 0.0))]
         exact[language] = one.scores("it")
     assert exact["de"] == {"f1": 100, "exact_match": 100}
     assert exact["en"] and exact["en"]["exact_match"] == 0
+
+
+def test_a_classifier_is_timed_and_scored_on_texts(tmp_path: Path) -> None:
+    path = CONTRACT / "tiny-classes" / "student-int8-per-tensor.tflite"
+    classifier = open_classifier(path)
+    texts = ["where is it", "the house", "a garden of stone", "who came"]
+    found = [classifier.run(text).prediction.label for text in texts]
+    other = next(label for label in classifier.labels if label != found[3])
+    file = tmp_path / "texts.csv"  # all labels are as predicted, but not the last
+    rows = [f"{text},{label}" for text, label in zip(texts, [*found[:3], other], strict=True)]
+    file.write_text("\n".join(["words,kind", *rows]) + "\n", encoding="utf-8")
+    plan = run.Plan(
+        {"a": path},
+        questions=str(file),
+        read={"text_column": "words", "label_column": "kind", "labels": classifier.labels},
+        pad_to=48,
+        least_queries=8,
+        least_seconds=0.0,
+        probes=1,
+    )
+    document = run.run(plan, "command")
+    schema.validate(document)
+    assert document["queries"]["count"] == 4
+    assert document["metrics"][0]["name"] == "accuracy"
+    scores = document["files"][0]["scores"]
+    assert scores and scores["accuracy"] == 75.0
+    assert "one text at a time" in document["runs"][0]["latency"]["method"]
+    flags = ["--quick", "--questions", str(file), "--language", "de"]
+    assert run.main([str(path), *flags, "--out", str(tmp_path / "b.json")]) == 2
 
 
 def test_a_build_brings_its_files_its_teacher_and_its_questions(
@@ -377,7 +409,7 @@ def test_questions_that_are_not_there_are_told(
     assert run.main([file, "--questions", "no.json", "--quick"]) == 2
     assert "no.json" in capsys.readouterr().err
     assert run.main([file, "--questions", "embedded", "--pad-to", "47", "--quick"]) == 2
-    assert "windows of up to 48 tokens" in capsys.readouterr().err
+    assert "inputs of up to 48 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [["--threads", "0"], ["--seconds", "-1"], ["--queries", "x"]])

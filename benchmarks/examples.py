@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examples for a benchmark: each through tokenizer, model and decoding, timed apart, and scored.
+
+`benchmarks.run` takes these where it is given data: questions for a model that answers, texts for a
+classifier.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure.schema import Metric
+from pipeline.errors import UserError
+from pipeline.files import beside
+from pipeline.tasks.reading import Model, Reader, Reading
+
+
+@dataclass(frozen=True)
+class How:
+    """How the examples of a task are read and scored.
+
+    Attributes:
+        one: what one example is, such as "question".
+        source, sha256, available: of the data, see `benchmarks.measure.queries.Asked`.
+        drawn: the examples of a round.
+        metrics: that `score` gives, the most important one first.
+        reader: a model with everything around it, which keeps nothing of an example for the next.
+        score: of predictions for `drawn`, by metric.
+        longest: the longest input, in tokens.
+    """
+
+    one: str
+    source: str
+    sha256: str
+    available: int
+    drawn: Sequence[Any]
+    metrics: Sequence[Metric]
+    reader: Callable[[Any, int | None], Reader[Any, Any]]
+    score: Callable[[Sequence[Any]], Mapping[str, float]]
+    longest: int
+
+
+class TimedExamples:
+    """Examples drawn by seed from a set: an `Asked` of `benchmarks.measure.queries`.
+
+    Args:
+        file: `embedded`, a file or a hub data set, of the task of the model.
+        model: an exported file with its model.json, or a Hugging Face folder with a tokenizer:
+            every model gets its tokenizer and limits.
+        count: how many examples at most.
+        longest: the longest input that all models take.
+        seed: of the draw and its order.
+        read: how the data is read, by the names of the task's settings.
+
+    Raises:
+        UserError: no such data or tokenizer, or inputs that are too long.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        model: Path,
+        *,
+        count: int,
+        longest: int,
+        seed: int,
+        read: Mapping[str, Any] | None = None,
+    ) -> None:
+        kind = texts if _classifies(model) else questions
+        self._how = how = kind(file, model, count, seed, read or {})
+        if how.longest > longest:
+            raise UserError(
+                f"{model.name} has inputs of up to {how.longest} tokens, and the files, or "
+                f"--pad-to, take {longest}"
+            )
+        self.one, self.source, self.metrics = how.one, how.source, how.metrics
+        self.sha256: str | None = how.sha256
+        self.available: int | None = how.available
+        self.queries: Sequence[Any] = how.drawn
+        encode = how.reader(None, None).encode
+        self.tokens = [sum(len(each.ids) for each in encode(one)) for one in how.drawn]
+        self._readings: dict[str, list[Reading[Any, Any]]] = {}
+
+    def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
+        """A function that takes an example; what it gave before under `name` is forgotten."""
+        reader = self._how.reader(model, pad_to)
+        readings: list[Reading[Any, Any]] = []
+        self._readings[name] = readings
+
+        def read(example: Any) -> None:
+            # Only the prediction and the times are needed, and logits would fill the memory.
+            readings.append(replace(reader.read(example), inputs=[], outputs=[]))
+
+        return read
+
+    def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
+        """Milliseconds of each phase for the last `count` examples; all inputs of one together."""
+        readings = self._readings[name][-count:]
+        return {
+            "tokenize": [reading.tokenize_ms for reading in readings],
+            "infer": [reading.infer_ms for reading in readings],
+            "decode": [reading.decode_ms for reading in readings],
+        }
+
+    def scores(self, name: str) -> dict[str, float] | None:
+        """Scores by metric over the examples that were drawn."""
+        readings = self._readings[name][-len(self.queries) :]
+        scores = self._how.score([reading.prediction for reading in readings])
+        return {name: round(value, 2) for name, value in scores.items()}
+
+
+def questions(file: str, model: Path, count: int, seed: int, read: Mapping[str, Any]) -> How:
+    """Questions on passages; `read` may have `empty_answers` and `language`."""
+    from pipeline.ask import describe
+    from pipeline.tasks.question_answering.evaluate import metrics_of, score
+    from pipeline.tasks.question_answering.squad import load_questions
+
+    how = describe(model)
+    found = load_questions(file, "dev", **read)
+    chosen = replace(found, questions=_draw(found.questions, count, seed))
+    return How(
+        "question",
+        found.name,
+        found.sha256,
+        len(found.questions),
+        chosen.questions,
+        metrics_of(chosen),
+        # To an app each passage is new.
+        lambda model, pad_to: how.answerer(model, pad_to=pad_to, reuse=False),
+        lambda predictions: score([answer.text for answer in predictions], chosen),
+        how.limits.max_length,
+    )
+
+
+def texts(file: str, model: Path, count: int, seed: int, read: Mapping[str, Any]) -> How:
+    """Texts, or pairs of texts, with labels; `read` may have the settings of `TextData`."""
+    from pipeline.predict import open_classifier
+    from pipeline.tasks.text_classification.data import load_texts
+    from pipeline.tasks.text_classification.evaluate import Classifier, score
+    from pipeline.tasks.text_classification.metrics import METRICS, wanted
+    from pipeline.tasks.text_classification.settings import TextData
+
+    if unknown := read.keys() - TextData.__dataclass_fields__.keys():
+        flags = ", ".join("--" + name.replace("_", "-") for name in sorted(unknown))
+        raise UserError(f"{flags}: not for the texts of a classifier")
+    opened = open_classifier(model)
+    found = load_texts(TextData(eval_file=file, **read), "dev")
+    chosen = replace(found, examples=_draw(found.examples, count, seed))
+    named = {metric["name"]: metric for metric in METRICS}
+    return How(
+        "text",
+        found.name,
+        found.sha256,
+        len(found.examples),
+        chosen.examples,
+        [named[name] for name in wanted(not opened.labels, found.task, found.metric)],
+        lambda model, pad_to: Classifier(
+            model, opened.tokenizer, opened.max_length, opened.traits, pad_to=pad_to
+        ),
+        lambda predictions: score(predictions, chosen),
+        opened.max_length,
+    )
+
+
+def _draw(examples: Sequence[Any], count: int, seed: int) -> tuple[Any, ...]:
+    return tuple(
+        random.Random(seed).sample(examples, min(count, len(examples)))  # noqa: S311 - no secret
+    )
+
+
+def _classifies(model: Path) -> bool:
+    """Whether a file or a Hugging Face folder is of a classifier."""
+    from converters.interface import CLASSES, interface_of_class
+    from converters.pretrained import load_config
+    from pipeline import tasks
+
+    if (model / "config.json").is_file():
+        architectures = load_config(model).architectures or ["the model"]
+        return interface_of_class(architectures[0]) is CLASSES
+    label = tasks.find("text-classification").label
+    return beside.description(model.parent / "model.json").get("task") == label
