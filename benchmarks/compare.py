@@ -6,7 +6,8 @@
 Each file is a JSON file of `python -m benchmarks.run` or the report.json of a build. A time is a
 regression if its mean grew by more than the threshold and the 95 % confidence interval of the
 growth lies above zero. The interval covers the variation between queries only, so the command
-warns if the two machines differ or if one of them was busy. Sizes, memory, scores and the averages
+warns if the two machines differ or if one of them was busy, and refuses processors with different
+instruction sets for 8-bit products unless --across is given. Sizes, memory, scores and the averages
 of a phone's profiles have no interval, so the threshold alone decides. The times to load and to run
 once are medians of a few processes; the table shows them, but they never count as regressions.
 
@@ -26,6 +27,7 @@ import numpy as np
 
 from benchmarks.measure import latency, schema
 from benchmarks.measure.files import read_json
+from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import NATURAL, PADDED, Benchmark, Latency, Metric
 from benchmarks.measure.session import NOT_VALID
 from benchmarks.page.scores import titled
@@ -56,6 +58,7 @@ class Measured:
         metrics: the metrics of the scores; higher scores are better.
         queries: a description of the queries, equal for documents with the same queries.
         cpu: the name of the CPU.
+        processor: its class, see `benchmarks.measure.machine.instructions`.
         cautions: the reasons to distrust the figures.
     """
 
@@ -64,6 +67,7 @@ class Measured:
     metrics: list[Metric] = field(default_factory=list)
     queries: Any = None
     cpu: str | None = None
+    processor: str = ""
     cautions: list[str] = field(default_factory=list)
 
 
@@ -105,6 +109,7 @@ def _take_benchmark(document: Benchmark, found: Measured) -> None:
     queries = document["queries"]
     found.queries = [queries["source"], queries["sha256"], queries["tokens"]]
     found.cpu = document["machine"]["cpu"]
+    found.processor = instructions(document["machine"])
     if document["device"]:
         found.cpu = f"{document['device']['model']} ({found.cpu})"
     found.cautions += document["warnings"]
@@ -134,6 +139,7 @@ def _take_report(document: Report, found: Measured) -> None:
         raise ValueError("its latency is null")
     found.queries = [document["data"]["eval"]["sha256"], latency["mean_tokens"]]
     found.cpu = document["machine"].get("cpu")
+    found.processor = instructions(document["machine"])
     if latency["busy"]:
         found.cautions.append(latency["busy"])
     if latency["method"].startswith(NOT_VALID):
@@ -284,10 +290,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PERCENT",
         help="Accept changes for the worse of up to this many percent (default: 5).",
     )
+    parser.add_argument(
+        "--across",
+        action="store_true",
+        help="Also compare times of processors with different instruction sets.",
+    )
     given = parser.parse_args(arguments)
     if not 0 <= given.threshold < float("inf"):
         parser.error(f"--threshold {given.threshold}: 0 or more is needed")
     old, new = read(given.old), read(given.new)
+    differ = old.processor and new.processor and old.processor != new.processor
+    if differ and not given.across:
+        raise ValueError(
+            f"OLD is of {old.processor}, NEW of {new.processor}: times of other instruction sets "
+            "say nothing of a change; measure on one processor, or give --across"
+        )
     changes = compare(old, new, given.threshold)
     for line in cautions(old, new):
         print(f"caution: {line}")

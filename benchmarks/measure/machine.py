@@ -26,6 +26,18 @@ RELEVANT_FLAGS = (
     *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
 )
 
+# Those of them that decide how fast 8-bit products are, with the names that people know.  Times of
+# two processors that differ in one of them do not compare.
+DECIDING = {
+    "avx2": "AVX2",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX512-VNNI",
+    "amx_int8": "AMX-INT8",
+    "asimddp": "dotprod",
+    "i8mm": "i8mm",
+    "sve": "SVE",
+}
+
 # A machine that is left alone is never quite idle, and the kernel's work for the measured process
 # counts as others' too.
 IDLE_CORES = 0.1
@@ -60,6 +72,25 @@ def describe() -> dict[str, Any]:
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "gpus": _gpus(),
     }
+
+
+def instructions(described: Mapping[str, Any]) -> str:
+    """The class of a processor: its architecture and what it has of `DECIDING`.
+
+    Args:
+        described: as `describe` returned it, or an older or a phone's description.
+
+    Returns:
+        Words such as "x86_64 with AVX2 and AVX512-VNNI", or "" where the system did not list the
+        features, as macOS.
+    """
+    listed, architecture = described.get("flags"), described.get("architecture")
+    if not listed or not architecture:
+        return ""
+    names = [name for flag, name in DECIDING.items() if flag in listed]
+    if not names:
+        return f"{architecture} without {'AVX2' if 'avx' in listed else 'dotprod'}"
+    return f"{architecture} with {' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import Benchmark, File, Memory, Metric, Profile, Ratio, Run
 from benchmarks.measure.session import KINDS, WAYS
 from benchmarks.measure.size import PARTS
@@ -33,7 +34,9 @@ def _asked(benchmark: Benchmark) -> str:
     what = f"{len(tokens):,} queries a round ({queries['source']}"
     if queries["available"] is not None:
         what += f", of {queries['available']:,}"
-    return f"{what}), {sum(tokens) / len(tokens):.1f} tokens on average, seed {benchmark['seed']}"
+    what += f"), {sum(tokens) / len(tokens):.1f} tokens on average, seed {benchmark['seed']}"
+    processor = instructions(benchmark["machine"])
+    return f"{what}\nprocessor: {processor}" if processor else what
 
 
 def _run(run: Run) -> Iterator[str]:

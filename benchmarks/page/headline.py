@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import NATURAL, PADDED, Latency, Metric, Ratio
 from benchmarks.measure.session import NOT_VALID
 from benchmarks.page.layout import DASH, TIMES, Fact, interval, three_digits
@@ -22,12 +23,15 @@ def size_fact(name: str, size: float, other: str, other_size: float) -> Fact:
     )
 
 
-def speed_fact(latency: Latency, first: Ratio, unit: str = "question") -> Fact:
+def speed_fact(
+    latency: Latency, first: Ratio, machine: Mapping[str, Any], unit: str = "question"
+) -> Fact:
     """How much faster one subject is than another; the same two like for like in the sentence.
 
     Args:
         latency: has both.
         first: the ratio to open with.
+        machine: where it was measured, see `benchmarks.measure.machine`.
         unit: what one example is called.
     """
     lengths = {NATURAL: "at natural lengths", PADDED: f"padded to {latency['padded_length']}"}
@@ -47,6 +51,8 @@ def speed_fact(latency: Latency, first: Ratio, unit: str = "question") -> Fact:
             and other["faster_lengths"] == other["slower_lengths"]
         ]
         sentence += f" Like for like: {', '.join(same)}." if same else ""
+    if processor := instructions(machine):
+        sentence += f" Measured on {processor}."
     if latency["method"].startswith(NOT_VALID):
         sentence += " NOT VALID: too few queries, or too short a time, for a figure to rely on."
     if latency["busy"]:

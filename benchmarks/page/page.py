@@ -194,8 +194,8 @@ def _facts(
     if run and about:
         ratio = _ratio(run, about, compared or about)
         if ratio:
-            facts.append(speed_fact(run["latency"], ratio))
-        facts += _closest_fact(run, about, compared or about)
+            facts.append(speed_fact(run["latency"], ratio, document["machine"]))
+        facts += _closest_fact(document, run, about, compared or about)
         if compared and about["bytes"] and compared["bytes"]:
             names = about["name"], compared["name"]
             facts.append(size_fact(names[0], about["bytes"], names[1], compared["bytes"]))
@@ -210,7 +210,7 @@ def _facts(
     return facts
 
 
-def _closest_fact(run: Run, about: File, reference: File) -> list[Fact]:
+def _closest_fact(document: Benchmark, run: Run, about: File, reference: File) -> list[Fact]:
     """The speedup of the file over its closest competitor; none if there is no competitor."""
     mine = about["name"]
     ratios = [
@@ -224,7 +224,7 @@ def _closest_fact(run: Run, about: File, reference: File) -> list[Fact]:
     others = len({ratio["slower"] for ratio in ratios})
     label = "faster than" if closest["ratio"] >= 1 else "the speed of"
     label += f" the closest of {others} others" if others > 1 else " the other"
-    return [replace(speed_fact(run["latency"], closest), label=label)]
+    return [replace(speed_fact(run["latency"], closest, document["machine"]), label=label)]
 
 
 def _valid_fact(document: Benchmark, run: Run) -> Fact:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import Metric
 from benchmarks.page import markdown
 from benchmarks.page.scores import plain, score_of
@@ -39,6 +40,8 @@ def machine(entry: Results) -> list[str]:
     machine = "; ".join(
         f"{k} {v}" for k, v in entry["machine"].items() if isinstance(v, (str, int, float))
     )
+    processor = instructions(entry["machine"])
+    machine += f"; instruction set {processor}" if processor else ""
     return [f"Versions: {versions}.", "", f"Machine: {machine}.", ""]
 
 

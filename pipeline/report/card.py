@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from benchmarks.measure.machine import instructions
 from benchmarks.page import markdown
 from benchmarks.page.layout import (
     DASH,
@@ -96,6 +97,7 @@ def model_card(report: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         training=list(_training(report)),
         evaluation=_evaluation(report),
         latency=_latency(report),
+        processor=instructions(report["machine"]),
         task=task,
         outputs=", ".join(task.head.interface.names),
         model=model,

@@ -55,7 +55,8 @@ def _speed_fact(report: Report) -> Fact:
         return Fact(DASH, "speed", "Latency was not measured.")
     if not latency["ratios"]:
         return Fact(DASH, "speed", "No two subjects were compared.")
-    return speed_fact(latency, latency["ratios"][0], tasks.find(report["task"]).unit)
+    unit = tasks.find(report["task"]).unit
+    return speed_fact(latency, latency["ratios"][0], report["machine"], unit)
 
 
 def _score_fact(report: Report, file: File | None, name: str, model: Model | None) -> Fact:

@@ -198,6 +198,18 @@ def test_short_runs_other_machines_and_other_queries_are_told(held: Any) -> None
     assert printed.rstrip().endswith("(NOT VALID)")
 
 
+def test_other_instruction_sets_are_compared_only_when_asked_to(held: Any) -> None:
+    new = document()
+    new["machine"] = {**MACHINE, "flags": ["avx2"]}
+    code, _, printed = held(document(), new)
+    assert code == 2
+    for said in ("x86_64 with AVX2 and AVX512-VNNI, NEW of x86_64 with AVX2:", "give --across"):
+        assert said in printed
+    assert held(document(), new, "--across")[0] == 0
+    unknown = {**document(), "machine": {**MACHINE, "flags": []}}
+    assert held(document(), unknown)[0] == 0
+
+
 def test_other_queries_widen_the_interval() -> None:
     def half_width(queries: Any) -> float:
         place = ("mean ms", 1, "a", "natural")

@@ -12,6 +12,7 @@ import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -117,3 +118,28 @@ def test_cautions_name_what_disturbed() -> None:
     assert "load average was 1.50" in load
     assert "0.70 cores" in others
     assert "4 threads had to share 2 cores" in threads
+
+
+@pytest.mark.parametrize(
+    ("architecture", "flags", "words"),
+    [
+        ("x86_64", ["avx", "avx2", "fma"], "x86_64 with AVX2"),
+        ("x86_64", ["avx2", "avx512f", "avx512_vnni"], "x86_64 with AVX2 and AVX512-VNNI"),
+        (
+            *("x86_64", ["avx2", "avx_vnni", "avx512_vnni", "amx_tile", "amx_int8"]),
+            "x86_64 with AVX2, AVX-VNNI, AVX512-VNNI and AMX-INT8",
+        ),
+        ("x86_64", ["avx"], "x86_64 without AVX2"),
+        ("aarch64", ["asimd"], "aarch64 without dotprod"),
+        ("aarch64", ["asimd", "asimddp", "i8mm"], "aarch64 with dotprod and i8mm"),
+        ("arm64", [], ""),
+        (None, None, ""),
+    ],
+)
+def test_the_class_of_a_processor(architecture: Any, flags: Any, words: str) -> None:
+    described = {"architecture": architecture, "flags": flags}
+    assert machine.instructions(described) == words
+
+
+def test_an_old_description_has_no_class() -> None:
+    assert machine.instructions({}) == ""
