@@ -37,7 +37,7 @@ from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.subjects import base_size, built, describe, named, peer_files
 from converters import terminal
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from converters.runtimes.open import open_predictor
 from converters.runtimes.weights import vocabulary_size
 from converters.start import module_command
@@ -112,7 +112,8 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
-    checksums.verify_all(plan.files.values(), skip=not plan.verify)
+    for path in checksums.verify_all(plan.files.values(), skip=not plan.verify):
+        trial.attempt(path)
     before: Any = machine.describe()
     clock = machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}

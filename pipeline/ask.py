@@ -19,7 +19,7 @@ import tyro
 
 from converters import terminal
 from converters.interface import SPANS
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from pipeline import settings
 from pipeline.errors import UserError
 from pipeline.files import beside
@@ -187,6 +187,8 @@ def open_answerer(
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     if verify and file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
+    elif not verify:
+        trial.attempt(file)
     model = open_predictor(file, threads)
     if model.interface is not SPANS:
         raise UserError(

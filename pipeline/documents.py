@@ -64,11 +64,14 @@ File = TypedDict(
         "for": Short,
     },
 )
+File.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
 File.__doc__ = "One exported file: its name, size and checksum, what runs it, and what it is for."
 
 
 class Tensor(TypedDict):
     """An input or output of the files."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: Short
     dtype: Literal["int32", "float32"]
@@ -77,6 +80,8 @@ class Tensor(TypedDict):
 
 class Lengths(TypedDict):
     """The lengths of inputs that the files take, in word pieces."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     default: Length
     min: Length
@@ -88,12 +93,16 @@ class Lengths(TypedDict):
 class Piece(TypedDict):
     """A word piece and its id."""
 
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
     piece: Annotated[Short, Field(min_length=1)]
     id: Place
 
 
 class Special(TypedDict):
     """The five special pieces."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     pad: Piece
     unknown: Piece
@@ -104,6 +113,8 @@ class Special(TypedDict):
 
 class Added(TypedDict):
     """A token that is found whole, before a text is cut into word pieces."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     content: Annotated[Short, Field(min_length=1)]
     id: Place
@@ -117,6 +128,8 @@ class Added(TypedDict):
 
 class Tokenizer(TypedDict):
     """Everything that decides how a text becomes ids."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     type: Literal["wordpiece"]
     size: Annotated[int, Field(ge=5, le=2**24)]

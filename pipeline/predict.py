@@ -17,7 +17,7 @@ import tyro
 from converters import terminal
 from converters.interface import interface_of_class
 from converters.pretrained import load_config
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from pipeline import settings, tasks
 from pipeline.errors import UserError
 from pipeline.files import beside
@@ -96,6 +96,8 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
         return _open_folder(file, threads)
     if verify and file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
+    elif not verify:
+        trial.attempt(file)
     description_file = file.parent / "model.json"
     if not file.exists():
         open_predictor(file, threads)  # which says what is expected

@@ -95,7 +95,7 @@ def verify(path: Path, *, listed: bool = False) -> bool:
     return False
 
 
-def verify_all(paths: Iterable[Path], *, skip: bool = False) -> None:
+def verify_all(paths: Iterable[Path], *, skip: bool = False) -> list[Path]:
     """Verify files that a command is about to open, and print a note about those that cannot be.
 
     Args:
@@ -103,14 +103,19 @@ def verify_all(paths: Iterable[Path], *, skip: bool = False) -> None:
             over.
         skip: compare nothing, as `--no-verify` says.
 
+    Returns:
+        The files that were compared with nothing, which a runtime may die of.
+
     Raises:
         ConversionError: see `verify`.
     """
     files = [path for path in paths if not (path / "config.json").is_file()]
-    unchecked = [path.name for path in files if skip or (path.exists() and not verify(path))]
+    unchecked = [path for path in files if skip or (path.exists() and not verify(path))]
     if unchecked:
+        names = one_line(", ".join(path.name for path in unchecked))
         why = "--no-verify" if skip else f"no {DESCRIPTION} beside them states their sha256"
-        print(f"note: unchecked ({why}): {one_line(', '.join(unchecked))}", file=sys.stderr)
+        print(f"note: unchecked ({why}): {names}", file=sys.stderr)
+    return unchecked
 
 
 def _check_golden(path: Path) -> None:
