@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
+.PHONY: help model test test-long fuzz web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
 
 help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -47,6 +47,9 @@ test: .venv/ready $(ANSWERS)  ## Run the fast tests in WORKERS processes, and th
 
 test-long: .venv/ready  ## Run the long tests: kills and resumes, every length at full size.
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+fuzz: .venv/ready  ## Read 20,000 damaged files with every reader, and print what came of it (ARGS="--share 0.1").
+	$(BIN)/python tests/fuzz/harness.py $(ARGS)
 
 # transformers.js and playwright from npm, optimum in an environment of its own: 6 GB with its PyTorch.
 OPTIMUM := .compat/optimum

@@ -31,7 +31,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import amount, hidden
+from benchmarks.arguments import add_verify_flag, amount, hidden
 from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
@@ -192,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="Install the app from this APK first, and remove it afterwards if it is new.",
     )
+    add_verify_flag(parser)
     add(
         "--quick",
         action="store_true",
@@ -235,8 +236,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
-    for path in given.file:
-        checksums.verify(path)
+    checksums.verify_all(given.file, skip=not given.verify)
     given.out.parent.mkdir(parents=True, exist_ok=True)  # now, and not after an hour's work
     if given.out.is_dir() or not os.access(given.out.parent, os.W_OK):
         raise ValueError(f"--out {given.out} cannot be written: name a file in a folder of yours")

@@ -33,6 +33,17 @@ def add_question_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verify_flag(parser: argparse.ArgumentParser) -> None:
+    """Add `--no-verify`, which is `verify` in what is parsed."""
+    parser.add_argument(
+        "--no-verify",
+        action="store_false",
+        dest="verify",
+        help="Do not compare the files with the checksums in the model.json beside them: for who "
+        "changed one on purpose.",
+    )
+
+
 def amount(text: str) -> float:
     """Parse a finite number of at least 0; a `type` of argparse."""
     value = float(text)

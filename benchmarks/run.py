@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import add_question_flags, amount, hidden
+from benchmarks.arguments import add_question_flags, add_verify_flag, amount, hidden
 from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
@@ -37,7 +37,7 @@ from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.subjects import base_size, built, describe, named, peer_files
 from converters import terminal
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from converters.runtimes.open import open_predictor
 from converters.runtimes.weights import vocabulary_size
 from converters.start import module_command
@@ -81,6 +81,7 @@ class Plan:
         seed: the seed of every random number generator.
         weight_cache: whether .tflite files also start with XNNPACK's weight cache.
         peers: the names of the files that other tools exported.
+        verify: whether to compare the files with the checksums in the model.json beside them.
     """
 
     files: Mapping[str, Path]
@@ -95,6 +96,7 @@ class Plan:
     seed: int = 0
     weight_cache: bool = False
     peers: Collection[str] = ()
+    verify: bool = True
 
 
 def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) -> Benchmark:
@@ -110,8 +112,8 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
-    for path in plan.files.values():
-        checksums.verify(path)
+    for path in checksums.verify_all(plan.files.values(), skip=not plan.verify):
+        trial.attempt(path)
     before: Any = machine.describe()
     clock = machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
@@ -262,6 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=given.seed,
         weight_cache=given.weight_cache,
         peers=[name for name, path in by_name.items() if path in others],
+        verify=given.verify,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
     found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
@@ -360,6 +363,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Also start .tflite files with XNNPACK's weight cache.",
     )
+    add_verify_flag(parser)
     add(
         "--out",
         type=Path,

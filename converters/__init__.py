@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
 
 
 class ExpectedError(Exception):
@@ -35,3 +41,27 @@ def one_line(said: object, longest: int = 300) -> str:
     if not text and isinstance(said, BaseException):
         return type(said).__name__
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def reader(
+    read: Callable[Concatenate[str | Path, Rest], Result],
+) -> Callable[Concatenate[str | Path, Rest], Result]:
+    """Decorates a function that reads a file: damage of any kind becomes a `ConversionError`.
+
+    The libraries that parse a format trust its bytes, and so does code that looks a thing up by a
+    number in the file: what a damaged one raises is whatever error it happens to hit.
+    """
+
+    @functools.wraps(read)
+    def guarded(path: str | Path, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
+        try:
+            return read(path, *args, **kwargs)
+        except (ExpectedError, ImportError):  # a package that is missing has words of its own
+            raise
+        except Exception as error:
+            raise ConversionError(
+                f"{path} is damaged or no file of this project ({type(error).__name__}: "
+                f"{one_line(error, 100)}); export it again"
+            ) from error
+
+    return guarded

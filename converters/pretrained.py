@@ -215,7 +215,7 @@ def tensors_in(path: Path) -> dict[str, tuple[Shape, str]]:
     Raises:
         ConversionError: it is missing or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="numpy") as tensors:
@@ -224,9 +224,10 @@ def tensors_in(path: Path) -> dict[str, tuple[Shape, str]]:
     except FileNotFoundError as error:
         by = path.name if path.name == WEIGHTS else f"{INDEX} names {path.name}, which"
         raise ConversionError(f"{path.parent}: {by} is not there: fetch the whole model") from error
-    except (SafetensorError, OSError) as error:
+    # It reports damage by its own error, a header that is no UTF-8 or no JSON by several others.
+    except Exception as error:
         raise ConversionError(
-            f"{path.parent}: {path.name} is damaged ({error}): fetch it again"
+            f"{path.parent}: {path.name} is damaged ({one_line(error, 200)}): fetch it again"
         ) from error
 
 

@@ -19,7 +19,7 @@ import tyro
 
 from converters import terminal
 from converters.interface import SPANS
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from pipeline import settings
 from pipeline.errors import UserError
 from pipeline.files import beside
@@ -47,6 +47,7 @@ def ask(
     top: int | None = None,
     threads: int = 1,
     padded: bool = False,
+    verify: bool = True,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Answer a question about a passage, or all questions of a file, with an exported file.
@@ -64,6 +65,8 @@ def ask(
             may give none; they compare these answers and do not say how often an answer is right.
         threads: Run the model with this many threads.
         padded: Pad every window to the longest length instead of running it at its own length.
+        verify: Do not compare the file, its vocabulary and its model.json with their checksums: for
+            who changed one of them on purpose.
         as_json: Print the answer as one JSON object, as --questions always does.
     """
     if (question is None) == (questions is None):
@@ -81,10 +84,12 @@ def ask(
         )
     if questions is not None:
         asked, mended = _read_questions(questions, passage)
-        answerer = open_answerer(file, threads=threads, padded=padded, reuse=passage is not None)
+        answerer = open_answerer(
+            file, threads=threads, padded=padded, reuse=passage is not None, verify=verify
+        )
         _answer_all(answerer, asked, top, mended)
         return
-    answerer = open_answerer(file, threads=threads, padded=padded)
+    answerer = open_answerer(file, threads=threads, padded=padded, verify=verify)
     pieces, most = len(answerer.windower.pieces(question or "")[0]), answerer.limits.max_query
     if not 1 <= pieces <= most:
         raise UserError(f"the question has {pieces} word pieces: ask with 1 to {most}")
@@ -152,7 +157,12 @@ def _read_questions(name: str, passage: str | None) -> tuple[list[Asked], str]:
 
 
 def open_answerer(
-    file: Path, *, threads: int = 1, padded: bool = False, reuse: bool = True
+    file: Path,
+    *,
+    threads: int = 1,
+    padded: bool = False,
+    reuse: bool = True,
+    verify: bool = True,
 ) -> Answerer:
     """Open a file with its tokenizer and its limits.
 
@@ -161,6 +171,7 @@ def open_answerer(
         threads: the number of threads of the runtime.
         padded: whether to pad every window to the longest length.
         reuse: see `Answerer`.
+        verify: whether to compare the file and what lies beside it with their checksums first.
 
     Raises:
         UserError: the file, its model.json or its vocabulary is missing or damaged, or it does not
@@ -174,20 +185,22 @@ def open_answerer(
         raise UserError(f"--threads {threads}: at least 1")
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
-    if file.exists() and file.suffix in BY_SUFFIX:
+    if verify and file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
+    elif not verify:
+        trial.attempt(file)
     model = open_predictor(file, threads)
     if model.interface is not SPANS:
         raise UserError(
             f"{file} gives {', '.join(model.interface.names)}: only files that give "
             f"{' and '.join(SPANS.names)} answer questions; python -m pipeline.predict tries others"
         )
-    how = describe(file)
+    how = describe(file, verify=verify)
     pad_to = how.limits.max_length if padded else None
     return how.answerer(model, pad_to=pad_to, reuse=reuse)
 
 
-def describe(file: Path) -> Described:
+def describe(file: Path, *, verify: bool = True) -> Described:
     """Read how a file or folder is asked, without opening the model.
 
     A folder of a build, `hub` or `student`, has the limits of the build's files; any other folder
@@ -195,6 +208,7 @@ def describe(file: Path) -> Described:
 
     Args:
         file: an exported file or a Hugging Face folder.
+        verify: whether model.json and the vocabulary must have their checksums.
 
     Raises:
         UserError: its model.json or its vocabulary is missing or damaged.
@@ -205,14 +219,11 @@ def describe(file: Path) -> Described:
 
         tokenizer = load_tokenizer(file)
         if (path := _model_json_of(file)) is not None:
-            return Described.of(beside.description(path), tokenizer, path)
+            return Described.of(beside.description(path, verify=verify), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))
     path = file.parent / "model.json"
-    description = beside.description(path)
-    try:
-        tokenizer = beside.tokenizer(file.parent, description["tokenizer"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} lacks {error}: build the file again") from error
+    description = beside.description(path, verify=verify)
+    tokenizer = beside.tokenizer(file.parent, description["tokenizer"], verify=verify)
     return Described.of(description, tokenizer, path)
 
 

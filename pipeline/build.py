@@ -36,6 +36,7 @@ from pipeline import (
 from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
+from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
@@ -96,6 +97,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             # Other targets' settings may change without this one's files.
             settings={
                 "export": replace(config.export, target=(target,), precision=precisions),
+                "schemas": (MODEL_SCHEMA, GOLDEN_SCHEMA),
                 **reading,
             },
             inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},

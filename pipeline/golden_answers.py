@@ -20,7 +20,7 @@ from typing import Annotated
 
 import tyro
 
-from converters import terminal, whole_file
+from converters import sealed, terminal, whole_file
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.golden import golden_document
@@ -85,7 +85,7 @@ def _write(
     if count < 1:
         raise UserError(f"--count {count}: at least 1")
     asked = list(cases(load_questions(eval_file, "dev", empty_answers=empty_answers), count))
-    document = golden_document(asked, {file.name: open_answerer(file)})
+    document = sealed.seal(golden_document(asked, {file.name: open_answerer(file)}))
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     path = out or file.parent.parent / NAME
     whole_file.export(path, gzip.compress(text.encode(), mtime=0))

@@ -66,7 +66,9 @@ def equal(one: Prediction, other: Prediction | None) -> bool:
     return abs(one.probability - other.probability) <= NEAR
 
 
-def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) -> list[Comparison]:
+def compare(
+    file: Path, texts: TextSet, runtime: Runtime, environments: Path, *, verify: bool = True
+) -> list[Comparison]:
     """Classify every text in a library and with our code, and explain the differences.
 
     Args:
@@ -74,6 +76,7 @@ def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) ->
         texts: no pairs, with labels that the file has.
         runtime: one of `converters.compat.environments.CLASSIFIERS`.
         environments: the folder with the environments of `make compat`.
+        verify: whether to compare the file with its checksum first.
 
     Raises:
         UserError: the environment is missing, the file cannot be opened or reads pairs, or the
@@ -86,7 +89,7 @@ def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) ->
 
     if reason := missing(runtime, environments):
         raise UserError(f"{runtime.name} is not installed: {reason}")
-    own = open_classifier(file)
+    own = open_classifier(file, verify=verify)
     if own.traits["pair"] or texts.pair:
         raise UserError(f"{runtime.name} reads single texts: name a file and texts without pairs")
     if own.labels:
@@ -94,7 +97,7 @@ def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) ->
     else:
         evaluate.check_numbers(texts)
     examples = texts.examples
-    longest, cuts = _longest(file)
+    longest, cuts = _longest(file, verify)
     ours = Classifier(own.model, own.tokenizer, longest, own.traits)
     readings = [ours.read(one) for one in examples]
     logits = [reading.outputs[0][0] for reading in readings]
@@ -129,7 +132,7 @@ def compare(file: Path, texts: TextSet, runtime: Runtime, environments: Path) ->
         worker.close()
 
 
-def _longest(file: Path) -> tuple[int, bool]:
+def _longest(file: Path, verify: bool) -> tuple[int, bool]:
     """The most word pieces that a file takes, and whether the libraries cut longer texts.
 
     They do so for a file with a fixed length only.
@@ -138,7 +141,8 @@ def _longest(file: Path) -> tuple[int, bool]:
 
     ids = tflite_file.describe(file).inputs[0]  # (1, S)
     if -1 in ids.shape_signature:
-        return int(beside.description(file.parent / "model.json")["lengths"]["max"]), False
+        described = beside.description(file.parent / "model.json", verify=verify)
+        return int(described["lengths"]["max"]), False
     return ids.shape[1], True
 
 

@@ -17,13 +17,13 @@ import tyro
 from converters import terminal
 from converters.interface import interface_of_class
 from converters.pretrained import load_config
-from converters.runtimes import checksums
+from converters.runtimes import checksums, trial
 from pipeline import settings, tasks
 from pipeline.errors import UserError
 from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
-from pipeline.tasks.text_classification import TASK
+from pipeline.tasks.text_classification import TASK, described
 from pipeline.tasks.text_classification.data import Text
 from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
 from pipeline.tasks.text_classification.features import Feature
@@ -37,6 +37,7 @@ def predict(
     texts: Annotated[str, tyro.conf.arg(metavar="FILE|-")] = "",
     top: int = 5,
     threads: int = 1,
+    verify: bool = True,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Print the classes of a text with their probabilities, or the number predicted for it.
@@ -50,6 +51,8 @@ def predict(
             pairs, or a JSON object with the keys text and pair.
         top: Print this many classes, the most probable first.
         threads: Run the model with this many threads.
+        verify: Do not compare the file, its vocabulary and its model.json with their checksums: for
+            who changed one of them on purpose.
         as_json: Print the prediction as one JSON object.
     """
     if bool(text) == bool(texts):
@@ -58,7 +61,7 @@ def predict(
         raise UserError("--texts reads the second text of each pair from the file: leave it out")
     if top < 1:
         raise UserError(f"--top {top}: at least 1")
-    classifier = open_classifier(file, threads=threads)
+    classifier = open_classifier(file, threads=threads, verify=verify)
     if texts:
         for one in _read_texts(texts, bool(classifier.traits["pair"])):
             found = _checked(classifier, one)
@@ -72,12 +75,13 @@ def predict(
         print(_lines(reading, top))
 
 
-def open_classifier(file: Path, *, threads: int = 1) -> Classifier:
+def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Classifier:
     """Open a file with its tokenizer and what its model.json says of the classes.
 
     Args:
         file: an exported file or a Hugging Face folder.
         threads: the number of threads of the runtime.
+        verify: whether to compare the file and what lies beside it with their checksums first.
 
     Raises:
         UserError: the file, its model.json or its vocabulary is missing or damaged, or it is the
@@ -90,34 +94,20 @@ def open_classifier(file: Path, *, threads: int = 1) -> Classifier:
         raise UserError(f"--threads {threads}: at least 1")
     if (file / "config.json").is_file():
         return _open_folder(file, threads)
-    if file.exists() and file.suffix in BY_SUFFIX:
+    if verify and file.exists() and file.suffix in BY_SUFFIX:
         checksums.verify(file, listed=True)
+    elif not verify:
+        trial.attempt(file)
     description_file = file.parent / "model.json"
     if not file.exists():
         open_predictor(file, threads)  # which says what is expected
-    description = beside.description(description_file)
-    _check_task(file, _task_called(str(description.get("task", ""))))
-    try:
-        length, labels = description["limits"]["max_length"], description["labels"]
-        traits = {name: description[name] for name in ("regression", "pair")}
-        tokenizer = beside.tokenizer(file.parent, description["tokenizer"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{description_file} lacks {error}: build the file again") from error
-    sound = (
-        type(length) is int
-        and length >= 3
-        and isinstance(labels, list)
-        and all(isinstance(label, str) for label in labels)
-        and all(isinstance(value, bool) for value in traits.values())
-        and traits["regression"] != bool(labels)
-    )
-    if not sound:
-        raise UserError(
-            f"{description_file}: labels, regression, pair or limits are not what a build writes: "
-            "build the file again"
-        )
+    description = beside.description(description_file, verify=verify)
+    _check_task(file, _task_called(description["task"]))
+    part = described.part(description_file, description)
+    tokenizer = beside.tokenizer(file.parent, description["tokenizer"], verify=verify)
+    traits = {name: part[name] for name in ("regression", "pair", "labels")}
     return Classifier(
-        open_predictor(file, threads), tokenizer, length, {**traits, "labels": labels}
+        open_predictor(file, threads), tokenizer, part["limits"]["max_length"], traits
     )
 
 

@@ -35,8 +35,8 @@ def export(
     traits: Traits,
 ) -> Facts:
     """A target's folder: a file for each precision, vocabulary, model.json, golden cases."""
+    from converters import sealed
     from converters.runtimes.open import open_predictor
-    from pipeline.artifacts import write_json
     from pipeline.files import export
     from pipeline.files.targets import FORMATS
     from pipeline.models import origin
@@ -66,7 +66,7 @@ def export(
         for path in files.values()
     }
     golden = task.golden(readers, evaluation, build.export.golden_cases)
-    write_json(folder / "golden.json", golden)
+    sealed.write(folder / "golden.json", golden)
     cases = len(golden["cases"])
     return {"files": len(files), "golden_cases": cases}
 

@@ -72,13 +72,16 @@ class Comparison:
         return not self.has_added and (self.question.text + self.question.context).isascii()
 
 
-def compare(file: Path, questions: Sequence[Question], environments: Path) -> list[Comparison]:
+def compare(
+    file: Path, questions: Sequence[Question], environments: Path, *, verify: bool = True
+) -> list[Comparison]:
     """Run every question in the library and with our code, and explain the differences.
 
     Args:
         file: a .tflite file with metadata, with its model.json beside it.
         questions: the questions to run.
         environments: the folder with the environments of `make compat`.
+        verify: whether to compare the file with its checksum first.
 
     Raises:
         UserError: an environment is missing, or the file cannot be opened.
@@ -95,7 +98,7 @@ def compare(file: Path, questions: Sequence[Question], environments: Path) -> li
     for runtime in (library, kernels):
         if reason := missing(runtime, environments):
             raise UserError(f"{runtime.name} is not installed: {reason}")
-    answerer = open_answerer(file)
+    answerer = open_answerer(file, verify=verify)
     added = added_ids(answerer.windower.tokenizer)
     workers = [Worker(command(runtime, environments), 120) for runtime in (library, kernels)]
     try:
@@ -158,7 +161,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It returns 0 if enough predictions are equal, 1 if not, and 2 after a mistake.
     """
-    return int(tyro.cli(_report, prog="python -m pipeline.task_library", args=arguments))
+    return int(
+        tyro.cli(
+            _report,
+            prog="python -m pipeline.task_library",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    )
 
 
 def _report(
@@ -169,6 +179,7 @@ def _report(
     max_eval: int | None = None,
     empty_answers: EmptyAnswers = "error",
     language: str = languages.AUTO,
+    verify: bool = True,
 ) -> int:
     """Compare the predictions of the Task Library, and of MediaPipe for classes, with ours.
 
@@ -182,6 +193,7 @@ def _report(
             its passage does not answer (unanswerable), or leave it out (drop).
         language: Compare answers by the rules of this language, a code such as `de`, `fr` or `zh`;
             `auto` finds it in the passages.
+        verify: Do not compare the files with the checksums in the model.json beside them.
     """
     from converters.compat.environments import CLASSIFIERS
 
@@ -190,18 +202,20 @@ def _report(
     for file in files:
         if file.suffix != ".tflite":
             raise UserError(f"{file} is no .tflite file: the libraries open nothing else")
-        classifies = beside.description(file.parent / "model.json")["task"] == classes
+        classifies = (
+            beside.description(file.parent / "model.json", verify=verify)["task"] == classes
+        )
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
             if reason := _refusal(runtime, file):
                 print(f"{file.name} in {runtime.name}: not run, {reason}")
             elif classifies:
                 data = TextData(eval_file=eval_file, max_eval=max_eval)
-                enough &= _report_classes(file, runtime, data, environments)
+                enough &= _report_classes(file, runtime, data, environments, verify)
             else:
                 questions = load_questions(
                     eval_file, "dev", empty_answers=empty_answers, language=language
                 ).limited(max_eval)
-                enough &= _report_answers(file, questions, environments)
+                enough &= _report_answers(file, questions, environments, verify)
     return 0 if enough else 1
 
 
@@ -215,9 +229,9 @@ def _refusal(runtime: Runtime, file: Path) -> str:
     return several_lengths(runtime, file)
 
 
-def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> bool:
+def _report_answers(file: Path, questions: QuestionSet, environments: Path, verify: bool) -> bool:
     """Print how a file answers in the Task Library; returns whether enough answers are equal."""
-    found = compare(file, questions.questions, environments)
+    found = compare(file, questions.questions, environments, verify=verify)
     plain = [each for each in found if each.plain]
     print(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
     if count := sum(each.has_added for each in found):
@@ -241,10 +255,12 @@ def _report_answers(file: Path, questions: QuestionSet, environments: Path) -> b
     return enough
 
 
-def _report_classes(file: Path, runtime: Runtime, data: TextData, environments: Path) -> bool:
+def _report_classes(
+    file: Path, runtime: Runtime, data: TextData, environments: Path, verify: bool
+) -> bool:
     """Print how a library classifies texts; returns whether enough predictions are equal."""
     texts = load_texts(data, "dev")
-    found = library_classes.compare(file, texts, runtime, environments)
+    found = library_classes.compare(file, texts, runtime, environments, verify=verify)
     plain = [each for each in found if each.plain]
     print(f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII")
     equal = library_classes.equal

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 
+from converters import reader
 from converters.interface import INPUTS, INTERFACES, interface_of
 from converters.onnx.file import (
     CONTRIB_DOMAIN,
@@ -28,6 +29,7 @@ from converters.onnx.precision import FLOAT_LAYERS, overflowing_layers
 LARGEST_FLOAT_SHARE = 0.01
 
 
+@reader
 def check_portable(path: str | Path) -> list[str]:
     """Say what would keep a file from running right, at any size, in plain ONNX Runtime.
 

@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from converters import ConversionError, whole_file
+from converters import ConversionError, reader, whole_file
 from converters.interface import MAX_LENGTH_KEY
 
 # What one Protocol Buffer can hold.
@@ -247,6 +247,7 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
+@reader
 def describe(path: str | Path) -> FileSummary:
     """Summarize an .onnx file; see `read` for its errors."""
     model = read(path)

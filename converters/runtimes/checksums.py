@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares an exported file with the checksum in the model.json beside it.
+"""Compares an exported file, and what lies beside it, with what model.json states.
 
 Runtimes do not notice a changed weight, and some changed files crash them: a file is compared
 before a runtime opens it.
@@ -8,12 +8,22 @@ before a runtime opens it.
 from __future__ import annotations
 
 import hashlib
-import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from converters import ConversionError
+from converters import ConversionError, one_line, sealed
+from converters.runtimes import remembered
 
 DESCRIPTION = "model.json"
+GOLDEN = "golden.json"
+
+# A document without any of these was written by another tool.
+_OURS = ("schema_version", "made_by", sealed.KEY)
+
+# The last schema without a digest.
+_UNSEALED = 2
 
 
 def sha256(path: Path) -> str:
@@ -35,55 +45,100 @@ def digest(path: Path) -> str:
 
         return coreml_package.metadata(path)[coreml_package.SEAL_KEY]
     try:
-        return sha256(path)
+        return remembered.sha256(path)
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
-def verify(path: Path, *, listed: bool = False) -> None:
+def verify(path: Path, *, listed: bool = False) -> bool:
     """Refuse a file whose content is not what the model.json beside it states.
 
-    A file under another name is found by its content. Without a model.json of this project beside
-    the file there is nothing to compare with.
+    model.json and golden.json must have the digests that they carry, and the vocabulary the one
+    that model.json states. A file under another name is found by its content. Without a model.json
+    of this project beside the file there is nothing to compare with.
 
     Args:
         path: an exported file or package, which exists.
         listed: refuse a file that model.json does not list as well.
 
+    Returns:
+        Whether the file was compared with something.
+
     Raises:
-        ConversionError: the content is another one, or cannot be read; model.json is no JSON.
+        ConversionError: the content is another one, or cannot be read.
     """
     description = path.parent / DESCRIPTION
-    stated = _stated(description)
-    if not stated:
-        return
+    if not description.is_file():
+        return False
+    document = sealed.parse(description)
+    if not isinstance(document, dict) or not any(key in document for key in _OURS):
+        return False
+    if sealed.KEY in document or document.get("schema_version") != _UNSEALED:
+        sealed.check(description, document)
+        _check_golden(path.parent / GOLDEN)
+    _check_vocabulary(path.parent, document)
+    stated = _stated(document)
     found = digest(path)
     if found in stated.values():
-        return
+        return True
     if path.name in stated:
         raise ConversionError(
             f"{path} is damaged or was changed: its sha256 is {found[:12]}..., and {DESCRIPTION} "
-            f"beside it states {stated[path.name][:12]}...; copy the whole folder again, or build "
-            "it again"
+            f"beside it states {stated[path.name][:12]}...; {sealed.AGAIN}, or pass --no-verify if "
+            "you changed it on purpose"
         )
     if listed:
         raise ConversionError(
-            f"{description} does not list {path.name}, but {', '.join(stated)}: put the model.json "
-            "that was exported with the file beside it"
+            f"{description} does not list {path.name}, but {one_line(', '.join(stated))}: put the "
+            "model.json that was exported with the file beside it"
+        )
+    return False
+
+
+def verify_all(paths: Iterable[Path], *, skip: bool = False) -> list[Path]:
+    """Verify files that a command is about to open, and print a note about those that cannot be.
+
+    Args:
+        paths: exported files; Hugging Face folders, of which nothing states a checksum, are passed
+            over.
+        skip: compare nothing, as `--no-verify` says.
+
+    Returns:
+        The files that were compared with nothing, which a runtime may die of.
+
+    Raises:
+        ConversionError: see `verify`.
+    """
+    files = [path for path in paths if not (path / "config.json").is_file()]
+    unchecked = [path for path in files if skip or (path.exists() and not verify(path))]
+    if unchecked:
+        names = one_line(", ".join(path.name for path in unchecked))
+        why = "--no-verify" if skip else f"no {DESCRIPTION} beside them states their sha256"
+        print(f"note: unchecked ({why}): {names}", file=sys.stderr)
+    return unchecked
+
+
+def _check_golden(path: Path) -> None:
+    """Golden cases may be left out, as where an app has no room for them."""
+    if path.is_file():
+        sealed.check(path, sealed.parse(path))
+
+
+def _check_vocabulary(folder: Path, document: dict[str, Any]) -> None:
+    described = document.get("tokenizer")
+    described = described if isinstance(described, dict) else {}
+    name, stated = described.get("file"), described.get("sha256")
+    if not isinstance(name, str) or not isinstance(stated, str) or not sealed.is_plain(name):
+        return  # the reader of the whole document says what is wrong with it
+    path = folder / name
+    if path.is_file() and sha256(path) != stated:
+        raise ConversionError(
+            f"{path} is not the vocabulary that {DESCRIPTION} names: {sealed.AGAIN}"
         )
 
 
-def _stated(description: Path) -> dict[str, str]:
-    """File name -> sha256, as a model.json states them; empty where none of ours is there."""
-    if not description.is_file():
-        return {}
-    try:
-        document = json.loads(description.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConversionError(
-            f"no readable {description}, which states the checksums of the files beside it: copy "
-            "the whole folder again"
-        ) from error
+def _stated(document: dict[str, Any]) -> dict[str, str]:
+    """File name -> sha256, as a model.json states them; empty where it states none."""
     try:
         entries = document["files"].values()
         return {str(entry["path"]): str(entry["sha256"]) for entry in entries}

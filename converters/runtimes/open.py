@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from converters import ConversionError
+from converters import ConversionError, reader
 from converters.runtimes.coreml import CoreMlPredictor
 from converters.runtimes.onnx import OnnxPredictor
 from converters.runtimes.predictor import Predictor
@@ -18,6 +18,7 @@ from converters.runtimes.tflite import TfLitePredictor
 from converters.runtimes.torch import TorchPredictor
 
 
+@reader
 def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
     """Open a .tflite, .onnx or .pte file, a .mlpackage, or a folder that `save_pretrained` wrote.
 

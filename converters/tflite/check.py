@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters import reader
 from converters.interface import INPUTS, INTERFACES, Interface, signature_of
 from converters.tflite.file import (
     SMALLEST_WEIGHT_BYTES,
@@ -25,6 +26,7 @@ from converters.tflite.file import (
 )
 
 
+@reader
 def check_portable(path: str | Path) -> list[str]:
     """Say what would keep a file from running right in plain runtimes.
 

@@ -18,7 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from converters import ConversionError, whole_file
+from converters import ConversionError, reader, whole_file
 
 FILE_IDENTIFIER = b"TFL3"
 
@@ -216,6 +216,7 @@ def round_inputs_as_litert(model: Any) -> None:
                 operator.builtinOptions.asymmetricQuantizeInputs = True
 
 
+@reader
 def describe(path: str | Path) -> FileSummary:
     """Summarize a .tflite file; see `parse` for its errors."""
     model = read(path)

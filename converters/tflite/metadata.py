@@ -22,7 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from converters import ConversionError, whole_file
+from converters import ConversionError, reader, whole_file
 from converters.interface import INPUTS, Interface, expected_tensors, interface_of
 from converters.tflite import file as tflite_file
 from converters.tflite.file import WORD_TABLE
@@ -128,6 +128,7 @@ class Metadata:
     min_parser_version: str
 
 
+@reader
 def add_metadata(
     path: str | Path, vocabulary: str | Path, about: About, labels: Sequence[str] = ()
 ) -> Path:

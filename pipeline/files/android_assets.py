@@ -2,7 +2,8 @@
 """Fills a folder of an Android app's assets: .tflite files of a build and all that goes with them.
 
 `vocab.txt`, and `model.json` and `golden.json` as they lie beside the files but about these files
-alone; and what the task adds, such as the questions of a benchmark on the device.
+alone, each with its new digest; and what the task adds, such as the questions of a benchmark on the
+device.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from converters import whole_file
+from converters import sealed, whole_file
 from pipeline import made
-from pipeline.artifacts import fingerprints, write_json
+from pipeline.artifacts import fingerprints
 from pipeline.errors import UserError
 
 
@@ -82,8 +83,8 @@ def write(folder: Path, out: Path, precisions: Sequence[str], more: Mapping[str,
             made.write(aside, {made.ANY: None})
             for name in ("vocab.txt", *names):
                 shutil.copyfile(source / name, aside / name)
-            write_json(aside / "model.json", model)
-            _write_compact(aside / "golden.json", golden)
+            sealed.write(aside / "model.json", model)
+            sealed.write(aside / "golden.json", golden, compact=True)
             for name, document in more.items():
                 _write_compact(aside / name, document)
             digests = {name: file["sha256"] for name, file in fingerprints(aside).items()}

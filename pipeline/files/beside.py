@@ -3,53 +3,75 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from converters import sealed
 from pipeline.errors import UserError
 
 
-def description(path: Path) -> dict[str, Any]:
+def description(path: Path, *, verify: bool = True) -> dict[str, Any]:
     """The content of a model.json.
 
+    Args:
+        path: of the file.
+        verify: whether the digest that it carries must fit.
+
     Raises:
-        UserError: it is missing or damaged, or of another schema.
+        UserError: it is missing or damaged, of another schema, or says what no build writes.
     """
-    from pipeline.files.export import MODEL_SCHEMA
+    from pipeline import documents
 
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        version = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"no readable {path}: it belongs beside the exported file") from error
-    if version != MODEL_SCHEMA:
-        raise UserError(
-            f"{path} has schema {version}, this version reads {MODEL_SCHEMA}: build the file again"
-        )
-    return dict(document)
+    return documents.model(path, verify=verify)
 
 
-def tokenizer(folder: Path, described: Mapping[str, Any]) -> Any:
+def tokenizer(folder: Path, described: Mapping[str, Any], *, verify: bool = True) -> Any:
     """A BERT tokenizer from vocab.txt, the same as an app builds.
 
     Args:
         folder: of the exported file.
-        described: the member `tokenizer` of its model.json.
+        described: the member `tokenizer` of its model.json, as `description` returned it.
+        verify: whether the vocabulary must have the sha256 that model.json states.
 
     Raises:
         UserError: the vocabulary is missing, or another one.
-        KeyError: the description lacks a member.
     """
     from converters.runtimes.checksums import sha256
     from pipeline.files.tokenizer import tokenizer_of
 
-    vocabulary = folder / str(described["file"])
+    vocabulary = folder / described["file"]
     if not vocabulary.is_file():
         raise UserError(f"no {vocabulary}: the vocabulary belongs beside the exported file")
-    if sha256(vocabulary) != described["sha256"]:
+    try:
+        if verify and sha256(vocabulary) != described["sha256"]:
+            raise UserError(
+                f"{vocabulary} is not the vocabulary that model.json names: {sealed.AGAIN}, or "
+                "pass --no-verify if you changed it on purpose"
+            )
+        lines = vocabulary.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise UserError(f"cannot read {vocabulary}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise UserError(
-            f"{vocabulary} is not the vocabulary that model.json names: build the file again"
-        )
+            f"{vocabulary} is not UTF-8 text (byte {error.start}): {sealed.AGAIN}"
+        ) from error
+    _check_lines(vocabulary, lines, described)
     return tokenizer_of(vocabulary, described)
+
+
+def _check_lines(vocabulary: Path, lines: list[str], described: Mapping[str, Any]) -> None:
+    """Refuses a vocabulary that does not have the pieces that model.json counts and names."""
+    if len(lines) != described["size"] or len(set(lines)) < len(lines):
+        raise UserError(
+            f"{vocabulary} has {len(set(lines))} pieces, model.json says {described['size']}: "
+            f"{sealed.AGAIN}"
+        )
+    named = [(entry["piece"], entry["id"]) for entry in described["special"].values()]
+    named += [(entry["content"], entry["id"]) for entry in described["added"]]
+    for piece, place in named:
+        if lines[place] != piece.replace("\n", "\\n"):
+            raise UserError(
+                f"{vocabulary} has {lines[place][:40]!r} in the place {place}, model.json says "
+                f"{piece[:40]!r}: {sealed.AGAIN}"
+            )

@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from converters import sealed
 from converters.interface import INPUTS, Interface
 from converters.runtimes.checksums import sha256
 from pipeline import __version__
-from pipeline.artifacts import write_json
+from pipeline.documents import MODEL_SCHEMA
 from pipeline.files.targets import format_of
 from pipeline.files.tokenizer import describe_tokenizer, vocabulary_lines
-
-MODEL_SCHEMA = 2
 
 
 def write_vocabulary(folder: Path, tokenizer: Any) -> Path:
@@ -43,6 +42,8 @@ def write_model_json(
     static_lengths: Sequence[int] = (),
 ) -> None:
     """Writes `model.json` beside the exported files: all that an app has to know of them.
+
+    It carries a digest of itself, see `converters.sealed`.
 
     Args:
         vocabulary: what `write_vocabulary` wrote.
@@ -93,4 +94,4 @@ def write_model_json(
         | {"file": vocabulary.name, "sha256": sha256(vocabulary)},
         "golden": "golden.json",
     }
-    write_json(vocabulary.with_name("model.json"), document)
+    sealed.write(vocabulary.with_name("model.json"), document)

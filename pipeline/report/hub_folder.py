@@ -12,6 +12,7 @@ from typing import Any
 
 from converters import whole_file
 from converters.precisions import ONNX_HUB_FILES
+from converters.runtimes.checksums import sha256
 from pipeline import made, tasks
 from pipeline.artifacts import MANIFEST
 from pipeline.report import web
@@ -76,7 +77,7 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
 
 def _write_for_the_web(report: Mapping[str, Any], out: Path, hub: Path) -> None:
     """The .onnx files in the Hub's form, and the page that runs them."""
-    sizes = {}
+    files = {}
     for file in report["files"]:
         name = ONNX_HUB_FILES.get(file["precision"])
         if file["target"] == "onnx" and name is not None:
@@ -86,9 +87,9 @@ def _write_for_the_web(report: Mapping[str, Any], out: Path, hub: Path) -> None:
             written = write_hub_form(source, hub / "onnx" / name)
             # As old as the file that it is made of: who looks at times sees that nothing changed.
             shutil.copystat(source, written)
-            sizes[file["precision"]] = written.stat().st_size
+            files[file["precision"]] = web.HubFile(name, written.stat().st_size, sha256(written))
     task = tasks.find(report["task"])
-    if page := web.page(task, f"{task.title.capitalize()} in the browser", sizes):
+    if page := web.page(task, f"{task.title.capitalize()} in the browser", files):
         whole_file.write(hub / web.PAGE, page)
 
 

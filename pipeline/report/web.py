@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -95,18 +95,33 @@ IMPORTS: Final[Mapping[str, Library]] = {
 }
 
 
-def page(task: Task, title: str, sizes: Mapping[str, int]) -> str | None:
+@dataclass(frozen=True)
+class HubFile:
+    """A file that the page offers.
+
+    Attributes:
+        name: in the folder `onnx`.
+        bytes: its size.
+        sha256: its checksum, which the page compares before the runtime opens the file.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+def page(task: Task, title: str, files: Mapping[str, HubFile]) -> str | None:
     """The text of `index.html`.
 
     Args:
         task: of the model.
         title: what the page is called.
-        sizes: precision -> bytes of its file in the Hub's form.
+        files: by precision, in the Hub's form.
 
     Returns:
         The page; None where the task has none, or where there is no file to run.
     """
-    offered = [precision for precision in CHOICES if precision in sizes]
+    offered = [precision for precision in CHOICES if precision in files]
     if task.page is None or not offered:
         return None
     style = (task.page / "style.css").read_text(encoding="utf-8")
@@ -124,7 +139,7 @@ def page(task: Task, title: str, sizes: Mapping[str, int]) -> str | None:
                 {
                     "dtype": ONNX_HUB_DTYPES[precision],
                     "label": CHOICES[precision],
-                    "bytes": sizes[precision],
+                    **asdict(files[precision]),
                 }
                 for precision in offered
             ],

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from converters import sealed
 from converters.runtimes.open import open_predictor
 from converters.tflite import export as to_tflite
 from converters.tflite.metadata import add_metadata
-from pipeline.artifacts import write_json
 from pipeline.files import export
 from pipeline.files.targets import format_of
 from pipeline.tasks.question_answering.squad import Question
@@ -165,7 +165,7 @@ def _describe(
         document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         facts = asdict(format_of(misread).describe(misread))
         document["files"][tiny.MISREAD] = {"path": misread.name, **facts, "for": "tests"}
-        write_json(folder / "model.json", document)
+        sealed.write(folder / "model.json", document)
         files = {**files, tiny.MISREAD: misread}
     readers = {
         path.name: TASK.reader(open_predictor(path), tokenizer, data, traits)
@@ -174,5 +174,4 @@ def _describe(
     regression = bool(traits["regression"])
     evaluation = TextSet("set", "0", tuple(texts), tuple(traits["labels"]), regression)
     document = TASK.golden(readers, evaluation, CASES)
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    (folder / "golden.json").write_text(f"{text}\n", encoding="utf-8")
+    sealed.write(folder / "golden.json", document, compact=True)

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from span_files import write_golden, write_model_json
 
+from converters import sealed
 from converters.quiet import quiet
 from converters.runtimes.open import open_predictor
 from converters.tflite import export as to_tflite
 from converters.tflite import file as tflite_file
 from converters.tflite.metadata import About, add_metadata
-from pipeline.artifacts import write_json
 from pipeline.files.export import write_vocabulary
 from pipeline.files.targets import format_of
 from pipeline.tasks.question_answering.features import Limits
@@ -126,10 +126,9 @@ def _describe(
             "for": "tests",
         }
         document["files"][MISREAD] = facts
-        write_json(folder / "model.json", document)
+        sealed.write(folder / "model.json", document)
         files = {**files, MISREAD: misread}
     models = {path.name: open_predictor(path) for path in files.values()}
     write_golden(folder, models, tokenizer, LIMITS, questions, CASES)
     golden = folder / "golden.json"  # a third of the size without its line breaks
-    document = json.loads(golden.read_text(encoding="utf-8"))
-    golden.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+    sealed.write(golden, json.loads(golden.read_text(encoding="utf-8")), compact=True)

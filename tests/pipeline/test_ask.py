@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from span_files import write_model_json
 from transformers import AutoTokenizer
 
+from converters import sealed
 from converters.runtimes.checksums import sha256
 from converters.runtimes.open import open_predictor
 from pipeline import __version__, ask
@@ -153,17 +154,27 @@ def test_missing_and_damaged_files_are_refused(
     assert "model.json" in complaint(tmp_path / file.name)
 
 
+def resealed(document: dict[str, Any]) -> str:
+    """A changed model.json whose digest fits."""
+    return json.dumps(sealed.seal(document))
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         (lambda d: "{", "no readable"),
         (lambda d: "[]", "no readable"),
         (lambda d: "", "no readable"),
-        (lambda d: json.dumps(d | {"schema_version": 99}), "schema 99"),
-        (lambda d: json.dumps({k: v for k, v in d.items() if k != "limits"}), "limits"),
-        (lambda d: json.dumps(d | {"limits": {"size": 3}}), "lacks"),
-        (lambda d: json.dumps(d | {"tokenizer": None}), "lacks"),
-        (lambda d: json.dumps(d | {"tokenizer": {"file": "vocab.txt"}}), "lacks"),
+        (lambda d: json.dumps(d | {"made_by": "me"}), "damaged or was changed"),
+        (lambda d: json.dumps({k: v for k, v in d.items() if k != "digest"}), "no digest"),
+        (lambda d: resealed(d | {"schema_version": 99}), "schema 99"),
+        (lambda d: resealed({k: v for k, v in d.items() if k != "limits"}), "limits is missing"),
+        (lambda d: resealed(d | {"limits": {"size": 3}}), "limits.max_length is missing"),
+        (lambda d: resealed(d | {"tokenizer": None}), "tokenizer is None, which should be"),
+        (
+            lambda d: resealed(d | {"tokenizer": {"file": "vocab.txt"}}),
+            "tokenizer.type is missing",
+        ),
     ],
 )
 def test_model_json_that_does_not_fit_is_refused(

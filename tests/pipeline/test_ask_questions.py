@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import MakeTeacher
 
+from converters import sealed
 from pipeline import ask
 
 PASSAGE = "The tower of rome was built by anna in 1807. Zoë painted the old bridge in oslo."
@@ -116,7 +117,7 @@ def test_no_answer_is_among_the_answers_where_the_model_may_abstain(
     document = json.loads(path.read_text("utf-8"))
     places, probabilities = [], []
     for threshold in (-100.0, 0.0, 100.0):
-        path.write_text(json.dumps({**document, "may_abstain": True, "null_threshold": threshold}))
+        sealed.write(path, {**document, "may_abstain": True, "null_threshold": threshold})
         call = [str(folder / "student-fp32.tflite"), "who?", "--context", PASSAGE]
         assert ask.main([*call, "--top", "1000", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)

@@ -69,7 +69,7 @@ def test_file_holds_what_the_exported_file_answers(
     assert out.read_bytes() == first, "the same bytes every time"
     assert f"{out}: 15 questions, passages of 5 to 80 words" in capsys.readouterr().out
     answerer, document = open_answerer(file), read(out)
-    assert (document["schema_version"], len(document["cases"])) == (1, 15)
+    assert (document["schema_version"], len(document["cases"])) == (2, 15)
     for case in document["cases"]:
         answer = answerer.answer(case["question"], case["context"])
         ((name, kept),) = case["answers"].items()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import write_json
+from converters import sealed
 from pipeline.files import export
 from pipeline.tasks.question_answering import TASK
 from pipeline.tasks.question_answering.features import Limits
@@ -53,5 +53,5 @@ def write_golden(
     data, traits = QuestionData(**asdict(limits)), {"may_abstain": False}
     readers = {name: TASK.reader(model, tokenizer, data, traits) for name, model in models.items()}
     document = TASK.golden(readers, QuestionSet("set", "0", tuple(questions)), count)
-    write_json(folder / "golden.json", document)
+    sealed.write(folder / "golden.json", document)
     return len(document["cases"])

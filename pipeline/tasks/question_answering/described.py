@@ -3,16 +3,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
-from pipeline.errors import UserError
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from pipeline import documents
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.reading import Model
+
+
+class SpanLimits(TypedDict):
+    """See `Limits`."""
+
+    max_length: documents.Length
+    stride: documents.Length
+    max_query: documents.Length
+    max_answer: documents.Length
+    n_best: Annotated[int, Field(ge=1, le=1000)]
+
+
+class SpanPart(TypedDict):
+    """What question answering adds to a model.json."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
+
+    limits: SpanLimits
+    may_abstain: bool
+    null_threshold: NotRequired[float]
 
 
 @dataclass(frozen=True)
@@ -41,20 +63,11 @@ class Described:
             path: the path of the file, for messages.
 
         Raises:
-            UserError: a key is missing, or a value is not of the expected form.
+            UserError: a key is missing or unknown, or a value is not of the expected form.
         """
-        try:
-            limits = Limits(**document["limits"])
-            may_abstain = bool(document["may_abstain"])
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path} lacks {error}: build the file again") from error
-        threshold = document.get("null_threshold", 0.0)  # files without one have none
-        if type(threshold) not in (int, float) or not math.isfinite(threshold):
-            raise UserError(
-                f"{path}: null_threshold is {str(threshold)[:80]!r}, not a number: build the file "
-                "again"
-            )
-        return cls(tokenizer, limits, may_abstain, threshold)
+        part = documents.own_part(path, document, SpanPart)
+        threshold = part.get("null_threshold", 0.0)  # files without one have none
+        return cls(tokenizer, Limits(**part["limits"]), part["may_abstain"], threshold)
 
     def answerer(self, model: Model, *, pad_to: int | None = None, reuse: bool = True) -> Answerer:
         """Make an `Answerer` of a model; see there for `pad_to` and `reuse`."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure.latency import VALID_QUERIES
+from pipeline.documents import GOLDEN_SCHEMA
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 
-GOLDEN_SCHEMA = 1
 QUESTIONS_SCHEMA = 2  # 2 added `scoring`
 
 # Texts on which tokenizers differ: accents, combining marks, CJK, characters outside the BMP, zero

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure.latency import VALID_QUERIES
+from pipeline.documents import GOLDEN_SCHEMA
 from pipeline.tasks.text_classification.data import Text, TextSet
 from pipeline.tasks.text_classification.evaluate import Classifier
 
-GOLDEN_SCHEMA = 1
 TEXTS_SCHEMA = 1
 
 # Texts on which tokenizers differ: nothing, blanks, accents, combining marks, CJK, characters

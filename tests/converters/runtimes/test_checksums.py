@@ -14,7 +14,7 @@ from coreml_fixtures import package
 from export_fixtures import exported_onnx
 
 from benchmarks import android, run
-from converters import ConversionError
+from converters import ConversionError, sealed
 from converters.compat import matrix as compat
 from converters.runtimes import checksums
 from converters.runtimes import open as runtimes
@@ -42,7 +42,7 @@ def file(request: pytest.FixtureRequest, tiny_export: Path, tmp_path: Path) -> P
     )
     description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     description["files"] = {"int8": {"path": path.name, "sha256": checksums.digest(path)}}
-    (folder / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    sealed.write(folder / "model.json", description)
     return path
 
 
@@ -87,6 +87,60 @@ def test_a_changed_byte_anywhere_is_refused(
             assert file.name in message
         flip(part, place)
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.usefixtures("_no_runtime")
+@pytest.mark.parametrize("name", ["vocab.txt", "model.json", "golden.json"])
+def test_a_changed_byte_in_what_lies_beside_a_file_is_refused(
+    name: str, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    file = folder / "student-int8.tflite"
+    measuring = [str(file), "--quick", "--lengths", "16", "--out", str(tmp_path / "out.json")]
+    commands = (
+        (ask.main, [str(file), "who?", "--context", "anna came."]),
+        (run.main, measuring),
+    )
+    picks = random.Random(1)
+    for _ in range(PLACES):
+        place = picks.randrange((folder / name).stat().st_size)
+        flip(folder / name, place)
+        for command, arguments in commands:
+            capsys.readouterr()
+            assert command(arguments) == 2, place
+            message = capsys.readouterr().err
+            assert message.startswith("error: ") and message.count("\n") == 1
+            assert name in message
+        flip(folder / name, place)
+    for command, arguments in commands:
+        with pytest.raises(Opened):
+            command(arguments)
+
+
+def test_no_verify_opens_what_was_changed_on_purpose(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    path = folder / "model.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(document | {"made_by": "me"}), encoding="utf-8")
+    asking = [str(folder / "student-int8.tflite"), "who?", "--context", "anna came."]
+    assert ask.main(asking) == 2
+    assert "--no-verify if you changed it on purpose" in capsys.readouterr().err
+    assert ask.main([*asking, "--no-verify"]) == 0
+
+
+def test_a_file_without_a_description_is_said_to_be_unchecked(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = Path(shutil.copy(tiny_export / "student-int8.tflite", tmp_path / "alone.tflite"))
+    checksums.verify_all([alone, tiny_export / "student-int8.tflite"])
+    told = capsys.readouterr().err
+    assert told == (
+        "note: unchecked (no model.json beside them states their sha256): alone.tflite\n"
+    )
+    checksums.verify_all([alone], skip=True)
+    assert capsys.readouterr().err == "note: unchecked (--no-verify): alone.tflite\n"
 
 
 def test_phones_and_other_runtimes_get_no_changed_file(

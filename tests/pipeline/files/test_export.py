@@ -52,7 +52,7 @@ def test_folder_holds_what_an_app_needs_and_nothing_else(tiny_export: Path) -> N
 
 
 def test_model_json_describes_the_files(tiny_export: Path, document: dict[str, Any]) -> None:
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     assert document["made_by"] == f"pipeline {__version__}"
     assert document["default"] == "student-int8.tflite", "the first precision asked for"
     assert list(document["files"]) == ["int8", "fp32"]
@@ -184,7 +184,7 @@ def test_tokenizers_that_an_app_could_not_follow_are_refused(
 
 
 def test_golden_cases_cover_what_goes_wrong(golden: dict[str, Any]) -> None:
-    assert golden["schema_version"] == 1 and golden["offsets"] == "Unicode code points"
+    assert golden["schema_version"] == 2 and golden["offsets"] == "Unicode code points"
     cases = golden["cases"]
     assert len(cases) == 3 + len(UNUSUAL) + 2
     contexts = [case["context"] for case in cases]

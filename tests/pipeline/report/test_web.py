@@ -20,6 +20,9 @@ from pipeline.report import web
 from pipeline.tasks.question_answering import TASK
 
 SIZES = {"fp32": 69_000_000, "int8": 17_000_000, "fp16": 35_000_000}
+FILES = {
+    name: web.HubFile(ONNX_HUB_FILES[name], size, f"{size:064x}") for name, size in SIZES.items()
+}
 PINNED = r"https://cdn\.jsdelivr\.net/npm/[\w@/-]+@\d+\.\d+\.\d[^/]*/dist/\S+"
 MODULES = ROOT / "tests" / "web" / "node_modules"
 
@@ -55,7 +58,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text() -> str:
     """The page of question answering."""
-    written = web.page(TASK, "DistilBERT for <question> answering", SIZES)
+    written = web.page(TASK, "DistilBERT for <question> answering", FILES)
     assert written is not None
     return written
 
@@ -134,8 +137,10 @@ def test_the_page_offers_the_files_that_a_build_has(page: Page) -> None:
     offered = json.loads(text)["files"]
     assert [file["dtype"] for file in offered] == ["q8", "fp16", "fp32"]
     assert [file["bytes"] for file in offered] == [SIZES[name] for name in web.CHOICES]
+    assert [file["sha256"] for file in offered] == [FILES[name].sha256 for name in web.CHOICES]
+    assert [file["name"] for file in offered] == [ONNX_HUB_FILES[name] for name in web.CHOICES]
     assert web.CHOICES.keys() == set(ONNX) == set(ONNX_HUB_FILES) == set(ONNX_HUB_DTYPES)
-    alone = web.page(TASK, "a", {"fp32": 5})
+    alone = web.page(TASK, "a", {"fp32": FILES["fp32"]})
     assert alone is not None
     [(_, text)] = Page(alone).of("script", id="settings")
     assert [file["dtype"] for file in json.loads(text)["files"]] == ["fp32"]
@@ -151,7 +156,7 @@ def test_there_is_no_page_without_a_file_or_for_a_task_without_one(
     assert web.page(TASK, "a", {}) is None
     other = copy.copy(TASK)
     monkeypatch.setattr(type(TASK), "page", None)
-    assert web.page(other, "a", SIZES) is None
+    assert web.page(other, "a", FILES) is None
 
 
 def test_controls_have_labels_and_states_are_announced(page: Page) -> None:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: loads the model on the first question, answers, and marks the answer in the passage.
 
-import { WordPiece, cutWindows, decode } from "./reader.mjs";
+import { WordPiece, checkContent, cutWindows, decode, parseSealed } from "./reader.mjs";
 
 const element = (id) => document.getElementById(id);
 const settings = JSON.parse(element("settings").textContent);
@@ -36,9 +36,11 @@ async function read(path, kind) {
 
 /** model.json with a tokenizer made from it and the vocabulary. */
 async function describe() {
-  const about = await read("onnx/model.json", "json");
-  const text = await read(`onnx/${about.tokenizer.file}`, "text");
-  const vocabulary = text.replace(/\n$/, "").split("\n");
+  const about = await parseSealed("model.json", await read("onnx/model.json", "text"));
+  const { file, sha256 } = about.tokenizer;
+  const bytes = await read(`onnx/${file}`, "arrayBuffer");
+  await checkContent(file, bytes, sha256);
+  const vocabulary = new TextDecoder().decode(bytes).replace(/\n$/, "").split("\n");
   return { ...about, wordPiece: new WordPiece(about.tokenizer, vocabulary) };
 }
 
@@ -75,12 +77,33 @@ async function loadLibrary() {
   env.allowRemoteModels = false;
   env.allowLocalModels = true;
   env.localModelPath = new URL(".", document.baseURI).href;
+  env.fetch = loadChecked;
   env.useBrowserCache = false;
   env.useWasmCache = false;
   env.backends.onnx.wasm.wasmPaths = undefined; // the module brings its own half of the runtime
   env.backends.onnx.wasm.wasmBinary = binary;
   env.backends.onnx.wasm.numThreads = 1; // more threads need headers that a plain server lacks
   return loaded;
+}
+
+/** Reads a model's file, shows how far it is, and refuses content that is not the build's. */
+async function loadChecked(address, options) {
+  const response = await fetch(address, options);
+  const name = new URL(address, document.baseURI).pathname.split("/").at(-1);
+  const file = settings.files.find((each) => each.name === name);
+  if (!file || !response.ok) return response;
+  const parts = [];
+  let loaded = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    loaded += value.length;
+    progress.value = loaded / file.bytes;
+  }
+  const content = await new Blob(parts).arrayBuffer();
+  await checkContent(name, content, file.sha256);
+  return new Response(content, { headers: { "Content-Length": `${loaded}` } });
 }
 
 /** Loads the chosen file, unless it is loaded. */
@@ -95,9 +118,6 @@ async function loadModel() {
   const run = await library.AutoModelForQuestionAnswering.from_pretrained(".", {
     dtype: file.dtype,
     device: "wasm",
-    progress_callback: ({ status: step, file: name, loaded, total }) => {
-      if (step === "progress" && name?.endsWith(".onnx") && total) progress.value = loaded / total;
-    },
   });
   model = { file, run };
 }
@@ -190,7 +210,7 @@ function fail(text) {
 
 /** Offers questions of the golden cases, of different passages first, and fills in the first. */
 async function offerExamples() {
-  const { cases } = await read("onnx/golden.json", "json");
+  const { cases } = await parseSealed("golden.json", await read("onnx/golden.json", "text"));
   const fit = cases.filter(({ context }) => {
     return context.length >= SHORTEST_EXAMPLE && context.length <= LONGEST_EXAMPLE;
   });

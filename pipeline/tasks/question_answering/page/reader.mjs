@@ -307,3 +307,37 @@ export function decode(windows, logits, model) {
   }
   return answer;
 }
+
+/** A document as RFC 8785 writes it: sorted keys, no white space, numbers as this language has them. */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const members = Object.keys(value).sort();
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
+}
+
+/**
+ * The SHA-256 of bytes or of a text in UTF-8, in hexadecimal; null where a browser computes none,
+ * as on a page that is neither from https nor from this machine.
+ */
+export async function sha256(content) {
+  if (!globalThis.crypto?.subtle) return null;
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Refuses content whose checksum is not the one that was stated. */
+export async function checkContent(name, content, stated) {
+  const found = await sha256(content);
+  if (found !== null && found !== stated) {
+    throw new Error(`The file ${name} is damaged or was changed: copy the whole folder again.`);
+  }
+}
+
+/** Reads a document that carries a digest of itself, and refuses one that was changed. */
+export async function parseSealed(name, text) {
+  const { digest, ...rest } = JSON.parse(text);
+  await checkContent(name, canonical(rest), digest);
+  return rest;
+}

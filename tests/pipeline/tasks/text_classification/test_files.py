@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
+from converters import sealed
 from converters.coreml import package as coreml_package
 from converters.runtimes.open import open_predictor
 from converters.tflite.metadata import read_metadata
@@ -182,12 +183,12 @@ def test_predict_refuses_a_model_json_that_no_build_wrote(
         (tmp_path / name).write_bytes((built / "onnx" / name).read_bytes())
     model = described(built / "onnx", "model.json")
     for change, complaint in (
-        ({"labels": "abc"}, "not what a build writes"),
-        ({"limits": {"max_length": "24"}}, "not what a build writes"),
+        ({"labels": "abc"}, "labels is 'abc', which should be a valid list"),
+        ({"limits": {"max_length": "24"}}, "limits.max_length is '24'"),
         ({"task": "poetry"}, "names no task"),
-        ({"limits": {}}, "lacks 'max_length'"),
+        ({"limits": {}}, "limits.max_length is missing"),
     ):
-        (tmp_path / "model.json").write_text(json.dumps({**model, **change}))
+        sealed.write(tmp_path / "model.json", {**model, **change})
         assert complaint in refused(str(tmp_path / "student-int8.onnx"), "a")
 
 

@@ -106,9 +106,9 @@ class OpeningTest {
             broken { folder ->
                 val description = folder.resolve("model.json")
                 val text = description.readText()
-                description.writeText(text.replace("schema_version\": 2", "schema_version\": 3"))
+                description.writeText(text.replace("schema_version\": 3", "schema_version\": 4"))
             }
-        assertEquals("model.json has schema 3, this version reads 2: update this app", newer)
+        assertEquals("model.json has schema 4, this version reads 3: update this app", newer)
     }
 
     @Test

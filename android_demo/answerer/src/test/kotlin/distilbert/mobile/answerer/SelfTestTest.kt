@@ -93,8 +93,8 @@ class SelfTestTest {
             edited("\"ids\":[2,", "\"ids\":[3,"),
         )
         assertEquals(
-            "golden.json has schema 2, this version reads 1: update this app",
-            edited("\"schema_version\":1", "\"schema_version\":2"),
+            "golden.json has schema 3, this version reads 2: update this app",
+            edited("\"schema_version\":2", "\"schema_version\":3"),
         )
     }
 

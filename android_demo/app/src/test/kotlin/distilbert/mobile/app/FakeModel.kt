@@ -76,7 +76,7 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
     private companion object {
         fun description(mayAbstain: Boolean) =
             """
-            {"schema_version": 2, "task": "extractive question answering",
+            {"schema_version": 3, "task": "extractive question answering",
              "default": "student-int8.tflite",
              "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000,
                "sha256": "${"0".repeat(64)}", "min_runtime": {"LiteRT": "1.0.1"}, "faults": {},

@@ -45,7 +45,7 @@ open class ModelDescription protected constructor(json: Json) {
 
     companion object {
         /** The one version of `model.json` that this library reads. */
-        const val SCHEMA = 2
+        const val SCHEMA = 3
 
         /**
          * Reads the general part of `model.json`.

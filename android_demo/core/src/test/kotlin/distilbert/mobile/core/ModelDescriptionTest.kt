@@ -22,12 +22,12 @@ class ModelDescriptionTest {
         fun message(schema: Int) =
             assertThrows(ModelException::class.java) {
                 ModelDescription.parse(
-                    ModelFiles.DESCRIPTION.replace("_version\": 2", "_version\": $schema"),
+                    ModelFiles.DESCRIPTION.replace("_version\": 3", "_version\": $schema"),
                 )
             }.message
         val start = "model.json has schema"
-        assertEquals("$start 3, this version reads 2: update this app", message(3))
-        assertEquals("$start 1, this version reads 2: build the model again", message(1))
+        assertEquals("$start 4, this version reads 3: update this app", message(4))
+        assertEquals("$start 1, this version reads 3: build the model again", message(1))
     }
 
     @Test

@@ -34,7 +34,7 @@ internal object ModelFiles {
     fun description(outputs: String, settings: String) =
         """
         {
-          "schema_version": 2, "made_by": "pipeline 0.1", "task": "extractive question answering",
+          "schema_version": 3, "made_by": "pipeline 0.1", "task": "extractive question answering",
           "default": "student-int8.tflite",
           "files": {"int8": {"path": "student-int8.tflite", "bytes": 17500000, "sha256": "00",
             "min_runtime": {"LiteRT": "1.0.1"}, "faults": {}, "for": "every phone"}},

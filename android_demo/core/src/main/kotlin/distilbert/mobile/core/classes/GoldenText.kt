@@ -22,7 +22,7 @@ class GoldenText(
 ) {
     companion object {
         /** The one version of a classifier's `golden.json` that this library reads. */
-        const val SCHEMA = 1
+        const val SCHEMA = 2
 
         /**
          * Reads a classifier's `golden.json`.

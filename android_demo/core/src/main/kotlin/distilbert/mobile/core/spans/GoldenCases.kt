@@ -23,7 +23,7 @@ class GoldenCase(
 ) {
     companion object {
         /** The one version of `golden.json` that this library reads. */
-        const val SCHEMA = 1
+        const val SCHEMA = 2
 
         /**
          * Reads `golden.json`.

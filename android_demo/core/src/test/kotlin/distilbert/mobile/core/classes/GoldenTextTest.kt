@@ -40,8 +40,8 @@ class GoldenTextTest {
     @Test
     fun `refuses what no build writes, and names the file`() {
         for (broken in listOf(
-            """{"schema_version": 1, "cases": []}""",
-            document.replace("\"schema_version\":1", "\"schema_version\":2"),
+            """{"schema_version": 2, "cases": []}""",
+            document.replace("\"schema_version\":2", "\"schema_version\":3"),
             document.replace("\"ids\"", "\"pieces\""),
             document.replace("\"probability\"", "\"odds\""),
             document.replace("\"label\"", "\"class\""),

@@ -9,7 +9,7 @@ import org.junit.Test
 class GoldenCaseTest {
     private fun document(start: Int) =
         """
-        {"schema_version": 1, "offsets": "Unicode code points", "cases": [{
+        {"schema_version": 2, "offsets": "Unicode code points", "cases": [{
           "question": "who?", "context": "😀 by anna", "window_count": 1,
           "windows": [{"ids": [2, 16, 19, 3, 1, 12, 13, 3], "first": 4, "offsets": [[0, 1]]}],
           "answers": {"student-int8.tflite": {"text": "anna", "start": $start, "end": 9,
@@ -30,7 +30,7 @@ class GoldenCaseTest {
         val whole = document(5)
         for (broken in listOf(
             document(10),
-            """{"schema_version": 1, "cases": []}""",
+            """{"schema_version": 2, "cases": []}""",
             whole.replace(Regex("\"windows\": \\[.*"), "\"windows\": [],"),
             whole.replace("\"score\"", "\"points\""),
         )) {

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remembers the SHA-256 of large files, so that a file is read once and not at every start.
+
+A digest is remembered for the file's inode, size, and times of change, among them the one that the
+system alone sets (`st_ctime_ns`). The memory is a file in the user's cache folder; where that
+cannot be read or written, every digest is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from converters import whole_file
+
+# Smaller files are read in a few milliseconds.
+SMALLEST_BYTES: Final = 4 * 2**20
+
+# File systems count time in steps, the coarsest of them (FAT) of 2 s: a file that changed less than
+# this before it was read could change again without a new time.
+SETTLED_SECONDS: Final = 3.0
+
+MOST_FILES: Final = 256
+
+
+def memory() -> Path:
+    """The file that holds the digests: in `XDG_CACHE_HOME`, or else in `~/.cache`."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache"
+    return folder / "distilbert-mobile" / "checksums.json"
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content, remembered if the file is large.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    before = path.stat()
+    if before.st_size < SMALLEST_BYTES:
+        return _read(path)
+    key = str(path.resolve())
+    mark = [before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns]
+    known = _known()
+    if known.get(key, {}).get("mark") == mark:
+        return str(known[key]["sha256"])
+    found = _read(path)
+    after = path.stat()
+    changed = max(after.st_mtime_ns, after.st_ctime_ns) / 1e9
+    same = (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == tuple(mark[2:])
+    if same and time.time() - changed > SETTLED_SECONDS:
+        known.pop(key, None)
+        known[key] = {"mark": mark, "sha256": found}
+        _keep(dict(list(known.items())[-MOST_FILES:]))
+    return found
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known() -> dict[str, Any]:
+    """What is remembered; nothing if the memory is missing, damaged or anybody else's."""
+    try:
+        found = json.loads(memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError, RecursionError):  # RuntimeError: no home
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        key: value
+        for key, value in found.items()
+        if isinstance(value, dict) and isinstance(value.get("sha256"), str)
+    }
+
+
+def _keep(known: dict[str, Any]) -> None:
+    try:
+        memory().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole_file.write(memory(), json.dumps(known))
+    except (OSError, ValueError, RuntimeError):
+        pass  # a read-only home, a full disk: the next run reads the file again
