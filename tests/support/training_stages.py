@@ -41,7 +41,7 @@ CPU = Hardware(device="cpu", precision="fp32", progress=False, workers=0)
 # that rounding decides the step of a weight whose gradient is 0, such as a key's bias; the epsilon
 # keeps those still.
 HOW = Optimization(
-    epochs=1, batch_size=5, learning_rate=1e-2, warmup=0.0, checkpoint_steps=2, epsilon=1e-3,
+    epochs=1, batch_size=5, learning_rate=1e-3, warmup=0.0, checkpoint_steps=2, epsilon=1e-3,
     dropout=0.0, attention_dropout=0.0,
 )  # fmt: skip
 LAYERS = (0, 2)
@@ -148,8 +148,8 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def cut_off(teacher_folder: Path, folder: Path) -> None:
-    """Trains every stage for three steps, of which the checkpoint holds two."""
+def cut_off(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+    """As :func:`train`, for three steps, of which the checkpoint holds two."""
     from pipeline.training.trainer import LossTrainer
 
     end_step = LossTrainer.end_step
@@ -160,7 +160,7 @@ def cut_off(teacher_folder: Path, folder: Path) -> None:
 
     LossTrainer.end_step = cut  # type: ignore[method-assign]
     try:
-        train(teacher_folder, folder)
+        return train(teacher_folder, folder)
     finally:
         LossTrainer.end_step = end_step  # type: ignore[method-assign]
 

@@ -31,7 +31,7 @@ def test_two_processes_train_every_stage_as_one_does(
     """Also where one process began a stage and two go on with it, and with 23 examples in fives."""
     teacher = make_teacher(layers=3, head="mlm")
     one = training_stages.train(teacher, tmp_path / "one")
-    training_stages.cut_off(teacher, tmp_path / "resumed")
+    early = training_stages.cut_off(teacher, tmp_path / "resumed")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     folders = [str(tmp_path / name) for name in ("two", "resumed")]
     run = subprocess.run(
@@ -55,6 +55,11 @@ def test_two_processes_train_every_stage_as_one_does(
             for name, tensor in one[stage].items():
                 error = float((state[name] - tensor).norm() / tensor.norm().clamp_min(0.1))
                 assert error < 1e-6, f"{folder} {stage} {name}: {error:.1e}"
+            wrong, moved = (
+                sum(float((other[name] - one[stage][name]).square().sum()) for name in state)
+                for other in (state, early[stage])
+            )
+            assert moved > 0 and wrong < 1e-6 * moved, f"{folder} {stage}: {(wrong / moved) ** 0.5}"
 
 
 @pytest.mark.long
