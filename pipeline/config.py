@@ -58,9 +58,10 @@ class Optimization(Strict):
     max_steps: Count | None = None
     """Stop after this many optimizer steps; needed for a streamed corpus of unknown length."""
     batch_size: Count = 16
-    """Put this many examples into a batch on each device."""
-    accumulate: Count = 1
-    """Add up the gradients of this many batches for one optimizer step."""
+    """Learn from this many examples at each optimizer step, over all devices together."""
+    device_batch: Count | None = None
+    """Compute at most this many examples at a time on each device, so that they fit its memory; the
+    gradients of a whole batch are then added up. All at once if it is not given."""
     learning_rate: Positive = 5e-5
     """Reach this learning rate at the end of the warm-up; it then falls to 0."""
     warmup: BelowOne = 0.1
@@ -78,8 +79,13 @@ class Optimization(Strict):
     given; 0 is faster on CPUs."""
     max_grad_norm: Positive = 1.0
     """Clip gradients to this norm."""
-    checkpoint_steps: Count = 500
-    """Save a checkpoint every so many optimizer steps."""
+    checkpoint_minutes: Positive = 15.0
+    """Save a checkpoint every so many minutes."""
+    checkpoint_steps: Count | None = None
+    """Save a checkpoint every so many optimizer steps as well."""
+    log_steps: Count | None = None
+    """Log the losses every so many optimizer steps: as often as checkpoints by steps, or every 50,
+    if it is not given."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,9 @@ class Distil(Strict):
     """Add the texts of the training examples to text that is not streamed."""
     max_samples: Count | None = None
     """Distill on this many samples only, the first ones."""
+    counted_samples: Count = 20_000
+    """Count the word pieces of a streamed text on this many samples, as many from each of its
+    files; the counts decide which tokens are chosen for prediction."""
     length: Annotated[int, Field(ge=16)] = 512
     """Put this many word pieces into a sample."""
     alpha_ce: Weight = 5.0
@@ -166,8 +175,8 @@ class Distil(Strict):
     optimization: Optimization = field(
         default_factory=lambda: Optimization(
             epochs=3.0,
-            batch_size=5,
-            accumulate=50,
+            batch_size=250,
+            device_batch=5,
             learning_rate=5e-4,
             warmup=0.05,
             betas=(0.9, 0.98),
@@ -226,6 +235,8 @@ class Hardware(Strict):
     """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
     """Train with this many CPU threads; all of them if it is not given."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Read and tokenize a streamed text in this many processes for each device."""
     progress: bool = True
     """Show progress: a bar on a terminal, and elsewhere a line every 30 seconds."""
 

@@ -8,7 +8,8 @@ the report.  PyTorch is imported inside them, so that a build with nothing to do
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
     from pipeline.data.corpus import Corpus
     from pipeline.models.teacher import Source
     from pipeline.tasks.task import Examples, Task, Traits
+    from pipeline.training.stream import Stream
 
 Facts = Mapping[str, Any]
-STREAM_COUNTED = (
-    2000  # samples of a stream that stand for all of it: to count pieces, to fit a head
-)
 HELD_OUT = 64  # samples kept apart to measure the MLM head on
 
 
@@ -122,9 +121,9 @@ def distil(
         )
     student = students.build_student(DistilBertForMaskedLM, model.config, state, layers, build.seed)
     samples = _samples(build, corpus, tokenizer, config.max_samples)
-    examples: Schedule | distillation.Stream
+    examples: Schedule | Stream
     if corpus is None:
-        examples = distillation.Stream(lambda: _stream(build, tokenizer))
+        examples = _stream(build, tokenizer)
     else:
         optimization = config.optimization
         examples = Schedule(
@@ -307,25 +306,37 @@ def write_origin(folder: Path, build: Build, brought: Source | None) -> None:
 def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:
     """Samples of the text in a shuffled order, so that the first few are no one chapter.
 
-    Of a stream, its first samples.
+    Of a streamed text, the first ones of each of its files.
     """
     import numpy as np
 
     from pipeline.data.corpus import pack
 
     if corpus is None:
-        return list(itertools.islice(_stream(build, tokenizer), most or STREAM_COUNTED))
-    samples = list(pack(tokenizer, corpus.paragraphs, build.distil.length))
+        stream = _stream(build, tokenizer)
+        most = most or build.distil.counted_samples
+        each = -(-most // len(stream.sources))
+        firsts = [itertools.islice(stream.pack(read()), each) for read in stream.sources]
+        samples = list(itertools.chain.from_iterable(firsts))
+        if not samples:
+            raise UserError(f"{build.distil.text[0]} holds no text: name another data set")
+    else:
+        samples = list(pack(tokenizer, corpus.paragraphs, build.distil.length))
     order = np.random.default_rng(build.seed).permutation(len(samples))
     return [samples[i] for i in order[:most]]
 
 
-def _stream(build: Build, tokenizer: Any) -> Iterator[Any]:
-    """Samples of a hub data set, one after the other."""
-    from pipeline.data.corpus import pack, stream_hub
+def _stream(build: Build, tokenizer: Any) -> Stream:
+    """Samples of a hub data set."""
+    from pipeline.data.corpus import hub_sources, pack_documents
+    from pipeline.training.stream import Stream
 
     config = build.distil
-    return pack(tokenizer, stream_hub(config.text[0], config.text_column), config.length)
+    return Stream(
+        hub_sources(config.text[0], config.text_column),
+        partial(pack_documents, tokenizer, config.length),
+        build.seed,
+    )
 
 
 def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:

@@ -289,6 +289,11 @@ def _problem(kind: type[Build], problem: Any) -> str:
         for part in problem["loc"][:-1]:
             holder = getattr(holder, str(part), None)
         known = dataclasses.fields(holder) if dataclasses.is_dataclass(holder) else ()
+        if problem["loc"][-1] == "accumulate":
+            return (
+                f"unknown setting {place}: batch_size is now the number of examples of a whole "
+                "step over all devices, and device_batch the most that a device computes at a time"
+            )
         return (
             f"unknown setting {place}{_nearest(str(problem['loc'][-1]), [f.name for f in known])}"
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import json
 import re
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -146,6 +147,9 @@ def _paragraphs(text: str) -> list[str]:
     return [block for block in blocks if len(re.findall(r"[^\W\d_]{2,}", block)) >= 3]
 
 
+ENCODED = 32  # paragraphs that are tokenized in one call, which saves a third of the time
+
+
 def pack(tokenizer: Any, paragraphs: Iterable[str], length: int) -> Iterator[np.ndarray]:
     """Cuts text into samples `[CLS] ... [SEP]` of at most `length` word pieces, int32 [S].
 
@@ -153,13 +157,24 @@ def pack(tokenizer: Any, paragraphs: Iterable[str], length: int) -> Iterator[np.
     """
     room = length - 2
     buffer: list[int] = []
-    for paragraph in paragraphs:
-        buffer += tokenizer.backend_tokenizer.encode(paragraph, add_special_tokens=False).ids
-        while len(buffer) >= room:
-            yield _framed(tokenizer, buffer[:room])
-            buffer = buffer[room:]
+    encode = tokenizer.backend_tokenizer.encode_batch_fast
+    paragraphs = iter(paragraphs)
+    while group := list(itertools.islice(paragraphs, ENCODED)):
+        for encoding in encode(group, add_special_tokens=False):
+            buffer += encoding.ids
+            begin = 0
+            while len(buffer) - begin >= room:
+                yield _framed(tokenizer, buffer[begin : begin + room])
+                begin += room
+            del buffer[:begin]
     if len(buffer) >= 8:  # a sample of a few pieces teaches nothing and skews the length groups
         yield _framed(tokenizer, buffer)
+
+
+def pack_documents(tokenizer: Any, length: int, documents: Iterable[str]) -> Iterator[np.ndarray]:
+    """As :func:`pack`, from documents that are still to be cut into paragraphs."""
+    paragraphs = (paragraph for document in documents for paragraph in _paragraphs(document))
+    return pack(tokenizer, paragraphs, length)
 
 
 def _framed(tokenizer: Any, ids: list[int]) -> np.ndarray:
@@ -172,7 +187,38 @@ def stream_hub(source: str, column: str = "text") -> Iterator[str]:
     Raises:
         UserError: if the data set cannot be reached or has no such column.
     """
-    for row in load_dataset(source, "train", streaming=True):
+    for read in hub_sources(source, column):
+        for document in read():
+            yield from _paragraphs(document)
+
+
+def hub_sources(source: str, column: str = "text") -> list[Callable[[], Iterator[str]]]:
+    """Functions that each read the documents of one file of a hub data set's training split.
+
+    Raises:
+        UserError: if the data set cannot be reached; when it is read, if it has no such column.
+    """
+    data = load_dataset(source, "train", streaming=True)
+    count = getattr(data, "num_shards", 1)
+    if count == 1:
+        return [partial(_whole_set, source, column)]
+    shards = [data.shard(num_shards=count, index=place) for place in range(count)]
+    return [partial(_documents, shard, source, column) for shard in shards]
+
+
+def _whole_set(source: str, column: str) -> Iterator[str]:
+    return _documents(load_dataset(source, "train", streaming=True), source, column)
+
+
+def _documents(data: Any, source: str, column: str) -> Iterator[str]:
+    """The texts of a streamed data set that are not empty."""
+    # Rows one by one would be dealt out to the workers of a loader once more, by the data set.
+    rows = (
+        (dict(zip(batch, row, strict=True)) for batch in data.iter(256) for row in _across(batch))
+        if hasattr(data, "iter")
+        else data
+    )
+    for row in rows:
         if column not in row:
             raise UserError(
                 f"hub data set {source} has no column {column}, it has {', '.join(row)}: "
@@ -184,4 +230,10 @@ def stream_hub(source: str, column: str = "text") -> Iterator[str]:
                 f"column {column} of hub data set {source} is no text but {type(text).__name__}: "
                 "name another with --distil.text-column"
             )
-        yield from _paragraphs(text)
+        if text:
+            yield text
+
+
+def _across(batch: dict[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch of columns."""
+    return zip(*batch.values(), strict=True)

@@ -284,10 +284,10 @@ def _loss(settings: Mapping[str, Any], table: tuple[Term[Any], ...]) -> str:
 def _schedule(optimization: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """How long and how fast one model was trained."""
     epochs, steps = optimization["epochs"], optimization["max_steps"]
-    size = optimization["batch_size"] * optimization["accumulate"]
+    size = optimization["batch_size"] * optimization.get("accumulate", 1)  # of older reports
     parts = [
         f"{steps:,} steps" if steps else f"{epochs:g} epoch{'s' * (epochs != 1)}",
-        f"batches of {size} a device",
+        f"batches of {size:,}",
         f"learning rate {optimization['learning_rate']:g}",
         f"weight decay {optimization['weight_decay']:g}",
     ]

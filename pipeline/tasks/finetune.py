@@ -116,6 +116,7 @@ def finetune_student(
         seed=seed,
         scratch=scratch,
         label="student",
+        counts=lambda batch: {"hidden": int(batch["attention_mask"].sum())},
     )
     student.requires_grad_(True)
     return result

@@ -8,7 +8,7 @@ language modelling gets one first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
 from transformers import BertForMaskedLM, DistilBertForMaskedLM
 
 from pipeline.config import Distil, Hardware, MlmHead
@@ -24,6 +23,7 @@ from pipeline.training import losses
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
 from pipeline.training.loop import Fit, fit, pick_device
 from pipeline.training.losses import Term
+from pipeline.training.stream import Stream
 
 KEPT, RANDOM = 0.1, 0.1  # of the chosen tokens; the other 80 % become [MASK] (Devlin et al. 2019)
 
@@ -98,21 +98,15 @@ def count_pieces(samples: Iterable[np.ndarray], vocabulary: int) -> np.ndarray:
     return counts
 
 
-class Stream(IterableDataset[tuple[int, np.ndarray]]):
-    """Samples of a streamed corpus with their place; the Trainer skips ahead when it resumes."""
-
-    def __init__(self, samples: Callable[[], Iterator[np.ndarray]]) -> None:
-        self.samples = samples
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Starts the stream from its beginning."""
-        return enumerate(self.samples())
-
-
 def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of the chosen tokens of labels [B, S]."""
     rows, columns = torch.where(labels != losses.IGNORED)
     return rows, columns
+
+
+def masked_count(batch: Batch) -> int:
+    """How many tokens of a batch were chosen."""
+    return int((batch["labels"] != losses.IGNORED).sum())
 
 
 @torch.no_grad()
@@ -198,6 +192,7 @@ def fit_mlm_head(
         seed=seed,
         scratch=scratch,
         label="MLM head",
+        counts=lambda batch: {"mlm": masked_count(batch)},
     )
     return {
         **result.facts(),
@@ -238,6 +233,11 @@ def distil(
     def loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         return triple_loss(model, teacher, layers, batch, config)
 
+    def counts(batch: Batch) -> dict[str, int]:
+        tokens, masked = int(batch["attention_mask"].sum()), masked_count(batch)
+        soft = tokens if config.ce_on == "all" else masked
+        return {"ce": soft, "mlm": masked, "cos": tokens, "hidden": tokens}
+
     teacher.to(pick_device(hardware.device))
     result = fit(
         student,
@@ -249,6 +249,7 @@ def distil(
         seed=seed,
         scratch=scratch,
         label="general distillation",
+        counts=counts,
     )
     student.requires_grad_(True)
     return result

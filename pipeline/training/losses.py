@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.training import shared
+
 IGNORED = -100  # the label that transformers and torch leave out of a cross-entropy
 
 Step = TypeVar("Step")
@@ -98,15 +100,24 @@ def cosine_loss(student: Tensor, teacher: Tensor) -> Tensor:
 def hidden_state_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of hidden states [N, dim], relative to the teacher's variance.
 
-    The variance is over the N tokens, averaged over the dimensions: 0 is a perfect match, and 1 is
-    what a student gets that answers with the mean of all tokens.  A teacher may say nearly the same
-    for every token (sentence encoders do: 84 % of the last layer's square is its mean); relative to
-    its plain square a student would look good there that tells no token from another.  (Not in
-    DistilBERT; patient distillation and TinyBERT match intermediate layers in this spirit.)
+    The variance is over the N tokens, those of other devices included, averaged over the
+    dimensions: 0 is a perfect match, and 1 is what a student gets that answers with the mean of all
+    tokens.  A teacher may say nearly the same for every token (sentence encoders do: 84 % of the
+    last layer's square is its mean); relative to its plain square a student would look good there
+    that tells no token from another.  (Not in DistilBERT; patient distillation and TinyBERT match
+    intermediate layers in this spirit.)
     """
     teacher = teacher.float()
-    variance = (teacher - teacher.mean(0)).pow(2).mean()
-    return F.mse_loss(student.float(), teacher) / variance.clamp_min(1e-6)
+    return F.mse_loss(student.float(), teacher) / _variance(teacher).clamp_min(1e-6)
+
+
+def _variance(states: Tensor) -> Tensor:
+    """The variance of states [N, dim] over the tokens of all devices, averaged over dimensions."""
+    if not shared.is_shared():
+        return (states - states.mean(0)).pow(2).mean()
+    count = shared.total(torch.tensor(float(len(states)), device=states.device))
+    mean = shared.total(states.sum(0)) / count  # [dim]
+    return shared.total((states - mean).pow(2).sum()) / (count * states.shape[1])
 
 
 def hidden_states_loss(students: Sequence[Tensor], teachers: Sequence[Tensor]) -> Tensor:

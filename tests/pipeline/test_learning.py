@@ -19,6 +19,7 @@ from pipeline.data import corpus
 FLAGS = (
     *("--preset", "smoke", "--distil.text", "acme/text", "--distil.length", "32"),
     *("--distil.optimization.max-steps", "3", "--mlm-head.max-samples", "80"),
+    *("--distil.counted-samples", "50", "--hardware.workers", "0"),
     *("--hardware.device", "cpu", "--hardware.no-progress"),
 )
 

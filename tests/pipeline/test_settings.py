@@ -101,7 +101,8 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert (first.alpha_ce, first.alpha_mlm, first.alpha_cos) == (5.0, 2.0, 1.0)
     assert (first.temperature, first.mask_share, first.mask_smoothing) == (2.0, 0.15, 0.7)
     how = first.optimization
-    assert (how.batch_size * how.accumulate, how.learning_rate, how.warmup) == (250, 5e-4, 0.05)
+    assert (how.batch_size, how.device_batch) == (250, 5)
+    assert (how.learning_rate, how.warmup) == (5e-4, 0.05)
     assert (data.max_length, data.stride, data.max_query, data.max_answer) == (384, 128, 64, 30)
 
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data import corpus
-from pipeline.data.corpus import load_corpus, pack, stream_hub
+from pipeline.data.corpus import hub_sources, load_corpus, pack, pack_documents, stream_hub
 from pipeline.errors import UserError
+from pipeline.training.stream import Stream
 
 
 @pytest.fixture
@@ -177,6 +180,24 @@ def test_hub_rows_are_streamed_as_paragraphs(monkeypatch: pytest.MonkeyPatch) ->
     rows = [{"text": "The tower\nof Rome.\n\nAnna built the ship."}, {"text": ""}, {"text": None}]
     stub_rows(monkeypatch, rows)
     assert list(stream_hub("acme/text")) == ["The tower of Rome.", "Anna built the ship."]
+
+
+def test_each_file_of_a_hub_data_set_is_a_source_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="without the hub extra there are no shards")
+    rows = [{"text": f"anna built the tower of rome in {1000 + i}"} for i in range(60)]
+    data = datasets.Dataset.from_list(rows).to_iterable_dataset(num_shards=3)
+    monkeypatch.setattr(corpus, "load_dataset", lambda *_, **__: data)
+    sources = hub_sources("acme/text")
+    read = [list(source()) for source in sources]
+    assert [len(texts) for texts in read] == [20, 20, 20]
+    assert [text for texts in read for text in texts] == [row["text"] for row in rows]
+    # The data set must not deal its files out to a loader's workers once more.
+    stream = Stream(sources, partial(pack_documents, tokenizer, 16), seed=1, shuffled=0)
+    alone, shared = (list(itertools.islice(stream.read(0, workers=n), 200)) for n in (0, 2))
+    for one, other in zip(alone, shared, strict=True):
+        assert one[0] == other[0] and one[1].tolist() == other[1].tolist()
 
 
 def test_another_column_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ from pipeline.models.student import build_student, student_state
 from pipeline.training import distil, losses
 from pipeline.training import loop as training
 from pipeline.training.batches import Schedule
-from pipeline.training.distil import Masking, Stream, count_pieces, triple_loss
+from pipeline.training.distil import Masking, count_pieces, triple_loss
+from pipeline.training.stream import Stream
 
 WEIGHTS = ("weight", "bias")
 CPU = Hardware(device="cpu", precision="fp32", progress=False)
@@ -267,7 +268,9 @@ def run_distil(
     config = dataclasses.replace(Distil(optimization=how), **changes)
     state = student_state(teacher.state_dict(), (0, 3))
     student = build_student(DistilBertForMaskedLM, teacher.config, state, (0, 3), seed=0)
-    examples: Any = Stream(lambda: iter(data))
+    examples: Any = Stream(
+        [lambda: map(str, range(24))], lambda text: (data[int(t)] for t in text), 3
+    )
     if not stream:
         examples = Schedule(data, [len(s) for s in data], 4, 1.0, 3)
     distil.distil(
@@ -308,7 +311,7 @@ def test_distillation_cut_off_and_resumed_ends_with_equal_tensors(
     with pytest.raises(KeyboardInterrupt):
         run_distil(tmp_path / "b", tokenizer, teacher, stream=stream)
     monkeypatch.undo()
-    assert training._last_checkpoint(tmp_path / "b") == str(tmp_path / "b" / "checkpoint-2")
+    assert training.last_checkpoint(tmp_path / "b") == str(tmp_path / "b" / "checkpoint-2")
     resumed = run_distil(tmp_path / "b", tokenizer, teacher, stream=stream)
     for name, tensor in undisturbed.items():
         assert torch.equal(resumed[name], tensor), name

@@ -10,7 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import training_stages
 from build_command import command
+from conftest import MakeTeacher
+from repository import ROOT
 
 from pipeline import ranks
 
@@ -18,6 +22,44 @@ from pipeline import ranks
 def test_one_process_agrees_with_itself() -> None:
     assert ranks.FIRST and ranks.agree("value") == "value"
     ranks.wait()
+
+
+@pytest.mark.long
+def test_two_processes_train_every_stage_as_one_does(
+    make_teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    """Also where one process began a stage and two go on with it, and with 23 examples in fives."""
+    teacher = make_teacher(layers=3, head="mlm")
+    one = training_stages.train(teacher, tmp_path / "one")
+    early = training_stages.cut_off(teacher, tmp_path / "resumed")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    folders = [str(tmp_path / name) for name in ("two", "resumed")]
+    run = subprocess.run(
+        [sys.executable, *launcher, training_stages.__file__, str(teacher), *folders],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    for folder in folders:
+        for stage, state in torch.load(Path(folder) / "states.pt").items():
+            state_file = json.loads(
+                (
+                    max((Path(folder) / stage / "scratch").glob("checkpoint-*"))
+                    / "trainer_state.json"
+                ).read_text()
+            )
+            assert state_file["global_step"] == (20 if stage == "streamed" else 5)
+            # Rounding alone: float32 sums in another order, relative to the size of each tensor.
+            for name, tensor in one[stage].items():
+                error = float((state[name] - tensor).norm() / tensor.norm().clamp_min(0.1))
+                assert error < 1e-6, f"{folder} {stage} {name}: {error:.1e}"
+            wrong, moved = (
+                sum(float((other[name] - one[stage][name]).square().sum()) for name in state)
+                for other in (state, early[stage])
+            )
+            assert moved > 0 and wrong < 1e-6 * moved, f"{folder} {stage}: {(wrong / moved) ** 0.5}"
 
 
 @pytest.mark.long

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +15,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from repository import ROOT
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
 from transformers import AutoModel, get_linear_schedule_with_warmup
 
 from pipeline import progress
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
 from pipeline.training import loop as training
+from pipeline.training import precision
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad
+from pipeline.training.loader import Split
 from pipeline.training.loop import MARKER, Fit, fit
+from pipeline.training.stream import Stream
 
 CPU = Hardware(device="cpu", precision="fp32", progress=False)
 QUICK = Optimization(
@@ -201,10 +199,12 @@ def test_last_short_batch_is_not_counted_as_a_whole_one(tmp_path: Path) -> None:
 
 def test_every_step_is_that_of_a_loop_written_by_hand(tmp_path: Path) -> None:
     how = dataclasses.replace(
-        QUICK, epochs=3, accumulate=2, warmup=0.4, weight_decay=0.1, max_grad_norm=0.5
+        QUICK,
+        **{"batch_size": 8, "device_batch": 4},
+        **{"epochs": 3, "warmup": 0.4, "weight_decay": 0.1, "max_grad_norm": 0.5},
     )
     how = dataclasses.replace(how, betas=(0.8, 0.95), epsilon=1e-6, checkpoint_steps=100)
-    data = schedule(16, how)  # 48 examples: 12 batches, 6 steps
+    data = schedule(16, how)  # 48 examples: 6 steps of two micro-batches
     found, result = train(tmp_path, model=Toy(0.0), data=data, optimization=how)
     assert result.steps == 6
 
@@ -269,12 +269,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Ten
     return train(tmp_path_factory.mktemp("undisturbed"))
 
 
-def stream() -> IterableDataset[Any]:
-    class Numbers(IterableDataset[Any]):
-        def __iter__(self) -> Iterator[Any]:
-            return enumerate(examples(60))
+def stream(shuffled: int = 0) -> Stream:
+    """Examples without end, in one source; a document is the number of an example."""
+    rows = examples(60)
 
-    return Numbers()
+    def pack(documents: Any) -> Any:
+        return (rows[int(document) - 100] for document in documents)
+
+    return Stream([lambda: (str(100 + i) for i in range(60))], pack, 3, shuffled)
 
 
 @pytest.mark.parametrize("call", [3, 6, 7])
@@ -302,7 +304,7 @@ def test_dropout_is_on_in_these_runs(
 def test_resumed_run_sees_the_same_places_with_accumulation(tmp_path: Path, source: str) -> None:
     steps = 7 if source == "stream" else None
     how = dataclasses.replace(
-        QUICK, batch_size=2, accumulate=2, max_steps=steps, checkpoint_steps=3
+        QUICK, batch_size=4, device_batch=2, max_steps=steps, checkpoint_steps=3
     )
     places: list[int] = []
 
@@ -350,7 +352,7 @@ def test_checkpoint_without_its_marker_does_not_count(
     with pytest.raises(Cut):
         train(tmp_path / "b", loss=cut_at(6))
     (tmp_path / "b" / "checkpoint-4" / MARKER).unlink()
-    assert training._last_checkpoint(tmp_path / "b") is None
+    assert training.last_checkpoint(tmp_path / "b") is None
     assert_equal(train(tmp_path / "b")[0], undisturbed[0])
 
 
@@ -358,7 +360,7 @@ def test_newest_checkpoint_is_taken_by_number(tmp_path: Path) -> None:
     for step in (8, 10, 9):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / MARKER).touch()
-    assert training._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert training.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
 
 
 def test_finished_run_called_again_changes_nothing(tmp_path: Path) -> None:
@@ -404,11 +406,11 @@ def test_bf16_covers_parts_of_the_model_that_the_loss_calls_itself(tmp_path: Pat
         kinds.append(model.first(batch["x"]).dtype)
         return squared(model, batch)
 
-    for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+    for name, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         kinds.clear()
-        hardware = dataclasses.replace(CPU, precision=precision)
-        state, result = train(tmp_path / precision, loss=loss, hardware=hardware)
-        assert set(kinds) == {kind} and result.precision == precision
+        hardware = dataclasses.replace(CPU, precision=name)
+        state, result = train(tmp_path / name, loss=loss, hardware=hardware)
+        assert set(kinds) == {kind} and result.precision == name
         assert {tensor.dtype for tensor in state.values()} == {torch.float32}
 
 
@@ -416,11 +418,11 @@ def test_chosen_precision_is_the_faster_one_and_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auto = dataclasses.replace(CPU, precision="auto")
-    monkeypatch.setattr(training, "_time_precisions", lambda *_: {"fp32": 0.2, "bf16": 0.1})
+    monkeypatch.setattr(precision, "_time_precisions", lambda *_: {"fp32": 0.2, "bf16": 0.1})
     assert train(tmp_path, hardware=auto)[1].precision == "bf16"
     record = json.loads((tmp_path / "precision.json").read_text())
     assert record == {"precision": "bf16", "seconds_per_step": {"fp32": 0.2, "bf16": 0.1}}
-    monkeypatch.setattr(training, "_time_precisions", lambda *_: {"fp32": 0.1, "bf16": 0.2})
+    monkeypatch.setattr(precision, "_time_precisions", lambda *_: {"fp32": 0.1, "bf16": 0.2})
     assert train(tmp_path, hardware=auto)[1].precision == "bf16", (
         "a resumed run goes on as it began"
     )
@@ -435,6 +437,72 @@ def test_timing_leaves_no_trace_in_the_result(tmp_path: Path) -> None:
     assert min(record["seconds_per_step"].values()) >= 0
     plain = dataclasses.replace(CPU, precision=result.precision)
     assert_equal(timed, train(tmp_path / "b", hardware=plain)[0])
+
+
+@pytest.mark.parametrize(("native", "chosen"), [(True, "bf16"), (False, "fp16")])
+def test_a_gpu_that_emulates_bf16_is_given_fp16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool, chosen: str
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(precision, "pick_device", lambda _: torch.device("cuda"))
+    auto = dataclasses.replace(CPU, precision="auto")
+    found = precision.choose(Toy(), schedule(), collate, squared, QUICK, auto, tmp_path)
+    assert found == chosen
+
+
+def test_checkpoints_are_saved_by_time(tmp_path: Path) -> None:
+    how = dataclasses.replace(QUICK, checkpoint_steps=None, checkpoint_minutes=1e-6)
+    with pytest.raises(Cut):
+        train(tmp_path, loss=cut_at(4), optimization=how)
+    assert [p.name for p in tmp_path.glob("checkpoint-*")] == ["checkpoint-3"]
+    (tmp_path / "b").mkdir()
+    with pytest.raises(Cut):
+        seldom = dataclasses.replace(how, checkpoint_minutes=15)
+        train(tmp_path / "b", loss=cut_at(4), optimization=seldom)
+    assert not list((tmp_path / "b").glob("checkpoint-*"))
+
+
+def test_fewer_examples_than_devices_are_refused() -> None:
+    with pytest.raises(UserError, match=r"a batch of 3 examples .* 4 devices .*raise batch_size"):
+        Split(3, 4).check()
+
+
+def test_micro_batches_count_by_their_tokens(tmp_path: Path) -> None:
+    """A step in micro-batches is the step at once, though they hold unequal numbers of tokens."""
+
+    def loss(model: Any, batch: Batch) -> dict[str, Tensor]:
+        chosen = batch["y"] > 0  # as many as there are
+        found = model(batch["x"])[chosen, 0]
+        return {
+            "chosen": (found - batch["y"][chosen]).pow(2).mean()
+            if len(found)
+            else 0 * model(batch["x"]).sum()
+        }
+
+    states = []
+    for most in (None, 3, 1):
+        how = dataclasses.replace(QUICK, batch_size=7, device_batch=most)
+        model = Toy(0.0)
+        result = fit(
+            model,
+            schedule(16, how),
+            collate,
+            loss,
+            settings=how,
+            hardware=CPU,
+            seed=5,
+            scratch=tmp_path / str(most),
+            label="toy",
+            counts=lambda batch: {"chosen": int((batch["y"] > 0).sum())},
+        )
+        states.append((model.state_dict(), result))
+    for state, result in states[1:]:
+        assert result.losses == pytest.approx(states[0][1].losses, rel=1e-5)
+        for name, tensor in states[0][0].items():
+            assert torch.allclose(state[name], tensor, atol=1e-5), name
 
 
 def test_short_run_is_not_timed(tmp_path: Path) -> None:
@@ -472,36 +540,3 @@ def test_progress_bears_the_label_and_the_log_is_not_printed(
     train(tmp_path / "b")
     captured = capsys.readouterr()
     assert captured.out == "" and "toy" not in captured.err
-
-
-HERE = Path(__file__).parent
-
-
-@pytest.mark.long
-def test_two_processes_train_as_one_with_twice_the_batches(tmp_path: Path) -> None:
-    """Gradients of both ranks add up, also for a loss that calls parts of the model."""
-    program = f"""
-import sys
-from pathlib import Path
-sys.path[:0] = {[str(ROOT), *map(str, (ROOT / "tests", ROOT / "tests" / "support")), str(HERE)]!r}
-import torch
-from pipeline import ranks
-import test_training as t
-state, _ = t.train(Path({str(tmp_path)!r}) / "scratch", model=t.Toy(0.0), data=t.schedule(16))
-torch.save(state, Path({str(tmp_path)!r}) / f"rank-{{ranks.RANK}}.pt")
-"""
-    script = tmp_path / "two.py"
-    script.write_text(program)
-    subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)],
-        check=True,
-        timeout=300,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in range(2))
-    assert_equal(first, second)
-    how = dataclasses.replace(QUICK, accumulate=2)
-    alone, _ = train(tmp_path / "alone", model=Toy(0.0), data=schedule(16), optimization=how)
-    for name, tensor in alone.items():
-        assert torch.allclose(first[name], tensor, atol=1e-6), name

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every training of a build on tiny models, to compare one process with many.
+
+Started as a program by a launcher such as `torchrun`, it trains all stages:
+
+    training_stages.py TEACHER FOLDER ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import (
+    AutoTokenizer,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    DistilBertForMaskedLM,
+    DistilBertForQuestionAnswering,
+)
+
+from pipeline import ranks
+from pipeline.config import Distil, Finetune, Hardware, MlmHead, Optimization
+from pipeline.models.student import build_student, student_state
+from pipeline.tasks import finetune
+from pipeline.tasks.question_answering import TASK
+from pipeline.tasks.question_answering.features import Feature, Window
+from pipeline.training import distil
+from pipeline.training.batches import Schedule
+from pipeline.training.distil import Masking, count_pieces
+from pipeline.training.stream import Stream
+
+CPU = Hardware(device="cpu", precision="fp32", progress=False, workers=0)
+# 23 examples in batches of 5: the last one is short.  AdamW divides by the size of the gradient, so
+# that rounding decides the step of a weight whose gradient is 0, such as a key's bias; the epsilon
+# keeps those still.
+HOW = Optimization(
+    epochs=1, batch_size=5, learning_rate=1e-3, warmup=0.0, checkpoint_steps=2, epsilon=1e-3,
+    dropout=0.0, attention_dropout=0.0,
+)  # fmt: skip
+LAYERS = (0, 2)
+
+
+def samples() -> list[np.ndarray]:
+    """`[CLS] pieces [SEP]` of many lengths."""
+    rng = np.random.default_rng(0)
+    return [np.array([2, *rng.integers(5, 60, 8 + i % 13), 3], np.int32) for i in range(23)]
+
+
+def features() -> list[Feature]:
+    """Windows of a question and a passage, of many lengths."""
+    found = []
+    for i, sample in enumerate(samples()):
+        ids = np.array([*sample[:4], 3, *sample[4:]], np.int32)
+        segments = (np.arange(len(ids)) > 4).astype(np.int32)
+        offsets = np.zeros((len(ids) - 6, 2), np.int32)
+        found.append(Feature(Window(ids, segments, offsets, 5), 5 + i % 3, 6 + i % 3))
+    return found
+
+
+def streamed(data: list[np.ndarray]) -> Stream:
+    """A stream of the samples, which are all as long."""
+
+    def pack(documents: Iterable[str]) -> Iterator[np.ndarray]:
+        return (data[int(document)][:10] for document in documents)
+
+    return Stream([lambda: map(str, range(10, 23))], pack, 5, 128)
+
+
+def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Trains every stage below a folder, each from the same models; gives the tensors of each."""
+    tokenizer = AutoTokenizer.from_pretrained(teacher_folder)
+    data = samples()
+    make = Masking(tokenizer, count_pieces(data, len(tokenizer)), share=0.15, smoothing=0.7, seed=4)
+    common: dict[str, Any] = {"hardware": CPU, "seed": 3}
+
+    def masked_lm() -> Any:
+        torch.manual_seed(0)
+        return BertForMaskedLM.from_pretrained(teacher_folder)
+
+    def answering() -> Any:
+        torch.manual_seed(0)
+        return BertForQuestionAnswering.from_pretrained(teacher_folder)
+
+    def student_of(kind: Any, teacher: Any) -> Any:
+        state = student_state(teacher.state_dict(), LAYERS)
+        return build_student(kind, teacher.config, state, LAYERS, seed=0)
+
+    def head(scratch: Path) -> Any:
+        teacher = masked_lm()
+        distil.fit_mlm_head(
+            teacher, make, data, data[:4], config=MlmHead(HOW), scratch=scratch, **common
+        )
+        return teacher
+
+    def general(scratch: Path, stream: bool = False, **changes: Any) -> Any:
+        teacher = masked_lm()
+        how = Optimization(**{**vars(HOW), "max_steps": 20 if stream else None})
+        config = Distil(optimization=how, **changes)
+        student = student_of(DistilBertForMaskedLM, teacher)
+        lengths = [len(each) for each in data]
+        examples = streamed(data) if stream else Schedule(data, lengths, 5, 1.0, 3)
+        distil.distil(
+            student, teacher, LAYERS, examples, make, config=config, scratch=scratch, **common
+        )
+        return student
+
+    def teach(scratch: Path) -> Any:
+        teacher = answering()
+        finetune.finetune_teacher(
+            TASK, teacher, features(), 0, optimization=HOW, scratch=scratch, **common
+        )
+        return teacher
+
+    def second(scratch: Path) -> Any:
+        teacher, outputs = answering().eval(), scratch.with_name("outputs")
+        outputs.mkdir(exist_ok=True)
+        if ranks.FIRST:
+            finetune.record_outputs(TASK, teacher, features(), 0, LAYERS, outputs, 4)
+        ranks.wait()
+        student = student_of(DistilBertForQuestionAnswering, teacher)
+        config = Finetune(optimization=HOW, alpha_hidden=1.0)
+        finetune.finetune_student(
+            TASK, student, features(), 0,
+            outputs=finetune.TeacherOutputs(outputs), config=config, scratch=scratch, **common,
+        )  # fmt: skip
+        return student
+
+    stages: dict[str, Callable[[Path], Any]] = {
+        "teacher": teach,
+        "mlm-head": head,
+        "distilled": partial(general, alpha_hidden=1.0),
+        "distilled-masked": partial(general, ce_on="masked"),
+        "streamed": partial(general, stream=True),
+        "student": second,
+    }
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, stage in stages.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        state = stage(folder / name / "scratch").state_dict()
+        found[name] = {key: tensor.clone() for key, tensor in state.items()}
+    return found
+
+
+def cut_off(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+    """As :func:`train`, for three steps, of which the checkpoint holds two."""
+    from pipeline.training.trainer import LossTrainer
+
+    end_step = LossTrainer.end_step
+
+    def cut(self: LossTrainer) -> None:
+        self.control.should_training_stop = self.state.global_step == 2
+        end_step(self)
+
+    LossTrainer.end_step = cut  # type: ignore[method-assign]
+    try:
+        return train(teacher_folder, folder)
+    finally:
+        LossTrainer.end_step = end_step  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    teacher, *folders = map(Path, sys.argv[1:])
+    for each in folders:
+        state = train(teacher, each)
+        if ranks.FIRST:
+            torch.save(state, each / "states.pt")
+    ranks.wait()
