@@ -24,7 +24,7 @@ from pipeline.models.heads import Head
 from pipeline.models.judge import Judgement, judge
 
 WEIGHTS = (WHOLE, INDEX)
-ADAPTER = (adapters.CONFIG, adapters.WEIGHTS)
+ADAPTER = (adapters.CONFIG, adapters.WEIGHTS, adapters.WORDS)
 TOKENIZER = ("tokenizer.json", "vocab.txt")
 # What else transformers reads of a folder if it is there, and what it keeps models in.
 READ = (

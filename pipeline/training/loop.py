@@ -13,7 +13,7 @@ import copy
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def fit(
     seed: int,
     scratch: Path,
     label: str,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fit:
     """Trains `model` in place; goes on from the last whole checkpoint in `scratch`.
 
@@ -93,6 +94,7 @@ def fit(
         seed: of dropout.
         scratch: folder for checkpoints; belongs to this run alone.
         label: names the training where its progress is shown.
+        callbacks: further ones of the Trainer, called after its own.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     _set_dropout(model, settings)
@@ -125,6 +127,8 @@ def fit(
         dataloader_pin_memory=torch.cuda.is_available(),
     )
     trainer = LossTrainer(model, arguments, collate, examples, loss, label)
+    for callback in callbacks:
+        trainer.add_callback(callback)
     trainer.train(resume_from_checkpoint=ranks.agree(_last_checkpoint(scratch)))
     model.eval()
     seen = trainer.state.global_step * settings.batch_size * settings.accumulate * ranks.WORLD
