@@ -136,7 +136,7 @@ class Collate:
 
 
 def loss(learner: Learner, batch: Batch, alpha_mlm: float) -> dict[str, Tensor]:
-    """The parts of the loss for one batch of :class:`Collate`: `answer`, and `mlm` times its weight.
+    """The parts of the loss for a batch of :class:`Collate`: `answer`, and `mlm` times its weight.
 
     A part of which the batch has no example is 0.
     """
@@ -190,13 +190,10 @@ def masked_accuracy(learner: Learner, masking: Masking, samples: Sequence[np.nda
     collate = Collate(masking, masking.pad_id)
     right = total = 0
     for begin in range(0, len(samples), 16):
-        batch = collate(
-            [(place, one) for place, one in enumerate(samples[begin : begin + 16], begin)]
-        )
+        batch = collate(list(enumerate(samples[begin : begin + 16], begin)))
         batch = {name: one.to(device) for name, one in batch.items()}
-        hidden = learner.hidden(
-            batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-        )
+        mask = batch["attention_mask"]
+        hidden = learner.hidden(batch["input_ids"], mask, batch["token_type_ids"])
         chosen = batch["labels"] != losses.IGNORED
         predicted = learner.words(hidden[chosen]).argmax(-1)
         right += int((predicted == batch["labels"][chosen]).sum())

@@ -117,12 +117,12 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Recipe:
     try:
         recipe = pydantic.TypeAdapter(Recipe).validate_python(asdict(found))
     except pydantic.ValidationError as error:
-        problems = (
+        wrong = (
             f"--{'.'.join(map(str, one['loc'])).replace('_', '-')}: {one['msg'].lower()}, not "
             f"{one['input']!r}"
             for one in error.errors()
         )
-        raise UserError("; ".join(problems)) from error
+        raise UserError("; ".join(wrong)) from error
     if problems := _problems(recipe):
         raise UserError("; ".join(problems))
     return recipe

@@ -7,10 +7,11 @@ abstain.  Its probability is the softmax over the scores of all candidates of al
     p(c) = exp(s(c)) / sum over c' of exp(s(c'))
 
 where s(c) is the start logit plus the end logit of a span (the highest of all windows that contain
-it, on the scale of the reader's `Search.rule`), and the score of "no answer" less the null threshold for "no answer".  The probability says how
-much the model prefers a candidate to the other candidates for the same question.  It is not the
-chance that the answer is right: nobody calibrated it, overlapping spans share it, and a model that
-cannot abstain distributes it among spans even if the passage contains no answer.
+it, on the scale of the reader's `Search.rule`), and the score of "no answer" less the null
+threshold for "no answer".  The probability says how much the model prefers a candidate to the other
+candidates for the same question.  It is not the chance that the answer is right: nobody calibrated
+it, overlapping spans share it, and a model that cannot abstain distributes it among spans even if
+the passage contains no answer.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def candidates(
     found: dict[tuple[int, int], float] = {}  # in the order in which `decode` prefers equal scores
     heights = answerer.levels(reading)
     for window, pair, height in zip(reading.inputs, reading.outputs, heights, strict=True):
-        for span in spans(*pair, window, answerer.limits):
+        for span in spans(pair[0], pair[1], window, answerer.limits):
             offsets = window.offsets[[span.start - window.first, span.end - window.first]]
             key = int(offsets[0, 0]), int(offsets[1, 1])
             if span.score - height > found.get(key, -np.inf):

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.features import Limits
+from pipeline.tasks.question_answering.search import RULES, Search
 from pipeline.tasks.reading import Model
 
 
@@ -24,12 +25,14 @@ class Described:
         limits: windows and answer lengths.
         may_abstain: whether the model may give no answer.
         null_threshold: the margin, in logits, by which "no answer" must exceed the best span.
+        search: which windows are read, and how their scores compare.
     """
 
     tokenizer: Any
     limits: Limits
     may_abstain: bool = False
     null_threshold: float = 0.0
+    search: Search = field(default_factory=Search)
 
     @classmethod
     def of(cls, document: Mapping[str, Any], tokenizer: Any, path: Path) -> Described:
@@ -54,10 +57,27 @@ class Described:
                 f"{path}: null_threshold is {str(threshold)[:80]!r}, not a number: build the file "
                 "again"
             )
-        return cls(tokenizer, limits, may_abstain, threshold)
+        try:
+            search = Search(**document.get("search", {}))  # files without one have the default
+        except TypeError as error:
+            raise UserError(f"{path}: search is not understood: build the file again") from error
+        most = search.max_windows
+        if search.rule not in RULES or not (most is None or (type(most) is int and most > 0)):
+            raise UserError(
+                f"{path}: search has rule {str(search.rule)[:80]!r} and max_windows "
+                f"{str(most)[:80]!r}: build the file again"
+            )
+        return cls(tokenizer, limits, may_abstain, threshold, search)
 
-    def answerer(self, model: Model, *, pad_to: int | None = None, reuse: bool = True) -> Answerer:
-        """Make an `Answerer` of a model; see there for `pad_to` and `reuse`."""
+    def answerer(
+        self,
+        model: Model,
+        *,
+        pad_to: int | None = None,
+        reuse: bool = True,
+        more: Sequence[Model] = (),
+    ) -> Answerer:
+        """Make an `Answerer` of a model; see there for `pad_to`, `reuse` and `more`."""
         return Answerer(
             model,
             self.tokenizer,
@@ -66,6 +86,8 @@ class Described:
             may_abstain=self.may_abstain,
             null_threshold=self.null_threshold,
             reuse=reuse,
+            search=self.search,
+            more=more,
         )
 
 

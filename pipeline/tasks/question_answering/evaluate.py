@@ -152,7 +152,7 @@ def decode(
     heights = levels(rule, windows, logits)
     abstain = null_score(logits, heights)
     for window, pair, height in zip(windows, logits, heights, strict=True):
-        span = best_span(*pair, window, limits)
+        span = best_span(pair[0], pair[1], window, limits)
         if span is not None and span.score - height > best[2]:
             offsets = window.offsets[[span.start - window.first, span.end - window.first]]
             best = (int(offsets[0, 0]), int(offsets[1, 1]), span.score - height)
@@ -169,10 +169,9 @@ def null_score(logits: Sequence[Outputs], heights: Sequence[float] | None = None
         heights: what the scores of each window are reduced by, see `search.levels`; None for 0.
     """
     scores = [float(start[0] + end[0]) for start, end in logits]
-    reduced = (
-        one - height for one, height in zip(scores, heights or [0.0] * len(scores), strict=True)
-    )
-    return min(reduced, default=float("inf"))
+    if heights is not None:
+        scores = [score - height for score, height in zip(scores, heights, strict=True)]
+    return min(scores, default=float("inf"))
 
 
 class Answerer(Reader[Window, Answer]):
@@ -334,10 +333,10 @@ def best_null_threshold(
     gains.sort()
     if not gains:
         return 0.0
-    levels = [level for level, _ in gains]
-    between = [(low + high) / 2 for low, high in itertools.pairwise(levels)]
-    thresholds = [levels[0] - MARGIN, *between, levels[-1] + MARGIN]
+    found = [level for level, _ in gains]
+    between = [(low + high) / 2 for low, high in itertools.pairwise(found)]
+    thresholds = [found[0] - MARGIN, *between, found[-1] + MARGIN]
     totals = np.cumsum([0.0, *(gain for _, gain in gains)])
     # Questions of one level are answered all or none.
-    allowed = [0, *(n for n in range(1, len(gains)) if levels[n - 1] < levels[n]), len(gains)]
+    allowed = [0, *(n for n in range(1, len(gains)) if found[n - 1] < found[n]), len(gains)]
     return round(thresholds[max(allowed, key=lambda n: (totals[n], -n))], 4)
