@@ -38,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _named(argument: str) -> str:
     """An argument without the place of a file, which is nobody's business in a card."""
-    return Path(argument).name if "/" in argument and Path(argument).exists() else argument
+    flag, equals, value = argument.rpartition("=")
+    place = Path(value)
+    is_place = "/" in value and (place.is_absolute() or place.exists())
+    return f"{flag}{equals}{place.name}" if is_place else argument
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def train(recipe: Recipe, command: str, say: Callable[[str], object] = print) ->
         label="adapter",
         callbacks=(watch,),
     )
-    watch.facts = result.facts()
+    watch.facts |= result.facts()
     return watch.measured(result.steps)
 
 
@@ -211,6 +211,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self.recipe, self.learner, self.measure, self.say = recipe, learner, measure, say
         self.material, self.source, self.command = material, source, command
         self.facts: dict[str, Any] = {}
+        self._last: tuple[int, dict[str, float]] = (-1, {})
         self._begin = 0
         self._clock = self._cpu = 0.0
 
@@ -240,8 +241,10 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
 
     def measured(self, step: int) -> dict[str, float]:
         """The figures after a step, logged; the adapter is written with them."""
-        figures = self.measure(self.learner)
-        self._log(step, {"figures": figures})
+        if self._last[0] != step:
+            self._last = step, self.measure(self.learner)
+            self._log(step, {"figures": self._last[1]})
+        figures = self._last[1]
         card = folders.Card(
             recipe=self.recipe,
             base=self.source.name,
