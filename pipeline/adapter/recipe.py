@@ -55,7 +55,7 @@ class Recipe(Strict):
     """Start the next window over a long passage this many word pieces after the last one."""
     max_query: Count = 64
     """Cut questions to this many word pieces."""
-    joined_share: Share = 0.2
+    joined_share: Share = 0.15
     """Give this share of the questions a passage that is joined from several (0 to 1)."""
     joined_most: Annotated[int, Field(ge=2)] = 5
     """Join 2 to this many passages."""
@@ -81,7 +81,7 @@ class Recipe(Strict):
             learning_rate=1e-3,
             warmup=0.06,
             weight_decay=0.01,
-            dropout=0.1,
+            dropout=0.0,
             attention_dropout=0.0,
             checkpoint_steps=500,
         )

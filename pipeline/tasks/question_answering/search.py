@@ -53,7 +53,7 @@ def levels(rule: Rule, windows: Sequence[Window], logits: Sequence[Outputs]) -> 
         logits: start and end logits float32 [S] of each window.
     """
     if rule == "logits":
-        return [0.0] * len(windows)
+        return [0.0] * len(logits)
     if rule == "log-odds":
         return [float(start[0]) + float(end[0]) for start, end in logits]
     return [
