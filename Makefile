@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model test test-long fuzz web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
+.PHONY: help model teacher test test-long fuzz web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
 
 help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -35,6 +35,10 @@ $(ANSWERS): $(BUILT)
 
 model: .venv/ready  ## Build a model: teacher, student, TFLite files, gates, report (ARGS="--seed 7" adds flags).
 	$(BIN)/python -m pipeline.build --target tflite $(ARGS)
+
+# The questions beside the embedded ones are no part of the project: name them with ARGS.
+teacher: .venv/ready  ## Train the adapter of the embedded teacher, for hours (ARGS="--data FILE --data-license TEXT").
+	$(BIN)/python -m pipeline.adapter $(ARGS)
 
 # Kotlin's tests are not for ARGS, which are pytest's, and need a JDK and Maven: ANDROID=required
 # makes it an error where they cannot run.

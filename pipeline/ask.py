@@ -11,7 +11,7 @@ import errno
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +46,8 @@ def ask(
     questions: Annotated[str | None, tyro.conf.arg(metavar="FILE|-")] = None,
     top: int | None = None,
     threads: int = 1,
+    parallel: int = 1,
+    max_windows: int | None = None,
     padded: bool = False,
     verify: bool = True,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
@@ -64,6 +66,9 @@ def ask(
             over the scores of all spans that the model considered, and of "no answer" if the model
             may give none; they compare these answers and do not say how often an answer is right.
         threads: Run the model with this many threads.
+        parallel: Run this many windows of a long passage at a time, each with --threads threads.
+        max_windows: Read only this many windows of a long passage, those with most in common with
+            the question (BM25). What model.json says is done if it is not given: usually all.
         padded: Pad every window to the longest length instead of running it at its own length.
         verify: Do not compare the file, its vocabulary and its model.json with their checksums: for
             who changed one of them on purpose.
@@ -85,11 +90,18 @@ def ask(
     if questions is not None:
         asked, mended = _read_questions(questions, passage)
         answerer = open_answerer(
-            file, threads=threads, padded=padded, reuse=passage is not None, verify=verify
+            file,
+            threads=threads,
+            padded=padded,
+            reuse=passage is not None,
+            parallel=parallel,
+            verify=verify,
         )
+        _limit(answerer, max_windows)
         _answer_all(answerer, asked, top, mended)
         return
-    answerer = open_answerer(file, threads=threads, padded=padded, verify=verify)
+    answerer = open_answerer(file, threads=threads, padded=padded, parallel=parallel, verify=verify)
+    _limit(answerer, max_windows)
     pieces, most = len(answerer.windower.pieces(question or "")[0]), answerer.limits.max_query
     if not 1 <= pieces <= most:
         raise UserError(f"the question has {pieces} word pieces: ask with 1 to {most}")
@@ -99,6 +111,14 @@ def ask(
         print(terminal.json_line(document | _listed(ranked, top)))
     else:
         print(_lines(answer, ranked[:top] if top else ()))
+
+
+def _limit(answerer: Answerer, max_windows: int | None) -> None:
+    """Let an answerer read that many windows of a passage; what it does already for None."""
+    if max_windows is not None:
+        if max_windows < 1:
+            raise UserError(f"--max-windows {max_windows}: at least 1")
+        answerer.search = replace(answerer.search, max_windows=max_windows)
 
 
 def _answered(answerer: Answerer, asked: Asked) -> tuple[Answer, list[Candidate]]:
@@ -162,6 +182,7 @@ def open_answerer(
     threads: int = 1,
     padded: bool = False,
     reuse: bool = True,
+    parallel: int = 1,
     verify: bool = True,
 ) -> Answerer:
     """Open a file with its tokenizer and its limits.
@@ -171,6 +192,7 @@ def open_answerer(
         threads: the number of threads of the runtime.
         padded: whether to pad every window to the longest length.
         reuse: see `Answerer`.
+        parallel: how often to open the model, so that so many windows run at a time.
         verify: whether to compare the file and what lies beside it with their checksums first.
 
     Raises:
@@ -183,6 +205,8 @@ def open_answerer(
 
     if threads < 1:
         raise UserError(f"--threads {threads}: at least 1")
+    if parallel < 1:
+        raise UserError(f"--parallel {parallel}: at least 1")
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     if verify and file.exists() and file.suffix in BY_SUFFIX:
@@ -197,7 +221,8 @@ def open_answerer(
         )
     how = describe(file, verify=verify)
     pad_to = how.limits.max_length if padded else None
-    return how.answerer(model, pad_to=pad_to, reuse=reuse)
+    more = [open_predictor(file, threads) for _ in range(parallel - 1)]
+    return how.answerer(model, pad_to=pad_to, reuse=reuse, more=more)
 
 
 def describe(file: Path, *, verify: bool = True) -> Described:

@@ -216,9 +216,11 @@ def learn(store: Store, began: Start) -> Learned:
             )
         corpus = corpus_of(first_step, train.texts)
         text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
-        pretrained = first_step.teacher == "pretrained"
-        origin = source.folder if pretrained else teacher.folder
-        taught_by: dict[str, Artifact | str] = {"teacher": came if pretrained else teacher}
+        # A teacher that came with a head for the task was not changed, and keeps its head for
+        # masked tokens, which the stage "teacher" leaves out.
+        as_it_came = first_step.teacher == "pretrained" or (source.has_head and source.has_mlm_head)
+        origin = source.folder if as_it_came else teacher.folder
+        taught_by: dict[str, Artifact | str] = {"teacher": came if as_it_came else teacher}
         if first_step.names_tokens:
             speaker = store.stage(
                 "mlm-teacher",
@@ -228,7 +230,7 @@ def learn(store: Store, began: Start) -> Learned:
                     config,
                     origin,
                     corpus,
-                    has_head=pretrained and source.has_mlm_head,
+                    has_head=as_it_came and source.has_mlm_head,
                 ),
                 settings=common | text | {"mlm_head": config.mlm_head},
                 inputs=taught_by,

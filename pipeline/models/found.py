@@ -80,7 +80,8 @@ def find(
     for role, name in zip(sources, names, strict=True):
         if not name or name == NONE:
             continue
-        looked = look(name, head, labels, role=role)
+        adapter = config.teacher.adapter if role == "teacher" else NONE
+        looked = look(name, head, labels, role=role, adapter=adapter)
         sources[role] = source = looked.source
         problems += looked.problems
         notes += looked.notes

@@ -16,15 +16,15 @@ from converters.extras import install_hint
 from converters.pretrained import INDEX, load_config, load_model, weight_files
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
-from pipeline.data.sources import EMBEDDED
+from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.errors import UserError, UserErrors
 from pipeline.hub import is_hub_id, snapshot
-from pipeline.models import adapters, vocabulary
-from pipeline.models.heads import Head
+from pipeline.models import adapters, carried, vocabulary
+from pipeline.models.heads import SPAN_HEAD, Head
 from pipeline.models.judge import Judgement, judge
 
 WEIGHTS = (WHOLE, INDEX)
-ADAPTER = (adapters.CONFIG, adapters.WEIGHTS)
+ADAPTER = (adapters.CONFIG, adapters.WEIGHTS, adapters.WORDS)
 TOKENIZER = ("tokenizer.json", "vocab.txt")
 # What else transformers reads of a folder if it is there, and what it keeps models in.
 READ = (
@@ -113,7 +113,7 @@ def find_model(model: str, head: Head, labels: int | None, *, role: str) -> Sour
     return looked.source
 
 
-def look(model: str, head: Head, labels: int | None, *, role: str) -> Looked:
+def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str = NONE) -> Looked:
     """Finds a model and judges everything in it, before anything is trained or converted.
 
     Args:
@@ -121,15 +121,20 @@ def look(model: str, head: Head, labels: int | None, *, role: str) -> Looked:
         head: of the task, which the model has or gets.
         labels: how many outputs that must have; None for any number.
         role: "teacher" or "student": decides the architectures that it may have.
+        adapter: what is merged into `embedded` where the head is that of answers: see
+            `carried.find`.
     """
     made_of: tuple[Path, ...] = ()
+    under: Path | None = None
     try:
         name, folder = _locate(model, role)
+        if model == EMBEDDED and head is SPAN_HEAD and (over := carried.find(adapter)):
+            under, folder = folder, over
     except UserError as error:
         return Looked(None, None, error.lines)
     what = f"{role} {name}"
     if adapters.is_adapter(folder):
-        base, lines = _look_at_adapter(what, folder, head, labels, role)
+        base, lines = _look_at_adapter(what, folder, head, labels, role, under)
         if base is None or lines:
             return Looked(None, base, lines)
         made_of = (folder, base.folder)
@@ -202,13 +207,13 @@ def _encoder(folder: Path) -> Path:
 
 
 def _look_at_adapter(
-    what: str, folder: Path, head: Head, labels: int | None, role: str
+    what: str, folder: Path, head: Head, labels: int | None, role: str, under: Path | None
 ) -> tuple[Judgement | None, tuple[str, ...]]:
-    """What the base model of an adapter is, and what is wrong with both."""
+    """What the base model of an adapter is (`under`, if given), and what is wrong with both."""
     try:
         adapter = adapters.open_adapter(folder)
         lines = [f"{what} {line}" for line in adapters.problems(adapter)]
-        place = adapter.base_folder()
+        place = under or adapter.base_folder()
         base = _encoder(place if place else _fetched(adapter.base, adapter.revision))
     except UserError as error:
         return None, (f"{what}: {error}",)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -64,10 +66,15 @@ class Reader(ABC, Generic[I, P]):
         model: runs one input.
         pad_id: the id of [PAD].
         pad_to: pad every input to this length; None runs each at its own length.
+        more: the same model opened again, once for each further input that is run at a time: no
+            runtime lets two threads share a model.
     """
 
-    def __init__(self, model: Model, pad_id: int, pad_to: int | None = None) -> None:
+    def __init__(
+        self, model: Model, pad_id: int, pad_to: int | None = None, more: Sequence[Model] = ()
+    ) -> None:
         self.model, self.pad_id, self.pad_to = model, pad_id, pad_to
+        self.more = tuple(more)
 
     @abstractmethod
     def encode(self, example: Any) -> list[I]:
@@ -79,7 +86,21 @@ class Reader(ABC, Generic[I, P]):
 
     def outputs(self, inputs: Sequence[I]) -> list[Outputs]:
         """The model's outputs for each input, float32 [S] or [C], padding cut off."""
-        return [self._run(each) for each in inputs]
+        if not self.more or len(inputs) < 2:
+            return [self._run(self.model, each) for each in inputs]
+        free: queue.SimpleQueue[Model] = queue.SimpleQueue()
+        for model in (self.model, *self.more):
+            free.put(model)
+
+        def run(each: I) -> Outputs:
+            model = free.get()
+            try:
+                return self._run(model, each)
+            finally:
+                free.put(model)
+
+        with ThreadPoolExecutor(1 + len(self.more)) as threads:
+            return list(threads.map(run, inputs))
 
     def read(self, example: Any) -> Reading[I, P]:
         """The prediction for an example, with what it was read out of and the time of each step."""
@@ -100,13 +121,13 @@ class Reader(ABC, Generic[I, P]):
             decode_ms=(decoded - inferred) * 1e3,
         )
 
-    def _run(self, each: I) -> Outputs:
+    def _run(self, model: Model, each: I) -> Outputs:
         length = len(each.ids)
         extra = max(0, (self.pad_to or 0) - length)
         ids = np.pad(each.ids, (0, extra), constant_values=self.pad_id)[None]  # [S] -> [1, S]
         mask = np.pad(np.ones(length, np.int32), (0, extra))[None]
         segment_ids = np.pad(each.segment_ids, (0, extra))[None]
-        found = self.model.run(ids, mask, segment_ids)
+        found = model.run(ids, mask, segment_ids)
         # Outputs for tokens are as long as the padded input, and lose its padding again.
         size = length + extra
         return tuple(each[:length] if len(each) == size else each for each in found)

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from pipeline import ranks
 from pipeline.config import Hardware, Optimization
@@ -73,6 +73,7 @@ def fit(
     scratch: Path,
     label: str,
     counts: Counts | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fit:
     """Trains `model` in place; goes on from the last whole checkpoint in `scratch`.
 
@@ -89,6 +90,7 @@ def fit(
         label: names the training where its progress is shown.
         counts: gives what each part of the loss is averaged over, such as the tokens of a batch; a
             part that is not named is averaged over the batch's examples.
+        callbacks: further ones of the Trainer, called after its own.
 
     Raises:
         UserError: the batch is smaller than the number of devices, or the device cannot do it.
@@ -136,6 +138,8 @@ def fit(
     loader = partial(Loader, examples, collate, split, ranks.RANK, steps, workers=hardware.workers)
     minutes = settings.checkpoint_minutes
     trainer = LossTrainer(model, arguments, loader, loss, counts, label, minutes)
+    for callback in callbacks:
+        trainer.add_callback(callback)
     trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
     model.eval()
     seen = trainer.state.global_step * settings.batch_size

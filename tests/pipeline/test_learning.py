@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from conftest import MakeTeacher
+from model_folders import tensors
 from safetensors.numpy import load_file
 
 from pipeline import learning, settings
 from pipeline.build import main
 from pipeline.config import Build
 from pipeline.data import corpus
+from pipeline.errors import UserError
 
 FLAGS = (
     *("--preset", "smoke", "--distil.text", "acme/text", "--distil.length", "32"),
@@ -64,6 +69,33 @@ def test_without_a_vocabulary_to_name_no_head_is_fitted(
         assert main([*flags, *extra]) == 0
         plan = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
         assert ("mlm-teacher" in plan) is fitted and "distilled" in plan
+
+
+def test_a_teacher_that_came_with_both_heads_keeps_the_one_for_masked_words(
+    make_teacher: MakeTeacher,
+    squad_file: Path,
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The stage "teacher" copies such a teacher without it: the teacher as it came is used."""
+    folder = tmp_path / "both"
+    shutil.copytree(make_teacher(head="mlm"), folder)
+    spans = {"qa_outputs.weight": torch.zeros(2, 32), "qa_outputs.bias": torch.zeros(2)}
+    tensors(folder, lambda all_: all_ | spans)
+    seen = []
+
+    def fit(*arguments: Any, has_head: bool) -> Any:
+        seen.append((arguments[3], has_head))
+        raise UserError("enough")
+
+    monkeypatch.setattr(learning, "fit_mlm_head", fit)
+    data = ["--train-file", str(squad_file), "--eval-file", str(squad_file)]
+    flags = ["--preset", "smoke", "--distil.text", str(text_file), "--distil.teacher", "finetuned"]
+    flags += [*data, "--teacher.model", str(folder), "--out", str(tmp_path / "out")]
+    assert main(flags) == 2
+    assert "enough" in capsys.readouterr().err and seen == [(folder, True)]
 
 
 def test_a_teacher_without_a_head_teaches_hidden_states(

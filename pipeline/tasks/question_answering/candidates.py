@@ -7,10 +7,11 @@ abstain.  Its probability is the softmax over the scores of all candidates of al
     p(c) = exp(s(c)) / sum over c' of exp(s(c'))
 
 where s(c) is the start logit plus the end logit of a span (the highest of all windows that contain
-it), and the score of "no answer" less the null threshold for "no answer".  The probability says how
-much the model prefers a candidate to the other candidates for the same question.  It is not the
-chance that the answer is right: nobody calibrated it, overlapping spans share it, and a model that
-cannot abstain distributes it among spans even if the passage contains no answer.
+it, on the scale of the reader's `Search.rule`), and the score of "no answer" less the null
+threshold for "no answer".  The probability says how much the model prefers a candidate to the other
+candidates for the same question.  It is not the chance that the answer is right: nobody calibrated
+it, overlapping spans share it, and a model that cannot abstain distributes it among spans even if
+the passage contains no answer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.tasks.question_answering.evaluate import Answer, Answerer, null_score, spans
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer, spans
 from pipeline.tasks.question_answering.features import Window
 from pipeline.tasks.reading import Reading
 
@@ -57,20 +58,21 @@ def candidates(
     """
     given = reading.prediction
     found: dict[tuple[int, int], float] = {}  # in the order in which `decode` prefers equal scores
-    for window, (start_logits, end_logits) in zip(reading.inputs, reading.outputs, strict=True):
-        for span in spans(start_logits, end_logits, window, answerer.limits):
+    heights = answerer.levels(reading)
+    for window, pair, height in zip(reading.inputs, reading.outputs, heights, strict=True):
+        for span in spans(pair[0], pair[1], window, answerer.limits):
             offsets = window.offsets[[span.start - window.first, span.end - window.first]]
             key = int(offsets[0, 0]), int(offsets[1, 1])
-            if span.score > found.get(key, -np.inf):
+            if span.score - height > found.get(key, -np.inf):
                 found.pop(key, None)
-                found[key] = span.score
+                found[key] = span.score - height
     ranked = sorted(found.items(), key=lambda item: -item[1])
     if not ranked or (not given.text and not answerer.may_abstain):
         return [Candidate("", 0, 0, given.score, 1.0)]
     entries = [(context[start:end], start, end, score) for (start, end), score in ranked]
     weights = [score for _, score in ranked]
     if answerer.may_abstain:
-        null, threshold = null_score(reading.outputs), answerer.null_threshold
+        null, threshold = answerer.null_score(reading), answerer.null_threshold
         place = next(
             (n for n, (_, score) in enumerate(ranked) if null >= score + threshold), len(ranked)
         )

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from pipeline import documents
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.question_answering.features import Limits
+from pipeline.tasks.question_answering.search import Rule, Search
 from pipeline.tasks.reading import Model
 
 
@@ -27,6 +28,13 @@ class SpanLimits(TypedDict):
     n_best: Annotated[int, Field(ge=1, le=1000)]
 
 
+class SpanSearch(TypedDict):
+    """See `Search`."""
+
+    rule: Rule
+    max_windows: documents.Length | None
+
+
 class SpanPart(TypedDict):
     """What question answering adds to a model.json."""
 
@@ -35,6 +43,7 @@ class SpanPart(TypedDict):
     limits: SpanLimits
     may_abstain: bool
     null_threshold: NotRequired[float]
+    search: NotRequired[SpanSearch]
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,14 @@ class Described:
         limits: windows and answer lengths.
         may_abstain: whether the model may give no answer.
         null_threshold: the margin, in logits, by which "no answer" must exceed the best span.
+        search: which windows are read, and how their scores compare.
     """
 
     tokenizer: Any
     limits: Limits
     may_abstain: bool = False
     null_threshold: float = 0.0
+    search: Search = field(default_factory=Search)
 
     @classmethod
     def of(cls, document: Mapping[str, Any], tokenizer: Any, path: Path) -> Described:
@@ -67,10 +78,18 @@ class Described:
         """
         part = documents.own_part(path, document, SpanPart)
         threshold = part.get("null_threshold", 0.0)  # files without one have none
-        return cls(tokenizer, Limits(**part["limits"]), part["may_abstain"], threshold)
+        search = Search(**part.get("search", {}))  # files without one have the default
+        return cls(tokenizer, Limits(**part["limits"]), part["may_abstain"], threshold, search)
 
-    def answerer(self, model: Model, *, pad_to: int | None = None, reuse: bool = True) -> Answerer:
-        """Make an `Answerer` of a model; see there for `pad_to` and `reuse`."""
+    def answerer(
+        self,
+        model: Model,
+        *,
+        pad_to: int | None = None,
+        reuse: bool = True,
+        more: Sequence[Model] = (),
+    ) -> Answerer:
+        """Make an `Answerer` of a model; see there for `pad_to`, `reuse` and `more`."""
         return Answerer(
             model,
             self.tokenizer,
@@ -79,6 +98,8 @@ class Described:
             may_abstain=self.may_abstain,
             null_threshold=self.null_threshold,
             reuse=reuse,
+            search=self.search,
+            more=more,
         )
 
 

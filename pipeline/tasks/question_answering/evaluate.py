@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
+from pipeline.tasks.question_answering.search import Rule, Search, levels, shortlist
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
 from pipeline.tasks.reading import Model, Outputs, Reader, Reading
 
@@ -50,8 +51,8 @@ class Answer:
     Attributes:
         text: characters [start, end) of the passage; empty for "no answer".
         start, end: code points.
-        score: start logit plus end logit.
-        windows: how many windows the passage was cut into.
+        score: start logit plus end logit, on the scale of the reader's `Search.rule`.
+        windows: how many windows of the passage were read.
         tokenize_ms, infer_ms, decode_ms: time spent, milliseconds.
     """
 
@@ -135,6 +136,7 @@ def decode(
     *,
     may_abstain: bool = False,
     null_threshold: float = 0.0,
+    rule: Rule = "logits",
 ) -> tuple[int, int, float]:
     """First and past-the-last code point of the best answer, and its score.
 
@@ -144,22 +146,32 @@ def decode(
         limits: see :func:`best_span`.
         may_abstain: answer nothing where [CLS] beats every span.
         null_threshold: by how much it has to, in logits.
+        rule: how scores of different windows are compared, see `search.Search`.
     """
     best = (0, 0, -np.inf)
-    abstain = null_score(logits)
-    for window, (start_logits, end_logits) in zip(windows, logits, strict=True):
-        span = best_span(start_logits, end_logits, window, limits)
-        if span is not None and span.score > best[2]:
+    heights = levels(rule, windows, logits)
+    abstain = null_score(logits, heights)
+    for window, pair, height in zip(windows, logits, heights, strict=True):
+        span = best_span(pair[0], pair[1], window, limits)
+        if span is not None and span.score - height > best[2]:
             offsets = window.offsets[[span.start - window.first, span.end - window.first]]
-            best = (int(offsets[0, 0]), int(offsets[1, 1]), span.score)
+            best = (int(offsets[0, 0]), int(offsets[1, 1]), span.score - height)
     if best[2] == -np.inf or (may_abstain and abstain >= best[2] + null_threshold):
         return 0, 0, abstain if np.isfinite(abstain) else 0.0
     return best
 
 
-def null_score(logits: Sequence[Outputs]) -> float:
-    """The score of "no answer": start plus end logit of [CLS], the lowest of all windows."""
-    return min((float(start[0] + end[0]) for start, end in logits), default=float("inf"))
+def null_score(logits: Sequence[Outputs], heights: Sequence[float] | None = None) -> float:
+    """The score of "no answer": start plus end logit of [CLS], the lowest of all windows.
+
+    Args:
+        logits: of each window.
+        heights: what the scores of each window are reduced by, see `search.levels`; None for 0.
+    """
+    scores = [float(start[0] + end[0]) for start, end in logits]
+    if heights is not None:
+        scores = [score - height for score, height in zip(scores, heights, strict=True)]
+    return min(scores, default=float("inf"))
 
 
 class Answerer(Reader[Window, Answer]):
@@ -173,6 +185,8 @@ class Answerer(Reader[Window, Answer]):
         may_abstain: answer nothing where [CLS] beats every span, as SQuAD 2.0 needs.
         null_threshold: by how much it has to, in logits.
         reuse: see :class:`Windower`.
+        search: which windows are read, and how their scores are compared; None for the default.
+        more: the same model opened again, once for each further window that is run at a time.
     """
 
     def __init__(
@@ -185,9 +199,12 @@ class Answerer(Reader[Window, Answer]):
         may_abstain: bool = False,
         null_threshold: float = 0.0,
         reuse: bool = True,
+        search: Search | None = None,
+        more: Sequence[Model] = (),
     ) -> None:
-        super().__init__(model, tokenizer.pad_token_id, pad_to)
+        super().__init__(model, tokenizer.pad_token_id, pad_to, more)
         self.limits, self.may_abstain = limits, may_abstain
+        self.search = search or Search()
         self.null_threshold = null_threshold
         self.windower = Windower(tokenizer, limits, reuse)
 
@@ -210,8 +227,17 @@ class Answerer(Reader[Window, Answer]):
         return self.read(Question("", "", context, question, (), ()))
 
     def encode(self, example: Question) -> list[Window]:
-        """The windows of a question and its passage."""
-        return self.windower.windows(example.text, example.context)
+        """The windows of a question and its passage that are to be read."""
+        windows = self.windower.windows(example.text, example.context)
+        return shortlist(windows, self.search.max_windows)
+
+    def null_score(self, reading: Reading[Window, Answer]) -> float:
+        """The score of "no answer" of a reading: see the function of the same name."""
+        return null_score(reading.outputs, self.levels(reading))
+
+    def levels(self, reading: Reading[Window, Answer]) -> list[float]:
+        """What the scores of each window of a reading are reduced by: see `search.levels`."""
+        return levels(self.search.rule, reading.inputs, reading.outputs)
 
     def decode(
         self, example: Question, inputs: Sequence[Window], outputs: Sequence[Outputs]
@@ -225,6 +251,7 @@ class Answerer(Reader[Window, Answer]):
             self.limits,
             may_abstain=self.may_abstain,
             null_threshold=self.null_threshold,
+            rule=self.search.rule,
         )
         return Answer(example.context[start:end], start, end, score, len(inputs))
 
@@ -277,7 +304,7 @@ def _best_fit(
 
 
 def best_null_threshold(
-    readings: Sequence[Reading[Window, Answer]], questions: QuestionSet
+    readings: Sequence[Reading[Window, Answer]], questions: QuestionSet, rule: Rule = "logits"
 ) -> float:
     """The threshold with the highest F1, as SQuAD 2.0's script finds it.
 
@@ -288,6 +315,7 @@ def best_null_threshold(
     Args:
         readings: of each question by a reader that never abstains.
         questions: with and without answers.
+        rule: the reader's, see `search.Search`.
 
     Returns:
         Logits: no answer is given where its score is at least the best span's plus this.
@@ -298,16 +326,17 @@ def best_null_threshold(
         kept, abstained = (
             _best_fit(languages.f1, given, question, questions.language) for given in (text, "")
         )
-        level = null_score(reading.outputs) - reading.prediction.score
+        heights = levels(rule, reading.inputs, reading.outputs)
+        level = null_score(reading.outputs, heights) - reading.prediction.score
         if text and np.isfinite(level):  # without a span there is nothing to decide
             gains.append((level, kept - abstained))
     gains.sort()
     if not gains:
         return 0.0
-    levels = [level for level, _ in gains]
-    between = [(low + high) / 2 for low, high in itertools.pairwise(levels)]
-    thresholds = [levels[0] - MARGIN, *between, levels[-1] + MARGIN]
+    found = [level for level, _ in gains]
+    between = [(low + high) / 2 for low, high in itertools.pairwise(found)]
+    thresholds = [found[0] - MARGIN, *between, found[-1] + MARGIN]
     totals = np.cumsum([0.0, *(gain for _, gain in gains)])
     # Questions of one level are answered all or none.
-    allowed = [0, *(n for n in range(1, len(gains)) if levels[n - 1] < levels[n]), len(gains)]
+    allowed = [0, *(n for n in range(1, len(gains)) if found[n - 1] < found[n]), len(gains)]
     return round(thresholds[max(allowed, key=lambda n: (totals[n], -n))], 4)

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
+from pydantic import Field
 from tyro.conf import OmitArgPrefixes
 
-from pipeline.config import Build, Count, Data
+from pipeline.config import Build, Count, Data, Share
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.features import Limits
+from pipeline.tasks.question_answering.joined import Joining
+from pipeline.tasks.question_answering.search import Rule, Search
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,38 @@ class QuestionData(Data):
     """Consider answers of up to this many word pieces."""
     n_best: Count = 20
     """Consider this many starts and this many ends for an answer."""
+    joined_share: Share = 0.0
+    """Train this share of the questions on a longer passage, joined from several (0 to 1)."""
+    joined_most: Annotated[int, Field(ge=2)] = 5
+    """Join 2 to this many passages into a longer one."""
+    read_stride: Count | None = None
+    """Use this stride when answers are read; that of training is used if it is not given."""
+    compare_windows: Rule = "logits"
+    """Compare the answers of several windows by their `logits`, by their `log-probability` in their
+    window, or by `log-odds` against no answer there."""
+    max_windows: Count | None = None
+    """Read only this many windows of a passage, those with most in common with the question (BM25);
+    all of them if it is not given."""
 
     @property
     def limits(self) -> Limits:
-        """How passages are cut and answers are read."""
+        """How passages are cut in training."""
         return Limits(self.max_length, self.stride, self.max_query, self.max_answer, self.n_best)
+
+    @property
+    def reading(self) -> Limits:
+        """How passages are cut and answers are read: what files and apps follow."""
+        return replace(self.limits, stride=self.read_stride or self.stride)
+
+    @property
+    def search(self) -> Search:
+        """Which windows are read, and how their scores compare."""
+        return Search(self.compare_windows, self.max_windows)
+
+    @property
+    def joining(self) -> Joining:
+        """Which questions are trained on a longer passage."""
+        return Joining(self.joined_share, most=self.joined_most)
 
 
 @dataclass(frozen=True)
@@ -59,8 +89,9 @@ def problems(data: QuestionData) -> Iterator[str]:
     if (wrong := languages.problem(data.language)) is not None:
         yield wrong
     room = data.max_length - data.max_query - 3
-    if data.stride > room:
-        yield (
-            f"--stride {data.stride}: at most {room} with --max-length {data.max_length} and "
-            f"--max-query {data.max_query}, or pieces fall between two windows"
-        )
+    for flag, stride in (("--stride", data.stride), ("--read-stride", data.read_stride or 1)):
+        if stride > room:
+            yield (
+                f"{flag} {stride}: at most {room} with --max-length {data.max_length} and "
+                f"--max-query {data.max_query}, or pieces fall between two windows"
+            )

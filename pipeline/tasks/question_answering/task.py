@@ -26,7 +26,9 @@ from pipeline.tasks.question_answering.evaluate import (
     best_null_threshold,
     score,
 )
-from pipeline.tasks.question_answering.features import Feature, Limits, Windower, training_features
+from pipeline.tasks.question_answering.features import Feature, Windower, training_features
+from pipeline.tasks.question_answering.joined import join_passages
+from pipeline.tasks.question_answering.search import Search
 from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
 from pipeline.tasks.task import Task, Traits
 
@@ -108,18 +110,22 @@ class QuestionAnswering(Task):
         progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
     ) -> Traits:
         """The null threshold with the highest F1: see `best_null_threshold`."""
-        reader = Answerer(model, tokenizer, _own(data).limits)
+        mine = _own(data)
+        reader = Answerer(model, tokenizer, mine.reading, search=mine.search)
         readings = [reader.read(question) for question in progress(evaluation.questions)]
-        return {"null_threshold": best_null_threshold(readings, evaluation)}
+        threshold = best_null_threshold(readings, evaluation, mine.compare_windows)
+        return {"null_threshold": threshold}
 
     def encoding(self, data: Data) -> Mapping[str, Any]:
-        """How questions and passages are cut."""
+        """How questions and passages are cut, and joined if any are."""
         mine = _own(data)
-        return {"max_length": mine.max_length, "stride": mine.stride, "max_query": mine.max_query}
+        cut = {"max_length": mine.max_length, "stride": mine.stride, "max_query": mine.max_query}
+        return cut | ({"joined": mine.joining} if mine.joined_share else {})
 
-    def reading(self, data: Data) -> Limits:
-        """How they are cut, and which spans may be answers."""
-        return _own(data).limits
+    def reading(self, data: Data) -> Any:
+        """How they are cut, which spans may be answers, and how windows are searched."""
+        mine = _own(data)
+        return mine.reading if mine.search == Search() else (mine.reading, mine.search)
 
     def scoring(self, data: Data) -> str:
         """The language whose rules decide which answers are equal."""
@@ -127,7 +133,9 @@ class QuestionAnswering(Task):
 
     def features(self, tokenizer: Any, data: Data, train: Any, traits: Traits) -> list[Feature]:
         """Every window of every question with the places of its answer."""
-        return training_features(Windower(tokenizer, _own(data).limits), train.questions)
+        mine = _own(data)
+        questions = join_passages(train.questions, mine.joining)
+        return training_features(Windower(tokenizer, mine.limits), questions)
 
     def gold(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """`start` and `end`, int64 [B]."""
@@ -169,11 +177,12 @@ class QuestionAnswering(Task):
         return Answerer(
             model,
             tokenizer,
-            _own(data).limits,
+            _own(data).reading,
             pad_to=pad_to,
             may_abstain=traits["may_abstain"],
             null_threshold=traits.get("null_threshold", 0.0),
             reuse=reuse,
+            search=_own(data).search,
         )
 
     def same(self, prediction: Answer, other: Answer) -> bool:
@@ -187,10 +196,12 @@ class QuestionAnswering(Task):
     def describe(self, data: Data, traits: Traits) -> dict[str, Any]:
         """The limits of windows and answers, and when there is no answer.
 
-        `null_threshold` is there only where it was calibrated; without it, it is 0.
+        `null_threshold` is there only where it was calibrated; without it, it is 0.  `search` is
+        there only where it is not the default.
         """
-        limits = asdict(_own(data).limits)
-        return {"limits": limits, **traits}
+        mine = _own(data)
+        search = {} if mine.search == Search() else {"search": asdict(mine.search)}
+        return {"limits": asdict(mine.reading), **search, **traits}
 
     def golden(self, readers: Mapping[str, Any], evaluation: Any, count: int) -> dict[str, Any]:
         """Questions with ids, logits and answers of each file."""
