@@ -43,13 +43,12 @@ class ObfuscatedTest {
             val program =
                 loader.loadClass(PROGRAM).getConstructor().newInstance() as
                     Function<File, IntArray>
-            val (texts, differentTexts, questions, differentQuestions) =
-                program.apply(Builds.golden)
-            println("obfuscated by R8: $texts texts, $questions questions")
-            assertTrue("only $texts texts", texts >= 3000)
-            assertTrue("only $questions questions", questions >= 3)
-            assertEquals(0, differentTexts)
-            assertEquals(0, differentQuestions)
+            val counts = program.apply(Builds.golden)
+            println("obfuscated by R8: ${counts.joinToString()} as GoldenProgram counts")
+            assertTrue("only ${counts[0]} texts", counts[0] >= 3000)
+            assertEquals("texts that differ", 0, counts[1])
+            assertTrue("only ${counts[2]} questions", counts[2] >= 3)
+            assertEquals("questions that differ", 0, counts[DIFFERENT_QUESTIONS])
         }
     }
 
@@ -98,9 +97,14 @@ class ObfuscatedTest {
     }
 
     /** Where a class was loaded from: a folder of classes or a jar. */
-    private fun place(type: Class<*>) = File(type.protectionDomain.codeSource.location.toURI())
+    private fun place(type: Class<*>) =
+        File(
+            type.protectionDomain.codeSource.location
+                .toURI(),
+        )
 
     private companion object {
+        const val DIFFERENT_QUESTIONS = 3
         const val PROGRAM = "distilbert.mobile.core.obfuscated.GoldenProgram"
         val RULES = File("src/main/resources/META-INF/proguard/core.pro")
     }
