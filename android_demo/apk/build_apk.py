@@ -35,6 +35,12 @@ RESOURCE_TOOLS = DEMO / "maven" / "test-aar" / "target" / "prebuilt"
 RUNTIME = DEMO / "maven" / "tflite-aar" / "target" / "tensorflow-lite"
 CLASSPATHS = DEMO / "maven" / "apk" / "target"
 
+# The rules for R8 that each library brings along.
+LIBRARY_RULES = (
+    DEMO / "core" / "src" / "main" / "resources" / "META-INF" / "proguard" / "core.pro",
+    DEMO / "answerer" / "consumer-rules.pro",
+)
+
 # What the APK carries, and the precision to add to a build where it computes no file right.
 TENSORFLOW_LITE = (2, 16, 1)
 SAFE_PRECISION = "int8-per-tensor"
@@ -204,8 +210,7 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
     if kind == "debug":
         tool += ["com.android.tools.r8.D8", "--debug"]
     else:
-        consumer = DEMO / "answerer" / "consumer-rules.pro"
-        rules = (DEMO / "apk" / "rules.pro", consumer, folder / "aapt.pro")
+        rules = (DEMO / "apk" / "rules.pro", *LIBRARY_RULES, folder / "aapt.pro")
         tool += ["com.android.tools.r8.R8", "--release", *each("--pg-conf", rules)]
     run(
         [*tool, "--min-api", MIN_SDK, *each("--lib", platform), "--output", dex, *packed],

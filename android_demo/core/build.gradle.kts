@@ -22,6 +22,7 @@ dependencies {
     testImplementation(project(":testing"))
     testImplementation(libs.jna)
     testImplementation(libs.junit)
+    testImplementation(libs.r8)
 }
 
 tasks.test {

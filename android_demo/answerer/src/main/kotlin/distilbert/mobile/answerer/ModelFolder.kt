@@ -2,6 +2,7 @@
 package distilbert.mobile.answerer
 
 import android.content.res.AssetManager
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelException
 import java.io.File
 import java.io.FileInputStream
@@ -9,7 +10,9 @@ import java.io.FileNotFoundException
 import java.io.IOException
 import java.io.InputStream
 import java.nio.MappedByteBuffer
+import java.nio.channels.ClosedByInterruptException
 import java.nio.channels.FileChannel.MapMode.READ_ONLY
+import java.util.concurrent.CancellationException
 
 /** Where `model.json` and what it names lie. */
 internal interface ModelFolder {
@@ -35,7 +38,9 @@ internal interface ModelFolder {
 internal class AssetFolder(private val assets: AssetManager, private val folder: String) :
     ModelFolder {
     override fun read(name: String): ByteArray =
-        reading(place(name)) { assets.open(path(name)).use(InputStream::readBytes) }
+        reading(place(name), { isFolder(name) }) {
+            assets.open(path(name)).use(InputStream::readBytes)
+        }
 
     override fun map(name: String): MappedByteBuffer {
         // Only an asset that is not compressed has a place in the APK.
@@ -43,7 +48,7 @@ internal class AssetFolder(private val assets: AssetManager, private val folder:
             try {
                 assets.openFd(path(name))
             } catch (error: IOException) {
-                reading(place(name)) { assets.open(path(name)).close() }
+                reading(place(name), { isFolder(name) }) { assets.open(path(name)).close() }
                 throw ModelException(
                     "${place(name)} is compressed and cannot be mapped: add " +
                         "androidResources.noCompress += \"tflite\" to the app's build file",
@@ -60,6 +65,8 @@ internal class AssetFolder(private val assets: AssetManager, private val folder:
         }
     }
 
+    private fun isFolder(name: String) = !assets.list(path(name)).isNullOrEmpty()
+
     private fun path(name: String) = if (folder.isEmpty()) name else "$folder/$name"
 
     private fun place(name: String) = "assets/${path(name)}"
@@ -68,27 +75,44 @@ internal class AssetFolder(private val assets: AssetManager, private val folder:
 /** A [folder] of files. */
 internal class FileFolder(private val folder: File) : ModelFolder {
     override fun read(name: String): ByteArray =
-        File(folder, name).let { reading(it.path) { it.readBytes() } }
+        File(folder, name).let { reading(it.path, it::isDirectory) { it.readBytes() } }
 
     override fun map(name: String): MappedByteBuffer =
         File(folder, name).let { file ->
-            reading(file.path) {
+            reading(file.path, file::isDirectory) {
                 FileInputStream(file).channel.use { it.map(READ_ONLY, 0, it.size()) }
             }
         }
 }
 
-/** Reads from a [place]; its errors as one sentence. */
-internal fun <T> reading(place: String, read: () -> T): T =
+/**
+ * Reads from a [place]; its errors as one sentence.
+ *
+ * @param isFolder whether a folder lies there.
+ * @throws CancellationException if the thread is interrupted.
+ */
+internal fun <T> reading(place: String, isFolder: () -> Boolean = { false }, read: () -> T): T =
     try {
         read()
     } catch (error: FileNotFoundException) {
+        // Java says so of three different things.
+        val problem =
+            when {
+                isFolder() -> "is a folder, not a file"
+                error.message.orEmpty().contains(
+                    "ermission denied",
+                ) -> "may not be read by this app"
+                else -> "is missing"
+            }
         throw ModelException(
-            "$place is missing: copy the whole folder that the build wrote",
+            "$place $problem: copy the whole folder that the build wrote",
             error,
+            ErrorKind.MISSING,
         )
+    } catch (error: ClosedByInterruptException) {
+        throw CancellationException("the thread was interrupted").initCause(error)
     } catch (error: IOException) {
         // How a file says that it cannot be mapped for want of memory.
         (error.cause as? OutOfMemoryError)?.let { throw it }
-        throw ModelException("$place cannot be read: ${error.message}", error)
+        throw ModelException("$place cannot be read: ${error.message}", error, ErrorKind.MISSING)
     }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.SelfTest
+import distilbert.mobile.core.TaskResult
 import distilbert.mobile.core.WordPieceTokenizer
 import distilbert.mobile.core.sha256
 import java.nio.ByteBuffer
@@ -33,24 +36,41 @@ internal class OpenModel<D : ModelDescription> private constructor(
     /** The runtime in this app by name and version. */
     val runtime = model.runtime.toString()
 
-    private val lock = Any()
+    private val access = Access(model::close)
 
+    /** Hears of every result and failure; null where nobody listens. */
     @Volatile
-    private var isClosed = false
+    var listener: ModelListener? = null
 
     /**
      * Does [work] while no other thread does any.
      *
      * @param owner the class that is open, for an error.
      * @param isCancelled whether the caller no longer wants the result; [work] gets a function
-     *   that also says so once [close] is called.
+     *   that also says so once [close] is called or the thread is interrupted.
+     * @throws CancellationException if [close] is called, or the thread interrupted, meanwhile.
      * @throws IllegalStateException after [close].
      */
     fun <T> alone(owner: Any, isCancelled: () -> Boolean, work: (() -> Boolean) -> T): T =
-        synchronized(lock) {
-            check(!isClosed) { "this ${owner.javaClass.simpleName} is closed: open another" }
-            work { isClosed || isCancelled() }
+        access.alone(owner.javaClass.simpleName, isCancelled, work)
+
+    /** The same for work whose result and failure [listener] hears of. */
+    fun <T : TaskResult> heard(
+        owner: Any,
+        isCancelled: () -> Boolean,
+        work: (() -> Boolean) -> T,
+    ): T {
+        val asked = System.nanoTime()
+        try {
+            return alone(owner, isCancelled) { isStopped ->
+                val begun = System.nanoTime()
+                work(isStopped).also { listener?.onResult(it, (begun - asked) / NANOSECONDS) }
+            }
+        } catch (error: ModelException) {
+            listener?.onFailure(error)
+            throw error
         }
+    }
 
     /**
      * Runs the golden cases; to be called within [alone].
@@ -77,11 +97,11 @@ internal class OpenModel<D : ModelDescription> private constructor(
         return SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem)
     }
 
-    /** Stops the work that is done and frees the runtime; twice is once. */
-    override fun close() {
-        isClosed = true
-        synchronized(lock) { model.close() }
-    }
+    /**
+     * Stops the work that is done and frees the runtime; twice is once. It does not wait: where
+     * work is under way, the thread that does it frees the runtime when it ends.
+     */
+    override fun close() = access.close()
 
     private fun problem(comparison: GoldenComparison<*>, cases: Int): String {
         val differ = comparison.different + comparison.nearTies
@@ -94,6 +114,10 @@ internal class OpenModel<D : ModelDescription> private constructor(
     companion object {
         private const val PERCENT = 100
         private const val FAST_CORES = 4
+        private const val NANOSECONDS = 1e6
+
+        /** More threads than any phone has cores only slow a model down. */
+        private const val MOST_THREADS = 64
 
         /** Most phones have four fast cores; a thread on a slow one holds up the others. */
         fun defaultThreads() =
@@ -113,7 +137,9 @@ internal class OpenModel<D : ModelDescription> private constructor(
             path: String?,
             threads: Int,
         ): OpenModel<D> {
-            require(threads > 0) { "$threads threads: at least one is needed" }
+            require(threads in 1..MOST_THREADS) {
+                "$threads threads: allowed are 1 to $MOST_THREADS"
+            }
             try {
                 val description = parse(folder.text("model.json"))
                 val wanted = path ?: description.default
@@ -133,6 +159,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
                 throw ModelException(
                     "there is not enough memory to open the model: close other apps",
                     error,
+                    ErrorKind.MEMORY,
                 )
             }
         }

@@ -2,6 +2,7 @@
 package distilbert.mobile.answerer
 
 import android.os.Build
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
@@ -61,6 +62,7 @@ internal class Runtime(val version: String) {
                     "the app has no TensorFlow Lite library for ${processor()}: add its ABI to " +
                         "abiFilters",
                     error,
+                    ErrorKind.RUNTIME,
                 )
             }
 

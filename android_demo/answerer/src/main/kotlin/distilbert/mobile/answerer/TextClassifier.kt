@@ -4,7 +4,9 @@ package distilbert.mobile.answerer
 import android.content.Context
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.classes.ClassDescription
+import distilbert.mobile.core.classes.ClassModel
 import distilbert.mobile.core.classes.Classification
 import distilbert.mobile.core.classes.Classifier
 import distilbert.mobile.core.classes.GoldenText
@@ -24,17 +26,20 @@ import java.util.concurrent.CancellationException
  * others wait. [close] frees the runtime's memory.
  */
 class TextClassifier private constructor(private val open: OpenModel<ClassDescription>) :
-    AutoCloseable {
+    ClassModel {
         private val classifier = Classifier(open.description, open.tokenizer, open.model)
 
         /** What `model.json` says: the labels, and whether the model reads pairs. */
-        val description: ClassDescription get() = open.description
+        override val description: ClassDescription get() = open.description
 
         /** The file that is open. */
-        val file: ModelFile get() = open.file
+        override val file: ModelFile get() = open.file
 
         /** The runtime in this app by name and version, such as "TensorFlow Lite 2.16.1". */
-        val runtime: String get() = open.runtime
+        override val runtime: String get() = open.runtime
+
+        /** Hears of every result and failure; null where nobody listens. */
+        var listener: ModelListener? by open::listener
 
         /**
          * The classes of a text or of a pair with their probabilities, or the number that a regression
@@ -44,20 +49,22 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
          *   the longer text first.
          * @param pair the second text, if [description] says that the model reads pairs.
          * @param padTo pad the input to so many word pieces; null runs it at its own length.
-         * @param isCancelled asked before the model runs, on the calling thread.
-         * @throws CancellationException once [isCancelled] says so, or [close] is called meanwhile.
+         * @param isCancelled asked while texts are tokenized and before the model runs, on the calling
+         *   thread.
+         * @throws CancellationException once [isCancelled] says so, [close] is called or the thread is
+         *   interrupted meanwhile.
          * @throws ModelException if the runtime fails, or computes no numbers.
          * @throws IllegalArgumentException if the model reads pairs and there is one text, or the
          *   opposite.
          * @throws IllegalStateException after [close].
          */
-        fun classify(
+        override fun classify(
             text: String,
-            pair: String? = null,
-            padTo: Int? = null,
-            isCancelled: () -> Boolean = { false },
+            pair: String?,
+            padTo: Int?,
+            isCancelled: () -> Boolean,
         ): Classification =
-            open.alone(this, isCancelled) { classifier.classify(text, pair, padTo, it) }
+            open.heard(this, isCancelled) { classifier.classify(text, pair, padTo, it) }
 
         /**
          * Classifies the build's golden cases on this device and reads the file once to check its
@@ -70,15 +77,24 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
          *   or the file is not the one that `model.json` names.
          * @throws IllegalStateException after [close].
          */
-        fun selfTest(
-            isCancelled: () -> Boolean = { false },
-            onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+        override fun selfTest(
+            isCancelled: () -> Boolean,
+            onProgress: (done: Int, of: Int) -> Unit,
         ): SelfTest =
             open.alone(this, isCancelled) { isStopped ->
                 open.selfTest(GoldenText::parse, ::comparison, isStopped, onProgress)
             }
 
-        /** Stops the text that is being classified and frees the runtime; twice is once. */
+        /**
+         * Runs the model once on an empty text, so that the first text does not wait for pages of the
+         * file to be loaded; errors as in [classify].
+         */
+        fun warmUp() {
+            val pair = if (description.isPair) "" else null
+            open.alone(this, { false }) { classifier.classify("", pair, null, it) }
+        }
+
+        /** Stops the text that is being classified and frees the runtime, as [QuestionAnswerer.close]. */
         override fun close() = open.close()
 
         private fun comparison(cases: List<GoldenText>) =
@@ -86,6 +102,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
 
         companion object {
             /** Opens a model among the app's assets; as [QuestionAnswerer.fromAssets]. */
+            @JvmStatic
+            @JvmOverloads
             fun fromAssets(
                 context: Context,
                 folder: String = "model",
@@ -94,11 +112,28 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
             ): TextClassifier = open(AssetFolder(context.assets, folder), file, threads)
 
             /** As [fromAssets], from a folder of files. */
+            @JvmStatic
+            @JvmOverloads
             fun fromFolder(
                 folder: File,
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
             ): TextClassifier = open(FileFolder(folder), file, threads)
+
+            /** The first file that is right; as [QuestionAnswerer.firstRightFromAssets]. */
+            @JvmStatic
+            @JvmOverloads
+            fun firstRightFromAssets(
+                context: Context,
+                folder: String = "model",
+                passed: PassedTests = PassedTests(context),
+                threads: Int = OpenModel.defaultThreads(),
+                isCancelled: () -> Boolean = { false },
+                onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+            ): TextClassifier =
+                firstRight(AssetFolder(context.assets, folder), passed, isCancelled, onProgress) {
+                    fromAssets(context, folder, it, threads)
+                }
 
             internal fun open(folder: ModelFolder, path: String?, threads: Int) =
                 TextClassifier(OpenModel.open(folder, ClassDescription::parse, path, threads))

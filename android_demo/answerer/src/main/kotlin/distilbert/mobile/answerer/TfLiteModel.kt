@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
@@ -83,6 +84,7 @@ internal class TfLiteModel(
                 "there is not enough memory for ${file.path} (${file.bytes shr MEBIBYTE} MiB): " +
                     "close other apps, or ship a smaller file",
                 error,
+                ErrorKind.MEMORY,
             )
         }
 
@@ -99,7 +101,11 @@ internal class TfLiteModel(
             } else {
                 runtime.insteadOf(file, description)
             }
-        return ModelException("$runtime refuses ${file.path} ($reason): $remedy", error)
+        return ModelException(
+            "$runtime refuses ${file.path} ($reason): $remedy",
+            error,
+            ErrorKind.RUNTIME,
+        )
     }
 
     private companion object {

@@ -2,6 +2,7 @@
 package distilbert.mobile.answerer
 
 import android.content.Context
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.testing.Builds
 import org.junit.Assert.assertEquals
@@ -17,6 +18,7 @@ import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import java.io.File
 import java.io.IOException
+import java.util.concurrent.CancellationException
 
 /** What cannot be opened is refused in one sentence that says what to do. */
 @RunWith(RobolectricTestRunner::class)
@@ -140,9 +142,34 @@ class OpeningTest {
     }
 
     @Test
-    fun `threads are at least one`() {
-        assertThrows(IllegalArgumentException::class.java) {
-            QuestionAnswerer.fromAssets(context, threads = 0)
+    fun `threads are 1 to 64`() {
+        for (threads in listOf(0, 65, 10_000)) {
+            assertThrows(IllegalArgumentException::class.java) {
+                QuestionAnswerer.fromAssets(context, threads = threads)
+            }
+        }
+    }
+
+    @Test
+    fun `a folder in place of a file is not called missing`() {
+        val message =
+            broken { folder ->
+                folder.resolve("vocab.txt").delete()
+                folder.resolve("vocab.txt").mkdir()
+            }
+        assertTrue(message, "vocab.txt is a folder, not a file" in message)
+        val error = assertThrows(ModelException::class.java) { TinyModel.open("other.tflite") }
+        assertEquals(ErrorKind.DAMAGED, error.kind)
+    }
+
+    @Test
+    fun `an interrupted thread opens nothing, and keeps its flag`() {
+        Thread.currentThread().interrupt()
+        try {
+            assertThrows(CancellationException::class.java) { TinyModel.open() }
+            assertTrue(Thread.currentThread().isInterrupted)
+        } finally {
+            Thread.interrupted()
         }
     }
 

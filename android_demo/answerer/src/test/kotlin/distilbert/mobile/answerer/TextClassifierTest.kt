@@ -138,7 +138,7 @@ class TextClassifierTest {
             classifier.selfTest(isCancelled = { true })
         }
         assertThrows(CancellationException::class.java) {
-            classifier.selfTest { done, _ -> if (done == 1) Thread(classifier::close).closing() }
+            classifier.selfTest { done, _ -> if (done == 1) Thread(classifier::close).finish() }
         }
         val error =
             assertThrows(IllegalStateException::class.java) { classifier.classify("a") }
@@ -147,10 +147,10 @@ class TextClassifierTest {
         classifier.close()
     }
 
-    /** Lets the thread run until it waits for the work to end. */
-    private fun Thread.closing() {
+    /** Runs the thread to its end: closing does not wait for the work. */
+    private fun Thread.finish() {
         start()
-        while (state != Thread.State.BLOCKED) Thread.sleep(1)
+        join()
     }
 
     private fun compare(folder: File) {

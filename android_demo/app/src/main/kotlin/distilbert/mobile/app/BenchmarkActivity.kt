@@ -6,7 +6,6 @@ import android.content.ClipData
 import android.content.Context
 import android.content.Intent
 import android.os.Bundle
-import android.text.format.DateFormat
 import android.view.View
 import android.view.WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON
 import android.widget.ArrayAdapter
@@ -17,7 +16,9 @@ import android.widget.TextView
 import distilbert.mobile.core.benchmark.BenchmarkPlan
 import distilbert.mobile.core.benchmark.InputLengths
 import distilbert.mobile.core.benchmark.Progress
+import java.text.SimpleDateFormat
 import java.util.Date
+import java.util.Locale
 
 /**
  * Measures the model on this phone: by a tap, or at once where its intent has no action, as adb
@@ -183,7 +184,8 @@ class BenchmarkActivity : Activity() {
 
     private fun <T : View> find(id: Int): T = findViewById(id)
 
-    private fun timeStamp() = DateFormat.format("yyyyMMdd-HHmmss", Date()).toString()
+    /** In ASCII digits, also where the phone writes others: a file and adb are named by it. */
+    private fun timeStamp() = SimpleDateFormat("yyyyMMdd-HHmmss", Locale.ROOT).format(Date())
 
     internal companion object {
         /** Opens the screen and starts nothing. */

@@ -4,6 +4,7 @@ package distilbert.mobile.app
 import android.app.Application
 import android.os.Handler
 import android.os.Looper
+import distilbert.mobile.answerer.PassedTests
 import distilbert.mobile.core.benchmark.BenchmarkWorld
 import distilbert.mobile.core.classes.ClassDescription
 import distilbert.mobile.core.classes.ClassModel
@@ -30,7 +31,7 @@ class DemoApplication : Application() {
     internal var openModel: () -> AnswerModel = { AssetModel.open(this) }
 
     /** The same for a model that classifies texts. */
-    internal var openClassifier: () -> ClassModel = { AssetClassifier.open(this) }
+    internal var openClassifier: () -> ClassModel = { AssetModel.openClassifier(this) }
 
     /** The world a benchmark runs in; a test puts another one here as well. */
     internal var benchmarkWorld: (BenchmarkTies) -> BenchmarkWorld<*, *> = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
+import distilbert.mobile.answerer.PassedTests
 import distilbert.mobile.core.TaskModel
 import java.util.concurrent.CancellationException
 import java.util.concurrent.Executor
@@ -97,7 +98,9 @@ internal class ModelKeeper<M : TaskModel>(
         }
 
         private fun test(found: M): String? =
-            found.selfTest({ isStopped }) { done, of -> tell(ModelState.Testing(done, of)) }
+            found
+                .selfTest({ isStopped }) { done, of -> tell(ModelState.Testing(done, of)) }
+                .problem
 
         private fun fail(error: Throwable) {
             close()

@@ -56,7 +56,7 @@ internal object QuestionsBenchmark : TaskBenchmark<AnswerModel, Answer> {
 /** The texts of `texts.json`, or of the golden cases. */
 internal object TextsBenchmark : TaskBenchmark<ClassModel, Classification> {
     override fun open(context: Context, file: String?, threads: Int): ClassModel =
-        AssetClassifier.open(context, file, threads)
+        AssetModel.openClassifier(context, file, threads)
 
     override fun workload(model: ClassModel, read: (String) -> String): BenchmarkTexts =
         try {

@@ -7,6 +7,7 @@ import android.graphics.Paint
 import android.util.AttributeSet
 import android.view.View
 import distilbert.mobile.core.benchmark.InputLengths
+import java.util.Locale
 import kotlin.math.ceil
 import kotlin.math.log10
 import kotlin.math.pow
@@ -154,9 +155,9 @@ class PlotView(context: Context, attributes: AttributeSet) : View(context, attri
             if (step >=
                 1
             ) {
-                "%.0f".format(value)
+                "%.0f".format(Locale.ROOT, value)
             } else {
-                "%.${ceil(-log10(step)).toInt()}f".format(value)
+                "%.${ceil(-log10(step)).toInt()}f".format(Locale.ROOT, value)
             }
 
         private companion object {

@@ -4,6 +4,7 @@ package distilbert.mobile.app
 import android.app.Activity
 import android.os.Looper
 import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.Times
 import distilbert.mobile.core.spans.Answer
 import distilbert.mobile.core.spans.AnswerModel
@@ -43,14 +44,16 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
         val end = if (wanted in passage) start + wanted.length else start
         val score = if (wanted in passage) 7.5f else -3.25f
         val guess = if (end == start && !description.mayAbstain) passage.take(4) else null
+        val text = guess ?: passage.substring(start, end)
         return Answer(
-            text = guess ?: passage.substring(start, end),
+            text = text,
             start = start,
             end = if (guess == null) end else guess.length,
             score = score,
             windows = 1 + passage.length / 1500,
             tokens = passage.split(' ').size,
             times = times(passage, padTo),
+            isAnswer = description.isAnswer(text, score),
         )
     }
 
@@ -60,13 +63,13 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
         return Times(0.25, tokens / 8.0, 0.125)
     }
 
-    override fun selfTest(isCancelled: () -> Boolean, onProgress: (Int, Int) -> Unit): String? {
+    override fun selfTest(isCancelled: () -> Boolean, onProgress: (Int, Int) -> Unit): SelfTest {
         tested++
         onProgress(1, 2)
         gate?.await()
         if (isCancelled()) throw CancellationException()
         onProgress(2, 2)
-        return problem
+        return SelfTest(cases = 2, largestError = 0f, nearTies = 0, problem = problem)
     }
 
     override fun close() {

@@ -80,11 +80,12 @@ internal class AddedTokens(description: TokenizerDescription, private val normal
      */
     fun split(
         text: Aligned,
+        work: Work,
         onText: (Aligned, Int, Int) -> Unit,
         onToken: (Int, Int, Int) -> Unit,
     ) {
         exact.split(text, onToken) { from, to ->
-            val part = normalizer.normalize(text, from, to)
+            val part = normalizer.normalize(text, from, to, work)
             normalized.split(part, onToken) { start, end -> onText(part, start, end) }
         }
     }

@@ -26,6 +26,18 @@ class Json private constructor(private val value: Any?, private val place: Strin
     /** The items of an array. */
     fun items(): List<Json> = list().mapIndexed { index, item -> Json(item, "$place[$index]") }
 
+    /**
+     * The name of a file beside the document.
+     *
+     * A downloaded document must not name files outside of its folder.
+     */
+    fun fileName(): String =
+        text().also { name ->
+            if (name in listOf("", ".", "..") || name.any { it in FORBIDDEN }) {
+                expected("the name of a file in the same folder")
+            }
+        }
+
     /** A string. */
     fun text(): String = value as? String ?: expected("a text")
 
@@ -66,6 +78,7 @@ class Json private constructor(private val value: Any?, private val place: Strin
     companion object {
         private const val ROOT = "the document"
         private const val SHOWN = 40
+        private const val FORBIDDEN = "/\\\u0000"
 
         /**
          * Reads a document.

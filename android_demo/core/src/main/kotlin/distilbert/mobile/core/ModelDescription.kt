@@ -31,7 +31,7 @@ open class ModelDescription protected constructor(json: Json) {
     val outputs: List<TensorDescription> = json["outputs"].items().map { TensorDescription.of(it) }
     val lengths: Lengths = Lengths.of(json["lengths"])
     val tokenizer: TokenizerDescription = TokenizerDescription.of(json["tokenizer"])
-    val golden: String = json["golden"].text()
+    val golden: String = json["golden"].fileName()
 
     init {
         val names = inputs.map { it.name }
@@ -39,6 +39,7 @@ open class ModelDescription protected constructor(json: Json) {
             throw ModelException(
                 "model.json has the inputs ${names.joinToString()}, this version gives " +
                     "${Predictor.INPUTS.joinToString()}: build the model again",
+                kind = ErrorKind.UNSUPPORTED,
             )
         }
     }
@@ -52,7 +53,8 @@ open class ModelDescription protected constructor(json: Json) {
          *
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
-        fun parse(document: String) = ModelDescription(Json.parse(document))
+        fun parse(document: String): ModelDescription =
+            readingFile("model.json") { ModelDescription(Json.parse(document)) }
     }
 }
 
@@ -94,7 +96,7 @@ class ModelFile(
     internal companion object {
         fun of(json: Json) =
             ModelFile(
-                path = json["path"].text(),
+                path = json["path"].fileName(),
                 bytes = json["bytes"].number().toLong(),
                 sha256 = json["sha256"].text(),
                 purpose = json["for"].text(),
@@ -138,5 +140,8 @@ internal fun requireSchema(file: String, json: Json, supported: Int) {
     val found = json["schema_version"].integer()
     if (found == supported) return
     val remedy = if (found > supported) "update this app" else "build the model again"
-    throw ModelException("$file has schema $found, this version reads $supported: $remedy")
+    throw ModelException(
+        "$file has schema $found, this version reads $supported: $remedy",
+        kind = ErrorKind.UNSUPPORTED,
+    )
 }

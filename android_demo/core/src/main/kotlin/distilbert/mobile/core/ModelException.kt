@@ -1,8 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
-/** A model, or a file that belongs to it, cannot be used; the message says why in one sentence. */
-class ModelException(message: String, cause: Throwable? = null) : Exception(message, cause)
+/**
+ * A model, or a file that belongs to it, cannot be used; the message says why in one sentence.
+ *
+ * It is unchecked, so that callers in Java can catch it or let it pass as callers in Kotlin do.
+ *
+ * @property kind what an app can do about it.
+ */
+class ModelException
+    @JvmOverloads
+    constructor(
+        message: String,
+        cause: Throwable? = null,
+        val kind: ErrorKind = ErrorKind.DAMAGED,
+    ) : RuntimeException(message, cause)
+
+/** What an app can do about a [ModelException]. */
+enum class ErrorKind {
+    /** A file is missing or cannot be read: copy or download the folder again. */
+    MISSING,
+
+    /** Files are damaged, or are not of the same build: copy or download the folder again. */
+    DAMAGED,
+
+    /** The files are of another version or for another task: update the app or the model. */
+    UNSUPPORTED,
+
+    /** The app's runtime refuses the file or computes no numbers: use another file of the build. */
+    RUNTIME,
+
+    /** There is too little memory: close other models or apps, or use a smaller file. */
+    MEMORY,
+}
 
 /** What [read] gives; its errors name the [file] that is read. */
 internal fun <T> readingFile(file: String, read: () -> T): T =
@@ -10,5 +40,5 @@ internal fun <T> readingFile(file: String, read: () -> T): T =
         read()
     } catch (error: ModelException) {
         val message = error.message.orEmpty()
-        throw if (file in message) error else ModelException("$file: $message", error)
+        throw if (file in message) error else ModelException("$file: $message", error, error.kind)
     }

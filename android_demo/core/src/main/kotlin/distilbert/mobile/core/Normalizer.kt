@@ -3,16 +3,21 @@ package distilbert.mobile.core
 
 /** BERT's normalization: cleaning, spaces around Chinese characters, no accents, lower case. */
 internal class Normalizer(private val description: TokenizerDescription) {
-    /** The normalized characters of the code points [from, to) of [text]. */
-    fun normalize(text: Aligned, from: Int, to: Int): Aligned {
-        val cleaned = clean(text, from, to)
+    /**
+     * The normalized characters of the code points [from, to) of [text].
+     *
+     * @throws java.util.concurrent.CancellationException once [work] is taken back.
+     */
+    fun normalize(text: Aligned, from: Int, to: Int, work: Work = Work.ENDLESS): Aligned {
+        val cleaned = clean(text, from, to, work)
         val bare = if (description.stripAccents) withoutMarks(cleaned) else cleaned
         return if (description.lowerCase) lowerCase(bare) else bare
     }
 
-    private fun clean(text: Aligned, from: Int, to: Int): Aligned {
+    private fun clean(text: Aligned, from: Int, to: Int, work: Work): Aligned {
         val found = Aligned(to - from)
         for (index in from until to) {
+            work.step()
             val point = text[index]
             val kind = Characters.kind(point)
             if (description.cleanText && kind and Characters.REMOVED != 0) continue
@@ -92,20 +97,32 @@ private class DecomposedText(capacity: Int) {
 
     fun isAddition(index: Int): Boolean = packed[index] and ADDITION != 0
 
-    /** Sorts each run of marks by combining class, equals in their order (Unicode, D108). */
+    /**
+     * Sorts each run of marks by combining class, equals in their order (Unicode, D108), in a time
+     * that grows with the length of the text, however long a run is.
+     */
     fun orderMarks() {
-        for (index in 1 until size) {
-            val mark = packed[index]
-            val order = Characters.combiningClass(this[index])
-            if (order == 0) continue
-            var place = index
-            while (place > 0 && Characters.combiningClass(this[place - 1]) > order) {
-                packed[place] = packed[place - 1]
-                place--
-            }
-            packed[place] = mark
+        var from = 0
+        while (from < size) {
+            var to = from
+            while (to < size && order(to) != 0) to++
+            if (to - from > 1) sort(from, to)
+            from = to + 1
         }
     }
+
+    /** Sorts the marks [from, to) by counting the classes, of which there are 254. */
+    private fun sort(from: Int, to: Int) {
+        val orders = IntArray(to - from) { order(from + it) }
+        if (orders.indices.all { it == 0 || orders[it - 1] <= orders[it] }) return
+        val places = IntArray(orders.max() + 2)
+        for (order in orders) places[order + 1]++
+        for (order in 1 until places.size) places[order] += places[order - 1]
+        val marks = packed.copyOfRange(from, to)
+        orders.forEachIndexed { index, order -> packed[from + places[order]++] = marks[index] }
+    }
+
+    private fun order(index: Int) = Characters.combiningClass(this[index])
 
     private companion object {
         const val ADDITION = 1 shl 30

@@ -33,7 +33,8 @@ fun interface Predictor {
  * @param segmentIds as many, 0 for the first text and 1 for the second.
  * @param padTo the least length to pad to; null pads to the next length that the model takes.
  * @return the outputs in the order of `model.json`.
- * @throws ModelException if the model takes no length that is long enough, or the runtime fails.
+ * @throws ModelException if the model takes no length that is long enough, or the runtime fails or
+ *   computes another number of values than `model.json` promises.
  */
 fun Predictor.runPadded(
     description: ModelDescription,
@@ -47,7 +48,20 @@ fun Predictor.runPadded(
     paddedIds.fill(description.tokenizer.special.pad.id, length, padded)
     val mask = IntArray(padded) { if (it < length) 1 else 0 }
     val outputs = run(paddedIds, mask, segmentIds.copyOf(padded))
+    if (outputs.size != description.outputs.size) {
+        throw ModelException(
+            "the runtime computes ${outputs.size} outputs, model.json promises " +
+                "${description.outputs.size}: copy both from the same build",
+        )
+    }
     return outputs.zip(description.outputs) { values, output ->
+        // Values that are missing would look like logits of 0.
+        if (values.size != output.size(padded)) {
+            throw ModelException(
+                "the runtime computes ${values.size} values of ${output.name} instead of " +
+                    "${output.size(padded)}: copy the file and model.json from the same build",
+            )
+        }
         values.copyOf(output.size(length))
     }
 }

@@ -20,10 +20,30 @@ interface TaskModel : AutoCloseable {
      *
      * @param isCancelled asked before each input; once it says so, a `CancellationException`.
      * @param onProgress called with the number of cases that are done, and of all cases.
-     * @return null where all results are right, else a sentence for the user.
+     * @return whether all results are right, and a sentence for the user if they are not.
      * @throws ModelException if the golden cases are missing or belong to another build.
      */
-    fun selfTest(isCancelled: () -> Boolean, onProgress: (Int, Int) -> Unit): String?
+    fun selfTest(
+        isCancelled: () -> Boolean = { false },
+        onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+    ): SelfTest
+
+    /** The same without a callback, for callers in Java. */
+    fun selfTest(): SelfTest = selfTest({ false }) { _, _ -> }
+}
+
+/**
+ * What came of the golden cases on this device.
+ *
+ * @property cases how many were compared.
+ * @property largestError of a logit, as a share of the range of its case's logits.
+ * @property nearTies answers that differ because two score alike here.
+ * @property problem what differs, on which runtime and processor, and what to ship instead; null
+ *   if the test is passed.
+ */
+class SelfTest(val cases: Int, val largestError: Float, val nearTies: Int, val problem: String?) {
+    /** Whether the file may be used on this device. */
+    val isPassed get() = problem == null
 }
 
 /** The result of one query of any task, with what a benchmark records of it. */

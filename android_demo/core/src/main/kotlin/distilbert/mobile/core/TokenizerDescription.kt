@@ -40,7 +40,10 @@ class TokenizerDescription(
         fun of(json: Json): TokenizerDescription {
             val type = json["type"].text()
             if (type != TYPE) {
-                throw ModelException("the tokenizer is \"$type\", this version knows \"$TYPE\"")
+                throw ModelException(
+                    "the tokenizer is \"$type\", this version knows \"$TYPE\"",
+                    kind = ErrorKind.UNSUPPORTED,
+                )
             }
             return TokenizerDescription(
                 size = json["size"].integer(),
@@ -53,7 +56,7 @@ class TokenizerDescription(
                 splitSpecial = json["split_special"].flag(),
                 special = SpecialPieces.of(json["special"]),
                 added = json["added"].items().map { AddedToken.of(it) },
-                file = json["file"].text(),
+                file = json["file"].fileName(),
                 sha256 = json["sha256"].text(),
             )
         }

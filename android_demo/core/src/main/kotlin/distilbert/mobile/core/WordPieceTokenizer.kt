@@ -15,22 +15,31 @@ class WordPieceTokenizer private constructor(
     private val normalizer = Normalizer(description)
     private val added = AddedTokens(description, normalizer)
 
-    /** The word pieces of [text], special ones only where the text names them. */
-    fun tokenize(text: String): Pieces {
+    /**
+     * The word pieces of [text], special ones only where the text names them.
+     *
+     * @param isCancelled asked every few thousand characters, on the calling thread.
+     * @throws java.util.concurrent.CancellationException once [isCancelled] says so.
+     */
+    @JvmOverloads
+    fun tokenize(text: String, isCancelled: () -> Boolean = { false }): Pieces {
+        val work = Work(isCancelled)
         val found = Aligned(text.length / UNITS_PER_PIECE)
         val source = Aligned.of(text)
         added.split(
             source,
-            onText = { normalized, from, to -> words(normalized, from, to, found) },
+            work,
+            onText = { normalized, from, to -> words(normalized, from, to, found, work) },
             onToken = { id, start, end -> found.add(id, start, end) },
         )
         return found.pieces()
     }
 
     /** Splits at white space, and around punctuation, what lies between two added tokens. */
-    private fun words(normalized: Aligned, from: Int, to: Int, found: Aligned) {
+    private fun words(normalized: Aligned, from: Int, to: Int, found: Aligned, work: Work) {
         var word = from
         for (index in from until to) {
+            work.step()
             val kind = Characters.kind(normalized[index])
             if (kind and (Characters.SPACE or Characters.PUNCTUATION) == 0) continue
             cut(normalized, word, index, found)

@@ -3,6 +3,7 @@ package distilbert.mobile.core
 
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
 import org.junit.Test
 
 class ModelDescriptionTest {
@@ -34,7 +35,7 @@ class ModelDescriptionTest {
     fun `names what model json lacks`() {
         val document = ModelFiles.DESCRIPTION.replace("\"split_cjk\"", "\"split\"")
         val error = assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
-        assertEquals("tokenizer lacks \"split_cjk\"", error.message)
+        assertEquals("model.json: tokenizer lacks \"split_cjk\"", error.message)
     }
 
     @Test
@@ -121,5 +122,47 @@ class ModelDescriptionTest {
             "vocab.txt has no E\\n with id 19: copy it and model.json from the same build",
             error.message,
         )
+    }
+
+    @Test
+    fun `names of files do not leave the folder`() {
+        val names =
+            listOf(
+                "\"file\": \"vocab.txt\"",
+                "\"path\": \"student-int8.tflite\"",
+                "\"golden.json\"",
+            )
+        for (name in names) {
+            val plain = name.substringAfterLast(": ").trim('"')
+            for (hostile in listOf(
+                "../$plain",
+                "/tmp/$plain",
+                "..",
+                ".",
+                "",
+                "a\\\\b",
+                "a\\u0000b",
+            )) {
+                val document = ModelFiles.DESCRIPTION.replace(name, name.replace(plain, hostile))
+                val error =
+                    assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
+                val message = error.message.orEmpty()
+                assertTrue(message, message.startsWith("model.json: "))
+                assertTrue(message, "the name of a file in the same folder" in message)
+            }
+        }
+    }
+
+    @Test
+    fun `errors name the file and say what can be done`() {
+        val empty = assertThrows(ModelException::class.java) { ModelDescription.parse("") }
+        assertEquals(
+            "model.json: no valid JSON at character 0: the document ends early",
+            empty.message,
+        )
+        assertEquals(ErrorKind.DAMAGED, empty.kind)
+        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 2", "\"schema_version\": 3")
+        val error = assertThrows(ModelException::class.java) { ModelDescription.parse(newer) }
+        assertEquals(ErrorKind.UNSUPPORTED, error.kind)
     }
 }

@@ -94,9 +94,10 @@ fun <M : TaskModel, R : TaskResult> benchmark(
                 after = world.phone.memory(),
             )
         val problem =
-            model.selfTest(world::isCancelled) { done, of ->
-                world.tell(Progress.Testing(done, of))
-            }
+            model
+                .selfTest(world::isCancelled) { done, of ->
+                    world.tell(Progress.Testing(done, of))
+                }.problem
         val stream = stream(plan, world, model, padTo, workload)
         return BenchmarkResult(
             plan = plan,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.classes
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
@@ -22,6 +23,7 @@ class ClassDescription private constructor(json: Json) : ModelDescription(json) 
                 "model.json describes the task \"$task\" with the outputs " +
                     "${outputs.joinToString { it.name }}; classifying texts needs $LOGITS: build " +
                     "a model for text classification",
+                kind = ErrorKind.UNSUPPORTED,
             )
         }
     }
@@ -44,6 +46,7 @@ class ClassDescription private constructor(json: Json) : ModelDescription(json) 
             throw ModelException(
                 "model.json has the truncation \"$truncation\", this version knows " +
                     "\"$TRUNCATION\": update this app",
+                kind = ErrorKind.UNSUPPORTED,
             )
         }
     }

@@ -22,4 +22,7 @@ interface ClassModel : TaskModel {
         padTo: Int? = null,
         isCancelled: () -> Boolean = { false },
     ): Classification
+
+    /** The class of a text, for callers in Java. */
+    fun classify(text: String): Classification = classify(text, null, null) { false }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.classes
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.LapTimer
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.Predictor
@@ -49,7 +50,7 @@ class Classifier(
      * @param text of any length; what is beyond the model's longest input is cut off.
      * @param pair the second text; null for a model of single texts.
      * @param padTo pad the input to so many word pieces; null pads to the next that is taken.
-     * @param isCancelled asked before the model runs.
+     * @param isCancelled asked while texts are tokenized and before the model runs.
      * @throws CancellationException once [isCancelled] says so.
      * @throws ModelException if the model cannot be run, or computes no numbers.
      * @throws IllegalArgumentException if the model reads pairs and there is one text, or the
@@ -62,7 +63,7 @@ class Classifier(
         isCancelled: () -> Boolean = { false },
     ): Classification {
         val timer = LapTimer()
-        val input = input(text, pair)
+        val input = input(text, pair, isCancelled)
         val tokenizing = timer.takeLap()
         if (isCancelled()) throw CancellationException("the text was taken back")
         val logits = logits(input, padTo)
@@ -80,13 +81,13 @@ class Classifier(
     }
 
     /** The model's input for a text or a pair; arguments and errors as in [classify]. */
-    fun input(text: String, pair: String?): ClassInput {
+    fun input(text: String, pair: String?, isCancelled: () -> Boolean = { false }): ClassInput {
         require((pair != null) == description.isPair) {
             if (description.isPair) "this model reads two texts" else "this model reads one text"
         }
         return ClassInput.of(
-            tokenizer.tokenize(text),
-            pair?.let(tokenizer::tokenize),
+            tokenizer.tokenize(text, isCancelled),
+            pair?.let { tokenizer.tokenize(it, isCancelled) },
             description.tokenizer.special,
             description.maxLength,
         )
@@ -100,6 +101,7 @@ class Classifier(
         if (!logits.all { it.isFinite() }) {
             throw ModelException(
                 "the model computes logits that are no numbers: run its self-test",
+                kind = ErrorKind.RUNTIME,
             )
         }
         // Sorting is stable: of equals the first stays first.

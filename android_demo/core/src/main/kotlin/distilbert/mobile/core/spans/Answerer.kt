@@ -1,36 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.LapTimer
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.Predictor
-import distilbert.mobile.core.TaskResult
 import distilbert.mobile.core.Times
 import distilbert.mobile.core.WordPieceTokenizer
 import distilbert.mobile.core.runPadded
 import java.util.concurrent.CancellationException
+import java.util.concurrent.TimeUnit
 
 /** How much each piece looks like the [start] and the [end] of the answer. */
 class Logits(val start: FloatArray, val end: FloatArray)
-
-/**
- * What a model answers.
- *
- * @property text the passage's characters [start, end); empty for "no answer".
- * @property start first UTF-16 unit, as Kotlin's `substring` counts.
- * @property end the unit past the last.
- * @property score start logit plus end logit.
- * @property windows how many windows the passage was cut into.
- */
-class Answer(
-    val text: String,
-    val start: Int,
-    val end: Int,
-    val score: Float,
-    val windows: Int,
-    override val tokens: Int,
-    override val times: Times,
-) : TaskResult
 
 /**
  * A model with everything around it: question and passage in, answer out.
@@ -50,43 +32,87 @@ class Answerer(
      * The best answer over all windows of the passage.
      *
      * @param padTo pad every window to so many word pieces; null pads to the next that is taken.
-     * @param isCancelled asked before each window.
+     * @param isCancelled asked while the texts are tokenized and before each window.
      * @throws CancellationException once [isCancelled] says so.
-     * @throws ModelException if the model cannot be run.
+     * @throws ModelException if the model cannot be run, or computes no numbers in any window.
      */
     fun answer(
         passage: String,
         question: String,
         padTo: Int? = null,
         isCancelled: () -> Boolean = { false },
+    ): Answer = answer(Passage(passage), question, AnswerOptions(padTo), isCancelled)
+
+    /**
+     * The best answer as far as [options] let the search go; the rest as above.
+     *
+     * @param passage may be asked about again: its word pieces are kept.
+     */
+    fun answer(
+        passage: Passage,
+        question: String,
+        options: AnswerOptions,
+        isCancelled: () -> Boolean = { false },
     ): Answer {
+        val begun = System.nanoTime()
         val timer = LapTimer()
-        val windows = windows(passage, question)
+        val windows = windows(passage, question, isCancelled)
         val tokenizing = timer.takeLap()
         var tokens = 0
+        var done = 0
         var inference = 0.0
         var decoding = 0.0
         val decoder =
-            SpanDecoder(description.limits, description.mayAbstain, description.nullThreshold)
+            SpanDecoder(
+                description.limits,
+                description.mayAbstain,
+                description.nullThreshold,
+                options.candidates,
+            )
         for (window in windows) {
             if (isCancelled()) throw CancellationException("the question was taken back")
-            val logits = logits(window, padTo)
+            if (done > 0 && (done >= options.maxWindows || isLate(begun, options))) break
+            val logits = logits(window, options.padTo)
             tokens += window.ids.size
             inference += timer.takeLap()
             decoder.add(window, logits.start, logits.end)
             decoding += timer.takeLap()
+            done++
+        }
+        if (!decoder.hasNumbers) {
+            throw ModelException(
+                "the model computes logits that are no numbers: run its self-test",
+                kind = ErrorKind.RUNTIME,
+            )
         }
         val span = decoder.answer()
-        val text = passage.substring(span.start, span.end)
-        val times = Times(tokenizing, inference, decoding + timer.takeLap())
-        return Answer(text, span.start, span.end, span.score, windows.size, tokens, times)
+        val text = passage.text.substring(span.start, span.end)
+        val candidates = decoder.candidates(passage.text)
+        return Answer(
+            text = text,
+            start = span.start,
+            end = span.end,
+            score = span.score,
+            windows = windows.size,
+            tokens = tokens,
+            times = Times(tokenizing, inference, decoding + timer.takeLap()),
+            isAnswer = description.isAnswer(text, span.score),
+            candidates = candidates,
+            isComplete = done == windows.size,
+        )
     }
+
+    private fun isLate(begun: Long, options: AnswerOptions) =
+        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begun) >= options.maxMilliseconds
 
     /** The windows that a passage is cut into. */
     fun windows(passage: String, question: String): Windows =
+        windows(Passage(passage), question) { false }
+
+    private fun windows(passage: Passage, question: String, isCancelled: () -> Boolean) =
         Windows(
-            tokenizer.tokenize(question),
-            tokenizer.tokenize(passage),
+            tokenizer.tokenize(question, isCancelled),
+            passage.pieces(tokenizer, isCancelled),
             description.tokenizer.special,
             description.limits,
         )

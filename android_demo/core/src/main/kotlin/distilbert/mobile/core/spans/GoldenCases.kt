@@ -3,6 +3,7 @@ package distilbert.mobile.core.spans
 
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.readingFile
 import distilbert.mobile.core.requireSchema
 
 /**
@@ -31,13 +32,14 @@ class GoldenCase(
          * @return one case at least.
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
-        fun parse(document: String): List<GoldenCase> {
-            val json = Json.parse(document)
-            requireSchema("golden.json", json, SCHEMA)
-            return json["cases"].items().map { of(it) }.ifEmpty {
-                throw ModelException("golden.json has no cases: build the model again")
+        fun parse(document: String): List<GoldenCase> =
+            readingFile("golden.json") {
+                val json = Json.parse(document)
+                requireSchema("golden.json", json, SCHEMA)
+                json["cases"].items().map { of(it) }.ifEmpty {
+                    throw ModelException("golden.json has no cases: build the model again")
+                }
             }
-        }
 
         private fun of(json: Json): GoldenCase {
             val passage = json["context"].text()

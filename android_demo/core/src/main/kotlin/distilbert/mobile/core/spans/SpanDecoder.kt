@@ -23,19 +23,26 @@ class Span(val start: Int, val end: Int, val score: Float) {
  * @param limits `n_best` and `max_answer`.
  * @param mayAbstain answer nothing where [CLS] beats every span in every window (SQuAD 2.0).
  * @param nullThreshold by how much [CLS] has to beat the best span, in logits.
+ * @param candidates how many answers to rank.
  */
 class SpanDecoder(
     private val limits: Limits,
     private val mayAbstain: Boolean,
     private val nullThreshold: Double = 0.0,
+    candidates: Int = 1,
 ) {
+    private val candidates = Candidates(candidates)
     private var best: Span? = null
     private var abstain = Float.POSITIVE_INFINITY
+
+    /** Whether any window so far has had scores that are numbers. */
+    val hasNumbers get() = best != null || abstain.isFinite()
 
     /** Takes the logits of the next window; what is beyond its pieces is padding. */
     fun add(window: Window, startLogits: FloatArray, endLogits: FloatArray) {
         val nothing = startLogits[0] + endLogits[0]
         if (nothing < abstain) abstain = nothing
+        if (window.first < window.stop) candidates.openWindow(window.start(window.first))
         val span = bestSpan(window, startLogits, endLogits) ?: return
         if (best.let { it == null || span.score > it.score }) best = span
     }
@@ -49,14 +56,28 @@ class SpanDecoder(
         return Span(0, 0, if (abstain.isFinite()) abstain else 0f)
     }
 
+    /**
+     * The best answers to a question about [passage], of which the first is [answer]; to be called
+     * once, at the end.
+     */
+    fun candidates(passage: String): List<Candidate> {
+        val span = answer()
+        // As pipeline.ask has it: a model that may not abstain, and found nothing, is alone.
+        if (best == null || !span.isAnswer && !mayAbstain) {
+            return listOf(Candidate("", 0, 0, span.score, 1.0))
+        }
+        return candidates.ranked(passage, abstain.takeIf { mayAbstain }, nullThreshold)
+    }
+
     private fun bestSpan(window: Window, startLogits: FloatArray, endLogits: FloatArray): Span? {
         val ends = highest(endLogits, window.first, window.stop)
         var score = Float.NEGATIVE_INFINITY
         var bestStart = -1
         var bestEnd = -1
-        for (start in highest(startLogits, window.first, window.stop)) {
+        val starts = highest(startLogits, window.first, window.stop)
+        for (start in starts) {
             for (end in ends) {
-                if (end < start || end - start >= limits.maxAnswer) continue
+                if (!isAllowed(start, end)) continue
                 val sum = startLogits[start] + endLogits[end]
                 if (sum.isNaN()) return null
                 if (sum > score) {
@@ -67,8 +88,17 @@ class SpanDecoder(
             }
         }
         if (!score.isFinite()) return null
+        for (start in starts) {
+            for (end in ends) {
+                if (!isAllowed(start, end)) continue
+                val sum = startLogits[start] + endLogits[end]
+                candidates.add(window.start(start), window.end(end), sum)
+            }
+        }
         return Span(window.start(bestStart), window.end(bestEnd), score)
     }
+
+    private fun isAllowed(start: Int, end: Int) = end >= start && end - start < limits.maxAnswer
 
     /** Places of the `n_best` largest in [from, to), ascending; of equals the earlier. */
     private fun highest(logits: FloatArray, from: Int, to: Int): IntArray {

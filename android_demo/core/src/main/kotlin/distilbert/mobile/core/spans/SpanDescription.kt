@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.readingFile
 
 /**
  * What `model.json` says of a model that answers questions: the general description, and the
@@ -26,6 +28,15 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     /** The start and end logits among a model's [outputs], which come in the file's order. */
     fun logits(outputs: List<FloatArray>) = Logits(outputs[start], outputs[end])
 
+    /**
+     * Whether to show [text] as an answer that has this [score].
+     *
+     * A model that may abstain decides by itself. Any other one always guesses, and a guess below
+     * [LEAST_SCORE] is more often wrong than right.
+     */
+    fun isAnswer(text: String, score: Float): Boolean =
+        text.isNotEmpty() && (mayAbstain || score >= LEAST_SCORE)
+
     private fun placeOf(output: String): Int {
         val place = outputs.indexOfFirst { it.name == output }
         if (place >= 0) return place
@@ -33,10 +44,19 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
             "model.json describes the task \"$task\" with the outputs " +
                 "${outputs.joinToString { it.name }}; answering questions needs $START_LOGITS " +
                 "and $END_LOGITS: build a model for question answering",
+            kind = ErrorKind.UNSUPPORTED,
         )
     }
 
     companion object {
+        /**
+         * The score from which on a guess is an answer, for a model that was not trained to
+         * abstain. Of 200 questions of the embedded set, asked about their own passage and about
+         * another, guesses below 0 held 1.5 % of all right answers, and 22 % of those about the
+         * other passage.
+         */
+        const val LEAST_SCORE = 0f
+
         private const val START_LOGITS = "start_logits"
         private const val END_LOGITS = "end_logits"
 
@@ -46,7 +66,8 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
          * @throws ModelException if it is not JSON, of another version, lacks something, or
          *   describes a model of another task.
          */
-        fun parse(document: String) = SpanDescription(Json.parse(document))
+        fun parse(document: String): SpanDescription =
+            readingFile("model.json") { SpanDescription(Json.parse(document)) }
     }
 }
 

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ErrorKind
+import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFiles
 import distilbert.mobile.core.Predictor
 import distilbert.mobile.core.WordPieceTokenizer
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNotSame
+import org.junit.Assert.assertSame
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -77,5 +82,108 @@ class AnswererTest {
             answerer.answer("the tower of rome. ".repeat(100), "Who?") { ++asked == 3 }
         }
         assertEquals(3, asked)
+    }
+
+    @Test
+    fun `logits of another length or that are no numbers are refused`() {
+        for (size in listOf(0, 3, 500)) {
+            val wrong = Predictor { _, _, _ -> listOf(FloatArray(size), FloatArray(size)) }
+            val error =
+                assertThrows(ModelException::class.java) {
+                    Answerer(description, tokenizer, wrong).answer("by anna", "who?")
+                }
+            val message = error.message.orEmpty()
+            assertTrue(message, message.startsWith("the runtime computes $size values of start_"))
+        }
+        val nan =
+            Predictor { ids, _, _ -> List(2) { FloatArray(ids.size) { Float.NaN } } }
+        val error =
+            assertThrows(ModelException::class.java) {
+                Answerer(description, tokenizer, nan).answer("by anna", "who?")
+            }
+        assertEquals(ErrorKind.RUNTIME, error.kind)
+    }
+
+    @Test
+    fun `candidates are ranked over all windows, and share a softmax`() {
+        val passage = Passage("by anna in rome. ".repeat(10) + "anna")
+        val options = AnswerOptions(candidates = 1000)
+        val answer = answerer.answer(passage, "who?", options)
+        val candidates = answer.candidates
+        assertTrue("${candidates.size} candidates", candidates.size > 50)
+        assertEquals(candidates.size, candidates.distinctBy { it.start to it.end }.size)
+        assertEquals(candidates.map { it.score }.sortedDescending(), candidates.map { it.score })
+        assertEquals(1.0, candidates.sumOf { it.confidence }, 1e-9)
+        val best = candidates.first()
+        assertEquals(listOf(answer.text, answer.start), listOf(best.text, best.start))
+        assertEquals(best.confidence, answer.confidence, 0.0)
+        // Fewer of them are the first of all, with the same shares.
+        val three = answerer.answer(passage, "who?", AnswerOptions(candidates = 3)).candidates
+        assertEquals(
+            candidates.take(3).map { it.text to it.start },
+            three.map { it.text to it.start },
+        )
+        assertEquals(best.confidence, three.first().confidence, 1e-12)
+    }
+
+    @Test
+    fun `no answer is a candidate where the model may abstain`() {
+        val abstaining =
+            ModelFiles.DESCRIPTION.replace(
+                "\"may_abstain\": false",
+                "\"may_abstain\": true",
+            )
+        val description = SpanDescription.parse(abstaining)
+        val certain =
+            Predictor { ids, _, _ -> List(2) { FloatArray(ids.size) { if (it == 0) 9f else 0f } } }
+        val options = AnswerOptions(candidates = 2)
+        val answer =
+            Answerer(description, tokenizer, certain).answer(Passage("by anna"), "who?", options)
+        assertEquals("", answer.text)
+        assertFalse(answer.isAnswer)
+        assertEquals(listOf("", "by"), answer.candidates.map { it.text })
+        assertTrue("${answer.confidence}", answer.confidence > 0.99)
+    }
+
+    @Test
+    fun `a guess with a low score is no answer`() {
+        val low = Predictor { ids, _, _ -> List(2) { FloatArray(ids.size) { -1f } } }
+        val answer = Answerer(description, tokenizer, low).answer("by anna", "who?")
+        assertEquals("by", answer.text)
+        assertFalse(answer.isAnswer)
+        assertTrue(answerer.answer("by anna", "who?").isAnswer)
+    }
+
+    @Test
+    fun `a search ends where its options say so`() {
+        val passage = Passage("the tower of a. ".repeat(100) + "anna.")
+        val whole = answerer.answer(passage, "who?", AnswerOptions())
+        assertTrue(whole.isComplete && whole.text == "anna")
+        val few = answerer.answer(passage, "who?", AnswerOptions(maxWindows = 3))
+        assertFalse(few.isComplete)
+        assertEquals(whole.windows, few.windows)
+        assertTrue("${few.tokens} pieces", few.tokens <= 3 * 24)
+        val slow =
+            Predictor { ids, mask, segmentIds ->
+                Thread.sleep(20)
+                model.run(ids, mask, segmentIds)
+            }
+        val short =
+            Answerer(description, tokenizer, slow)
+                .answer(passage, "who?", AnswerOptions(maxMilliseconds = 10))
+        assertFalse(short.isComplete)
+        assertEquals(24, short.tokens)
+        assertThrows(IllegalArgumentException::class.java) { AnswerOptions(maxWindows = 0) }
+    }
+
+    @Test
+    fun `a passage is tokenized once for each tokenizer`() {
+        val passage = Passage("by anna")
+        val pieces = passage.pieces(tokenizer) { false }
+        assertSame(pieces, passage.pieces(tokenizer) { false })
+        assertEquals("anna", answerer.answer(passage, "who?", AnswerOptions()).text)
+        val other =
+            WordPieceTokenizer.read(description.tokenizer, ModelFiles.VOCABULARY.toByteArray())
+        assertNotSame(pieces, passage.pieces(other) { false })
     }
 }

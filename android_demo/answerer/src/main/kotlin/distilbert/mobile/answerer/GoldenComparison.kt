@@ -5,37 +5,6 @@ import distilbert.mobile.core.ModelException
 import java.util.concurrent.CancellationException
 import kotlin.math.abs
 
-/**
- * What came of the golden cases on this device.
- *
- * @property cases how many were compared.
- * @property largestError of a logit, as a share of the range of its case's logits.
- * @property nearTies answers that differ because two score alike here.
- * @property problem what differs, on which runtime and processor, and what to ship instead; null
- *   if the test is passed.
- */
-class SelfTest internal constructor(
-    val cases: Int,
-    val largestError: Float,
-    val nearTies: Int,
-    val problem: String?,
-) {
-    /** Whether the file may be used on this device. */
-    val isPassed get() = problem == null
-
-    internal companion object {
-        /**
-         * How far a logit may be off, as a share of the range of its case's logits. Int8 kernels
-         * round differently from one processor to the next: up to 0.02 was found among runtimes
-         * that compute right. A file that is read wrongly is off by 0.5 and more.
-         */
-        const val TOLERANCE = 0.1f
-
-        /** Of so many cases, one may be a near tie: more are none. */
-        const val CASES_PER_NEAR_TIE = 4
-    }
-}
-
 /** Compares golden cases of a task with what comes out here. */
 internal abstract class GoldenComparison<in C> {
     private var cases = 0
@@ -51,7 +20,7 @@ internal abstract class GoldenComparison<in C> {
         private set
 
     /** Whether the file is computed right as far as the cases show it. */
-    val isRight get() = different == 0 && nearTies * SelfTest.CASES_PER_NEAR_TIE <= cases
+    val isRight get() = different == 0 && nearTies * CASES_PER_NEAR_TIE <= cases
 
     /**
      * Runs one case.
@@ -72,12 +41,22 @@ internal abstract class GoldenComparison<in C> {
         cases++
         if (error > largestError) largestError = error
         when {
-            !(error <= SelfTest.TOLERANCE && others <= SelfTest.TOLERANCE) -> different++
+            !(error <= TOLERANCE && others <= TOLERANCE) -> different++
             !isEqual -> nearTies++
         }
     }
 
-    protected companion object {
+    internal companion object {
+        /**
+         * How far a logit may be off, as a share of the range of its case's logits. Int8 kernels
+         * round differently from one processor to the next: up to 0.02 was found among runtimes
+         * that compute right. A file that is read wrongly is off by 0.5 and more.
+         */
+        const val TOLERANCE = 0.1f
+
+        /** Of so many cases, one may be a near tie: more are none. */
+        const val CASES_PER_NEAR_TIE = 4
+
         /** What to do about golden cases that do not belong to the file. */
         const val COPY_ALL = "copy the whole folder that the build wrote"
 
