@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = given.out or (given.build or Path()) / "benchmark.json"
     found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
     page_file = page.write(found, out)
-    print(show(found))
+    print(terminal.shown(show(found)))
     print(f"\nsamples and machine: {out}\npage: {page_file}")
     return 0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 Rest = ParamSpec("Rest")
 Result = TypeVar("Result")
@@ -64,4 +64,4 @@ def reader(
                 f"{one_line(error, 100)}); export it again"
             ) from error
 
-    return guarded
+    return cast("Callable[Concatenate[str | Path, Rest], Result]", guarded)

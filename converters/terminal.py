@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import io
 import json
 import os
+import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast, overload
@@ -25,6 +29,33 @@ from converters import ExpectedError, extras
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
+INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 128 plus its number
+
+# Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
+# and a terminal that is closed.
+_STOPS = {"SIGTERM": 143, "SIGHUP": INTERRUPTED}
+
+# What a terminal would obey, and what shows a text in another order than it has.
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class Stopped(KeyboardInterrupt):
+    """The command is to end, as after Ctrl-C: what a signal raises.
+
+    Args:
+        exit_code: of the command.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
+def stop_code(stop: KeyboardInterrupt) -> int:
+    """The exit code of a command that Ctrl-C or a signal ended."""
+    return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
 
 
 class _Pipe(io.FileIO):
@@ -38,7 +69,11 @@ class _Pipe(io.FileIO):
             return super().write(data)
         except BrokenPipeError:
             self.is_gone = True
-            return memoryview(data).nbytes
+        except OSError as error:
+            if error.errno != errno.EIO:  # of a terminal that was closed
+                raise
+            self.is_gone = True
+        return memoryview(data).nbytes
 
 
 def count(text: str) -> int:
@@ -64,8 +99,9 @@ def command(
 
     This is the one place that turns errors into exit codes. An `ExpectedError` is printed in one
     line for each thing that is wrong, and its code returned. The command ends with code 2 and one
-    line where an argument is no text, a package of an extra is missing, or what it printed could
-    not be written.
+    line where an argument is no text, a package of an extra is missing, the system refuses a file,
+    or what it printed could not be written. SIGTERM and SIGHUP end a command as Ctrl-C does: with
+    one line and code 130, or 143 for SIGTERM.
 
     Args:
         main: takes the arguments, without the program's name, and returns the exit code.
@@ -81,7 +117,7 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> Any:
         given = list(sys.argv[1:] if arguments is None else arguments)
-        with _streams():
+        with _streams(), _signals():
             for argument in given:
                 if not argument.isascii() and not _is_text(argument):
                     raise _ended(
@@ -106,6 +142,12 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
             except tuple(also) as error:
                 _print_error(error)
                 result = next(code for kind, code in also.items() if isinstance(error, kind))
+            except OSError as error:
+                where = f": {error.filename}" if error.filename else ""
+                raise _ended(f"{error.strerror or error}{where}") from error
+            except KeyboardInterrupt as stop:
+                print("stopped", file=sys.stderr)
+                result = stop_code(stop)
             try:
                 sys.stdout.flush()
             except OSError as error:
@@ -119,6 +161,19 @@ def word(path: Path | str) -> str:
     """A path as a word of a command that can be copied: quoted, and never taken for a flag."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def shown(text: str) -> str:
+    """A text from outside for a terminal: controls and overrides of direction are escaped.
+
+    Line breaks and tabs stay.
+    """
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def speaker(console: Any) -> Callable[[str], None]:
+    """A function that prints a line on a console of rich, in which nothing is markup."""
+    return lambda line: console.print(shown(line), markup=False)
 
 
 def json_line(document: Any) -> str:
@@ -166,6 +221,27 @@ def _ended(message: str) -> SystemExit:
     """The end of a command that could not begin, or could not print."""
     _print_error(message)
     return SystemExit(2)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Raises `Stopped` on the signals of `_STOPS`; one that is ignored, as by nohup, stays so."""
+    kept = {}
+    if threading.current_thread() is threading.main_thread():
+        for name, code in _STOPS.items():
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                kept[number] = signal.signal(number, functools.partial(_stop, code))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _stop(exit_code: int, number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would disturb what the first began
+    raise Stopped(exit_code)
 
 
 @contextlib.contextmanager

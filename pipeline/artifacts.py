@@ -17,6 +17,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -33,6 +34,15 @@ from pipeline.errors import UserError
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
+LOCK = ".lock"
+
+# Stage -> the settings that decide how much memory it takes.
+LOWER = {
+    "teacher": "--teacher.optimization.batch-size or --max-length",
+    "mlm-teacher": "--distil.optimization.batch-size",
+    "distilled": "--distil.optimization.batch-size",
+    "student": "--finetune.optimization.batch-size or --max-length",
+}
 CHECKPOINTS = ("checkpoint-*", "precision.json")  # what trainings keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
@@ -137,7 +147,8 @@ class Store:
             place = scratch.relative_to(self.root).as_posix()
             made.add(self.root, *(f"{place}/{name}" for name in CHECKPOINTS))
             began = time.monotonic()
-            facts = dict(make(aside, scratch))
+            with _running(self.root, name):
+                facts = dict(make(aside, scratch))
             seconds = round(time.monotonic() - began, 1)
             files = fingerprints(aside)
             for file in files:  # safetensors writes for the owner alone
@@ -295,6 +306,40 @@ def write_json(path: Path, document: Any) -> None:
 
 
 @contextlib.contextmanager
+def _running(root: Path, stage: str) -> Iterator[None]:
+    """Notes in the lock file of a build folder what runs; the note stays where a kill ends it."""
+    lock = root / LOCK
+    if not lock.exists():  # another user of `Store`, which locks nothing
+        yield
+        return
+    with contextlib.suppress(OSError):
+        lock.write_text(stage, encoding="utf-8")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.write_text("", encoding="utf-8")
+
+
+def killed(root: Path) -> str | None:
+    """What to say where the last run in a build folder was killed in a stage; None where not.
+
+    Nothing but SIGKILL and a loss of power leaves a note, and what kills most often is the system,
+    for memory.
+    """
+    try:
+        stage = (root / LOCK).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    if not re.fullmatch(r"[\w-]{1,40}", stage):
+        return None
+    lower = LOWER.get(stage, "--hardware.threads, or fewer of --precision and --target at once")
+    return (
+        f"the last run was killed while {stage} ran; if that was for lack of memory, lower {lower}"
+    )
+
+
+@contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Holds a build folder for one process; makes the folder.
 
@@ -308,7 +353,7 @@ def locked(root: Path) -> Iterator[None]:
         return
     try:
         root.mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("a+")
+        handle = (root / LOCK).open("a+")
     except OSError as error:
         raise UserError(explain(error, root)) from error
     with handle:

@@ -110,7 +110,7 @@ def ask(
         document = {**asdict(answer), "probability": _rounded(ranked[0].probability)}
         print(terminal.json_line(document | _listed(ranked, top)))
     else:
-        print(_lines(answer, ranked[:top] if top else ()))
+        print(terminal.shown(_lines(answer, ranked[:top] if top else ())))
 
 
 def _limit(answerer: Answerer, max_windows: int | None) -> None:

@@ -33,7 +33,7 @@ from pipeline import (
     settings,
     shipping,
 )
-from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
+from pipeline.artifacts import Artifact, Store, disk_full, explain, killed, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
@@ -64,10 +64,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         GateFailure: when a file does not give the student's answers; the report is written first.
     """
     out = config.folder
-    store = Store(
-        out, frozenset(config.force), config.dry_run, partial(console.print, markup=False)
-    )
-    began = start(config, partial(console.print, markup=False))
+    store = Store(out, frozenset(config.force), config.dry_run, terminal.speaker(console))
+    began = start(config, terminal.speaker(console))
     config, task, evaluation = began.config, began.task, began.evaluation
     for target in config.export.files:
         FORMATS[target].require()
@@ -133,7 +131,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     ]
     if config.dry_run:
         for name, reason in store.plan:
-            console.print(f"{name:16} {reason}", markup=False)
+            terminal.speaker(console)(f"{name:16} {reason}")
         return None
     from pipeline.report.schema import VERSION
 
@@ -166,7 +164,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
         names = android_assets.write(app, out, precisions, task.device_files(evaluation))
-        console.print(f"android {word(app)}  ({', '.join(names)})", markup=False)
+        terminal.speaker(console)(f"android {word(app)}  ({', '.join(names)})")
     return report
 
 
@@ -381,6 +379,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             build(config, command, console)
         else:
             with locked(out):
+                if note := killed(out):
+                    terminal.speaker(console)(f"note: {note}")
                 build(config, command, console)
         return 0
     except OSError as error:
@@ -392,9 +392,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise UserError(explain(full, out)) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return terminal.stop_code(stop)
 
 
 if __name__ == "__main__":

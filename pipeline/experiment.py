@@ -13,13 +13,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.page import markdown, text_table
 from benchmarks.page.layout import DASH, Page, Section, render
-from converters import whole_file
+from converters import terminal, whole_file
 from converters.terminal import word
 from pipeline import place, ranks, settings
 from pipeline.artifacts import Store, locked
@@ -174,8 +173,8 @@ def _arguments(run: Run, root: Path) -> list[str]:
 
 def _scored(run: Run, config: Build, console: Console) -> dict[str, Any]:
     """Scores of teacher and student, without any files."""
-    store = Store(config.folder, frozenset(config.force), say=partial(console.print, markup=False))
-    began = start(config, partial(console.print, markup=False))
+    store = Store(config.folder, frozenset(config.force), say=terminal.speaker(console))
+    began = start(config, terminal.speaker(console))
     learned = learn(store, began)
     began, _ = calibrate(store, began, learned.student)
     scored = verify(store, began, learned)

@@ -66,13 +66,14 @@ def predict(
         for one in _read_texts(texts, bool(classifier.traits["pair"])):
             found = _checked(classifier, one)
             said = {"text": one.text} | ({} if one.pair is None else {"pair": one.pair})
-            print(terminal.json_line(said | _document(found, top)))
+            if not terminal.stream(terminal.json_line(said | _document(found, top))):
+                return
         return
     reading = _checked(classifier, Text(text, pair or None, ""))
     if as_json:
         print(terminal.json_line(_document(reading, top)))
     else:
-        print(_lines(reading, top))
+        print(terminal.shown(_lines(reading, top)))
 
 
 def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Classifier:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from benchmarks.page.layout import Table
+from converters import terminal
 
 # Escaped wherever it stands; underscores within a word mean nothing and need no backslash.
 SPECIAL = re.compile(r"[\\`*\[\]|~#$]|(?<![^\W_])_|_(?![^\W_])")
@@ -27,7 +28,7 @@ def escape(value: object) -> Markdown:
     """
     if isinstance(value, Markdown):
         return value
-    marked = SPECIAL.sub(r"\\\g<0>", html.escape(str(value), quote=False))
+    marked = SPECIAL.sub(r"\\\g<0>", html.escape(terminal.shown(str(value)), quote=False))
     return Markdown(" ".join(marked.split()))
 
 

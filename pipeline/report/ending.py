@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters import terminal
 from converters.terminal import word
 from pipeline import made, tasks
 from pipeline.errors import GateFailure
@@ -49,7 +50,7 @@ def finish(report: dict[str, Any], out: Path, console: Console) -> None:
     if (out / HUB).is_dir():
         lines.insert(2, f"hub     {hub}  (push it: hf upload USER/NAME {hub})")
     for line in lines:
-        console.print(line, markup=False)
+        terminal.speaker(console)(line)
     failed = [
         f"{file['name']}: {check['name']} {check['value']} past its limit {check['limit']}"
         for file in report["files"]

@@ -80,7 +80,8 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     styles = {PASSED: "green", FAILED: "bold red"}
     for row in shown.rows:
         # Text, not str: a name may hold what rich would read as markup.
-        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
+        cells = (Text(terminal.shown(cell), style=styles.get(cell, "")) for cell in row)
+        table.add_row(*cells)
     console.print(table)
     if marked:
         console.print(f"* {NOT_VALID}: see the report for the reason.")
@@ -88,7 +89,8 @@ def print_table(report: dict[str, Any], console: Console) -> None:
     for fact in headline(valid):
         line = Text(f"{fact.figure} {fact.label}. ", style="bold")
         # Broken between words: a log with lines of 300 characters is hard to read.
-        console.print(line.append(fact.sentence, style="not bold"), soft_wrap=False)
+        line.append(terminal.shown(fact.sentence), style="not bold")
+        console.print(line, soft_wrap=False)
 
 
 def _markdown(report: Report) -> str:

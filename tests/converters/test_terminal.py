@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ SPOKEN = "é ✓ 🗼"
 # A command as ours are: prints more than a pipe holds, then its result.
 PROGRAM = f"""
 import sys
+import time
 sys.path.insert(0, {str(ROOT)!r})
 from converters import terminal
 from pathlib import Path
@@ -141,3 +145,60 @@ def test_a_printed_path_can_be_copied_into_a_shell(name: str, tmp_path: Path) ->
     said = subprocess.check_output(["bash", "-c", f"cat {word(name)}"], cwd=tmp_path)
     assert said == b"found" and len(list(tmp_path.iterdir())) == 1
     assert shlex.split(word(name)) == [name if name[0] != "-" else f"./{name}"]
+
+
+SLEEPER = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from converters import terminal
+@terminal.command
+def main(arguments=None):
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidy", flush=True)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.5)  # a signal during a write would let it be written again
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, "tidy\n", "stopped\n")
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    kept = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert terminal.command(lambda _: signal.getsignal(signal.SIGHUP))([]) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, kept)
+    before = signal.getsignal(signal.SIGTERM)
+    terminal.command(lambda _: 0)([])
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a.onnx")
+
+    with pytest.raises(SystemExit) as caught:
+        terminal.command(main)([])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: Too many open files: a.onnx\n"
+
+
+def test_texts_from_outside_do_not_rule_the_terminal() -> None:
+    assert terminal.shown("a\x1b[31mb\x9b\u202e\ud800") == r"a\x1b[31mb\x9b\u202e\ud800"
+    kept = "zwj \U0001f468\u200d\U0001f469, \u200c, tab\t, line\nbreak, [red], é東"
+    assert terminal.shown(kept) == kept

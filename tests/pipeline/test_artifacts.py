@@ -486,3 +486,30 @@ def test_fingerprints_by_pattern(tmp_path: Path) -> None:
     found = fingerprints(tmp_path, only=("config.json", "token*", "*.safetensors", "con*"))
     assert list(found) == ["config.json", "model.safetensors", "tokenizer.json"]
     assert found["config.json"] == {"bytes": 11, "sha256": digest("config.json")}
+
+
+def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
+    def dies(_: Path, __: Path) -> dict[str, Any]:
+        assert (tmp_path / artifacts.LOCK).read_text() == "student"
+        shutil.copy(tmp_path / artifacts.LOCK, tmp_path / "kept")
+        raise KeyboardInterrupt
+
+    with artifacts.locked(tmp_path):
+        assert artifacts.killed(tmp_path) is None
+        with pytest.raises(KeyboardInterrupt):
+            Store(tmp_path).stage("student", dies, settings={}, inputs={})
+        assert artifacts.killed(tmp_path) is None, "whoever stops a run knows it"
+    (tmp_path / "kept").replace(tmp_path / artifacts.LOCK)  # as SIGKILL leaves it
+    assert artifacts.killed(tmp_path) == (
+        "the last run was killed while student ran; if that was for lack of memory, lower "
+        "--finetune.optimization.batch-size or --max-length"
+    )
+    with artifacts.locked(tmp_path):
+        Store(tmp_path).stage("student", lambda *_: {}, settings={}, inputs={})
+    assert artifacts.killed(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"a\nb", b"x" * 99, b"\x1b[31m"], ids=repr)
+def test_a_note_that_no_run_wrote_says_nothing(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / artifacts.LOCK).write_bytes(content)
+    assert artifacts.killed(tmp_path) is None

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,25 @@ from safetensors.numpy import load_file
 from converters.runtimes.checksums import sha256
 from pipeline.artifacts import damage, read_manifest
 
-KILLS = 20
 SEED = 20  # of the moments; the time a stage takes differs from run to run anyway
+
+# How many times each signal ends a build, and the exit codes that it may have then: a signal that
+# arrives while Python starts has its own end, and a build may end before it arrives.
+MANY = {signal.SIGKILL: 60, signal.SIGTERM: 20, signal.SIGINT: 20}
+FEW = {signal.SIGKILL: 8, signal.SIGTERM: 2, signal.SIGINT: 2}
+CODES = {
+    signal.SIGKILL: {-signal.SIGKILL},
+    signal.SIGTERM: {143, -signal.SIGTERM, 0},
+    signal.SIGINT: {130, 1, -signal.SIGINT, 0},
+}
+# The longest that a build may take to end after SIGTERM or SIGINT, in seconds.
+PATIENCE = 60.0
 
 
 @pytest.mark.long
-def test_twenty_kills(
+@pytest.mark.parametrize("signals", [FEW, MANY], ids=["12", "100"])
+def test_kills_at_random_moments(
+    signals: dict[signal.Signals, int],
     tiny_teacher: Path,
     squad_file: Path,
     text_file: Path,
@@ -46,7 +60,10 @@ def test_twenty_kills(
     whole = time.monotonic() - began
 
     moments = random.Random(SEED)
-    kills, done = 0, False
+    plan = [number for number, count in signals.items() for _ in range(count)]
+    moments.shuffle(plan)
+    ends: Counter[tuple[str, int]] = Counter()
+    done = False
     with (tmp_path / "log").open("a") as log:
         while not done:
             process = subprocess.Popen(
@@ -56,19 +73,25 @@ def test_twenty_kills(
                 stderr=log,
                 start_new_session=True,
             )
-            limit = moments.uniform(0.1, 0.6) * whole if kills < KILLS else None
+            limit = moments.uniform(0.1, 0.6) * whole if plan else None
             try:
                 process.wait(timeout=limit)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
+                number = plan.pop()
+                if number == signal.SIGKILL:
+                    os.killpg(process.pid, number)
+                else:
+                    process.send_signal(number)
+                code = process.wait(timeout=PATIENCE)
+                ends[number.name, code] += 1
+                assert code in CODES[number], (tmp_path / "log").read_text()[-2000:]
                 continue
             assert process.returncode == 0, (tmp_path / "log").read_text()[-2000:]
             assert_same(disturbed, undisturbed)
-            done = kills == KILLS
+            done = not plan
             if not done:
                 shutil.rmtree(disturbed)  # from the beginning: kills shall meet work of every kind
+    print(dict(ends))
 
 
 def assert_same(disturbed: Path, undisturbed: Path) -> None:

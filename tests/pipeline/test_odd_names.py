@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders and files with odd names: a build with them ends well, and no name is obeyed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from build_command import command
+
+# Markup of rich, quotes, what a shell would run, a character beyond ASCII, a line break, an escape
+# of terminals, HTML.
+NAME = "a [red]b \"c' $(touch pwn) `touch pwn` ü東 \n [red] \x1b[31m <b>&amp;"
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments,
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+@pytest.mark.long
+def test_a_build_among_odd_names(
+    tiny_teacher: Path, squad_file: Path, text_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / NAME
+    folder.mkdir()
+    teacher = Path(shutil.copytree(tiny_teacher, folder / f"teacher {NAME}"))
+    squad, text = (
+        Path(shutil.copy(path, folder / f"{NAME}{path.suffix}")) for path in (squad_file, text_file)
+    )
+    out = tmp_path / f"out {NAME}"
+    arguments = command(teacher, squad, text, out)
+    short = ["--teacher.optimization.epochs", "1", "--distil.optimization.epochs", "1"]
+    short += ["--finetune.optimization.epochs", "1", "--target", "all"]
+    done = run([*arguments, *short], tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr and "\x1b[31m" not in done.stdout + done.stderr
+    for page in (out / "report.html", out / "hub" / "index.html"):
+        assert "<b>&amp;" not in page.read_text("utf-8").replace("&lt;b&gt;&amp;amp;", "")
+    for file in ("tflite/student-int8.tflite", "onnx/student-int8.onnx"):
+        asking = [sys.executable, "-m", "pipeline.ask", str(out / file), "who?"]
+        said = run([*asking, "--context", "Anna came to Rome. \x1b[31m"], tmp_path)
+        assert said.returncode == 0 and "\x1b" not in said.stdout, said.stderr
+    assert not list(tmp_path.rglob("pwn"))
+
+
+@pytest.mark.parametrize("module", ["ask", "predict"])
+def test_files_with_odd_names_are_refused_in_a_line(module: str, tmp_path: Path) -> None:
+    odd = tmp_path / f"{NAME}.tflite"
+    odd.write_bytes(b"nothing")
+    words = ["who?", "--context", "anna came."] if module == "ask" else ["a text"]
+    done = run([sys.executable, "-m", f"pipeline.{module}", str(odd), *words], tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ") and "\x1b" not in done.stderr
