@@ -33,7 +33,7 @@ from pipeline.errors import UserError
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
-CHECKPOINTS = ("checkpoint-*", "precision.json")  # what trainings keep there
+CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*")  # what stages keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes

@@ -25,15 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import (
-    __version__,
-    learning,
-    place,
-    ranks,
-    settings,
-    shipping,
-)
-from pipeline.artifacts import Artifact, Store, disk_full, explain, locked
+from pipeline import __version__, learning, place, plan, ranks, settings, shipping
+from pipeline.artifacts import INNER, Artifact, Store, disk_full, explain, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.errors import UserError
@@ -63,10 +56,14 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         GateFailure: when a file does not give the student's answers; the report is written first.
     """
     out = config.folder
-    store = Store(
-        out, frozenset(config.force), config.dry_run, partial(console.print, markup=False)
-    )
-    began = start(config, partial(console.print, markup=False))
+    say = partial(console.print, markup=False)
+    store = Store(out, frozenset(config.force), config.dry_run, say)
+    try:
+        began = start(config, say)
+    except UserError as error:
+        if config.dry_run and plan.from_tables(config, say, str(error)):
+            return None
+        raise
     config, task, evaluation = began.config, began.task, began.evaluation
     for target in config.export.files:
         FORMATS[target].require()
@@ -130,6 +127,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         a for a in (*learned.stages, calibration, *exported, baseline, verified, timed) if a
     ]
     if config.dry_run:
+        plan.of_build(began, say)
         for name, reason in store.plan:
             console.print(f"{name:16} {reason}", markup=False)
         return None
@@ -188,6 +186,9 @@ def learn(store: Store, began: Start) -> Learned:
     inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
+
+    if source and train and not (store.root / INNER / "teacher-outputs").exists():
+        plan.check_disk(config, task, source, train, traits, layers)
 
     # The teacher learns the task, unless it knows it.
     teacher = None
@@ -324,8 +325,9 @@ def verify(
     config, teacher, student = began.config, learned.teacher, learned.student
     return store.stage(
         "verify",
-        lambda folder, _: shipping.verify(
+        lambda folder, scratch: shipping.verify(
             folder,
+            scratch,
             config,
             began.task,
             teacher.folder if teacher else None,
@@ -336,6 +338,7 @@ def verify(
         ),
         settings={
             "gates": config.gates,
+            "verification": replace(config.verification, processes=None),
             "scoring": began.task.scoring(config.data),
             **began.reading,
         },

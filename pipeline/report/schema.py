@@ -154,10 +154,15 @@ class Gate(TypedDict):
     Attributes:
         passed: Whether there are checks and all of them passed.
         checks: One entry for each measured value.
+        examples: The number of evaluation examples that the file was run on, each at its own
+            length; absent in older reports, where it was all of them.
+        padded_examples: The number of those that it was also run on padded to the longest input.
     """
 
     passed: bool
     checks: list[Check]
+    examples: NotRequired[Count]
+    padded_examples: NotRequired[Count]
 
 
 class File(TypedDict):
