@@ -33,7 +33,8 @@ from pipeline.errors import UserError
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
-CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*")  # what stages keep there
+RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
+CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*", f"{RUNS}/*")  # what stages keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
@@ -152,9 +153,23 @@ class Store:
                 "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
             }
             write_json(aside / MANIFEST, manifest)
+        self._keep_logs(name, scratch / RUNS)
         made.remove(self.root, scratch)
         told = [f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items()]
         self.say(f"{name}: {', '.join([f'{seconds:.0f} s', *told])}")
+
+    def _keep_logs(self, name: str, logs: Path) -> None:
+        """Moves the logs of a training out of its scratch folder, in place of older ones."""
+        if not logs.is_dir():
+            return
+        kept = self.root / INNER / RUNS / name
+        made.remove(self.root, kept)
+        files = [path for path in logs.rglob("*") if path.is_file()]
+        places = [kept / path.relative_to(logs) for path in files]
+        made.add(self.root, *(place.relative_to(self.root).as_posix() for place in places))
+        for path, place in zip(files, places, strict=True):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""

@@ -235,8 +235,23 @@ class Hardware(Strict):
     """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
     """Train with this many CPU threads; all of them if it is not given."""
+    deterministic: bool = True
+    """Use kernels that give the same result every time, where PyTorch has them. Without them some
+    steps on a GPU are faster."""
+    tf32: bool = True
+    """Multiply float32 matrices in TF32 on GPUs that have it, which rounds their factors to 10
+    bits."""
+    compile: bool = False
+    """Compile the encoder that is trained with torch.compile; the first steps then take minutes."""
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradients instead of keeping them: a third more time, and
+    far less memory."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Read and tokenize a streamed text in this many processes for each device."""
+    report_to: tuple[str, ...] = ("tensorboard",)
+    """Send the log of each training to these trackers that transformers knows, such as tensorboard
+    or wandb; `none` sends it nowhere. TensorBoard's files lie in stages/runs; without the package
+    tensorboard there are none."""
     progress: bool = True
     """Show progress: a bar on a terminal, and elsewhere a line every 30 seconds."""
 
