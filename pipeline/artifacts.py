@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
 RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
+LOSSES = "losses.json"  # of a training, there
 CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*", f"{RUNS}/*")  # what stages keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
@@ -170,6 +171,14 @@ class Store:
         for path, place in zip(files, places, strict=True):
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
+
+    def losses(self, name: str) -> dict[str, Any]:
+        """`{"losses": [...]}` of a stage that trained, for the report; empty for others."""
+        path = self.root / INNER / RUNS / name / LOSSES
+        try:
+            return {"losses": json.loads(path.read_text(encoding="utf-8"))}
+        except (OSError, ValueError):  # an older build, or one whose logs were removed
+            return {}
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""

@@ -10,6 +10,7 @@ that is interrupted goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import json
@@ -149,6 +150,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         },
         "stages": [
             {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
+            | store.losses(a.name)
             for a in artifacts
         ],
         **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
@@ -376,11 +378,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = config.folder
         place.check(config)
         command = shlex.join(["python", "-m", "pipeline.build", *arguments])
-        if config.dry_run:
+        with contextlib.nullcontext() if config.dry_run else locked(out):
             build(config, command, console)
-        else:
-            with locked(out):
-                build(config, command, console)
         return 0
     except OSError as error:
         raise UserError(explain(error, out)) from error

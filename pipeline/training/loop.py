@@ -26,7 +26,7 @@ from transformers.integrations import (
 )
 
 from pipeline import ranks
-from pipeline.artifacts import RUNS
+from pipeline.artifacts import LOSSES, RUNS, write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
 from pipeline.training import precision
@@ -119,6 +119,8 @@ def fit(
     if hardware.progress and ranks.FIRST and max(ranks.WORLD, micro_batches) > 1:
         print(f"{label}: {split.described(examples)}", file=sys.stderr)
     recompute = hardware.gradient_checkpointing and hasattr(model, "gradient_checkpointing_enable")
+    if recompute:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     logged = settings.log_steps or settings.checkpoint_steps or LOG_STEPS
     arguments = TrainingArguments(
         output_dir=str(scratch),
@@ -142,8 +144,7 @@ def fit(
         logging_steps=logged,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
-        gradient_checkpointing=recompute,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        ddp_find_unused_parameters=True,  # a loss may leave out a head
         report_to=trackers or "none",
         disable_tqdm=not hardware.progress,
         ignore_data_skip=True,  # the loader begins at the right place
@@ -157,6 +158,9 @@ def fit(
         writer: Any = SummaryWriter(scratch / RUNS)  # type: ignore[no-untyped-call]
         trainer.add_callback(TensorBoardCallback(writer))
     trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
+    if ranks.FIRST:
+        (scratch / RUNS).mkdir(exist_ok=True)
+        write_json(scratch / RUNS / LOSSES, trainer.history())
     if recompute:
         model.gradient_checkpointing_disable()
     model.eval()

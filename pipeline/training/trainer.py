@@ -183,6 +183,18 @@ class LossTrainer(Trainer):
         last = logged[-1] if logged else {}
         return {n.removeprefix(PART): value for n, value in last.items() if n.startswith(PART)}
 
+    def history(self) -> list[dict[str, Any]]:
+        """The losses of each line of the log: `step`, `loss` and `parts`."""
+        return [
+            {
+                "step": line["step"],
+                "loss": line["loss"],
+                "parts": {n.removeprefix(PART): v for n, v in line.items() if n.startswith(PART)},
+            }
+            for line in self.state.log_history
+            if "loss" in line
+        ]
+
     def _own_parts(self, everywhere: bool = False) -> dict[str, float]:
         """The parts since the last log: this device's share of them, or all devices'."""
         if not self._sums:

@@ -474,6 +474,9 @@ def test_the_log_has_parts_rate_speed_and_time_left(tmp_path: Path) -> None:
         assert line["loss"] == pytest.approx(line["loss_fit"] + line["loss_size"], rel=1e-5)
         assert line["learning_rate"] > 0 and line["hours_left"] >= 0
         assert "tokens_per_second" not in line, "these batches have no tokens"
+    kept = json.loads((tmp_path / "runs" / "losses.json").read_text())
+    assert [each["step"] for each in kept] == [2, 4, 6]
+    assert kept[0]["loss"] == lines[0]["loss"] and set(kept[0]["parts"]) == {"fit", "size"}
 
 
 def test_tensorboard_gets_the_log_where_it_is_installed(tmp_path: Path) -> None:
@@ -481,7 +484,7 @@ def test_tensorboard_gets_the_log_where_it_is_installed(tmp_path: Path) -> None:
     train(tmp_path / "a")
     assert list((tmp_path / "a" / "runs").glob("events.out.tfevents.*"))
     train(tmp_path / "b", hardware=dataclasses.replace(CPU, report_to=("none",)))
-    assert not (tmp_path / "b" / "runs").exists()
+    assert [path.name for path in (tmp_path / "b" / "runs").iterdir()] == ["losses.json"]
 
 
 def test_a_tracker_that_is_not_there_is_refused(tmp_path: Path) -> None:
