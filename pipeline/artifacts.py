@@ -43,7 +43,9 @@ LOWER = {
     "distilled": "--distil.optimization.batch-size",
     "student": "--finetune.optimization.batch-size or --max-length",
 }
-CHECKPOINTS = ("checkpoint-*", "precision.json")  # what trainings keep there
+RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
+LOSSES = "losses.json"  # of a training, there
+CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*", f"{RUNS}/*")  # what stages keep there
 CHANGED = "settings or inputs changed"
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
@@ -163,9 +165,31 @@ class Store:
                 "changed_ns": {name: (aside / name).stat().st_mtime_ns for name in files},
             }
             write_json(aside / MANIFEST, manifest)
+        self._keep_logs(name, scratch / RUNS)
         made.remove(self.root, scratch)
         told = [f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items()]
         self.say(f"{name}: {', '.join([f'{seconds:.0f} s', *told])}")
+
+    def _keep_logs(self, name: str, logs: Path) -> None:
+        """Moves the logs of a training out of its scratch folder, in place of older ones."""
+        if not logs.is_dir():
+            return
+        kept = self.root / INNER / RUNS / name
+        made.remove(self.root, kept)
+        files = [path for path in logs.rglob("*") if path.is_file()]
+        places = [kept / path.relative_to(logs) for path in files]
+        made.add(self.root, *(place.relative_to(self.root).as_posix() for place in places))
+        for path, place in zip(files, places, strict=True):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+
+    def losses(self, name: str) -> dict[str, Any]:
+        """`{"losses": [...]}` of a stage that trained, for the report; empty for others."""
+        path = self.root / INNER / RUNS / name / LOSSES
+        try:
+            return {"losses": json.loads(path.read_text(encoding="utf-8"))}
+        except (OSError, ValueError):  # an older build, or one whose logs were removed
+            return {}
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""

@@ -10,6 +10,7 @@ that is interrupted goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import json
@@ -25,15 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import (
-    __version__,
-    learning,
-    place,
-    ranks,
-    settings,
-    shipping,
-)
-from pipeline.artifacts import Artifact, Store, disk_full, explain, killed, locked
+from pipeline import __version__, learning, place, plan, ranks, settings, shipping
+from pipeline.artifacts import INNER, Artifact, Store, disk_full, explain, killed, locked
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
@@ -64,8 +58,14 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         GateFailure: when a file does not give the student's answers; the report is written first.
     """
     out = config.folder
-    store = Store(out, frozenset(config.force), config.dry_run, terminal.speaker(console))
-    began = start(config, terminal.speaker(console))
+    say = terminal.speaker(console)
+    store = Store(out, frozenset(config.force), config.dry_run, say)
+    try:
+        began = start(config, say)
+    except UserError as error:
+        if config.dry_run and plan.from_tables(config, say, str(error)):
+            return None
+        raise
     config, task, evaluation = began.config, began.task, began.evaluation
     for target in config.export.files:
         FORMATS[target].require()
@@ -130,8 +130,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         a for a in (*learned.stages, calibration, *exported, baseline, verified, timed) if a
     ]
     if config.dry_run:
+        plan.of_build(began, say)
         for name, reason in store.plan:
-            terminal.speaker(console)(f"{name:16} {reason}")
+            say(f"{name:16} {reason}")
         return None
     from pipeline.report.schema import VERSION
 
@@ -151,6 +152,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         },
         "stages": [
             {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
+            | store.losses(a.name)
             for a in artifacts
         ],
         **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
@@ -188,6 +190,9 @@ def learn(store: Store, began: Start) -> Learned:
     inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
+
+    if source and train and not (store.root / INNER / "teacher-outputs").exists():
+        plan.check_disk(config, task, source, train, traits, layers)
 
     # The teacher learns the task, unless it knows it.
     teacher = None
@@ -326,8 +331,9 @@ def verify(
     config, teacher, student = began.config, learned.teacher, learned.student
     return store.stage(
         "verify",
-        lambda folder, _: shipping.verify(
+        lambda folder, scratch: shipping.verify(
             folder,
+            scratch,
             config,
             began.task,
             teacher.folder if teacher else None,
@@ -338,6 +344,7 @@ def verify(
         ),
         settings={
             "gates": config.gates,
+            "verification": replace(config.verification, processes=None),
             "scoring": began.task.scoring(config.data),
             **began.reading,
         },
@@ -375,13 +382,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = config.folder
         place.check(config)
         command = shlex.join(["python", "-m", "pipeline.build", *arguments])
-        if config.dry_run:
+        with contextlib.nullcontext() if config.dry_run else locked(out):
+            if not config.dry_run and (note := killed(out)):
+                terminal.speaker(console)(f"note: {note}")
             build(config, command, console)
-        else:
-            with locked(out):
-                if note := killed(out):
-                    terminal.speaker(console)(f"note: {note}")
-                build(config, command, console)
         return 0
     except OSError as error:
         raise UserError(explain(error, out)) from error

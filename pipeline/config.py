@@ -239,8 +239,23 @@ class Hardware(Strict):
     """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
     """Train with this many CPU threads; all of them if it is not given."""
+    deterministic: bool = True
+    """Use kernels that give the same result every time, where PyTorch has them. Without them some
+    steps on a GPU are faster."""
+    tf32: bool = True
+    """Multiply float32 matrices in TF32 on GPUs that have it, which rounds their factors to 10
+    bits."""
+    compile: bool = False
+    """Compile the encoder that is trained with torch.compile; the first steps then take minutes."""
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradients instead of keeping them: a third more time, and
+    far less memory."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Read and tokenize a streamed text in this many processes for each device."""
+    report_to: tuple[str, ...] = ("tensorboard",)
+    """Send the log of each training to these trackers that transformers knows, such as tensorboard
+    or wandb; `none` sends it nowhere. TensorBoard's files lie in stages/runs; without the package
+    tensorboard there are none."""
     progress: bool = True
     """Show progress: a bar on a terminal, and elsewhere a line every 30 seconds."""
 
@@ -304,6 +319,20 @@ class Gate(Strict):
 
 
 @dataclass(frozen=True)
+class Verification(Strict):
+    """How much the gates look at, where there are many evaluation examples."""
+
+    padded_examples: Count = 256
+    """Run each file on this many evaluation examples padded to the longest input, evenly spread, or
+    on all if there are fewer."""
+    coreml_examples: Annotated[int, Field(ge=500)] = 500
+    """Run a Core ML file on this many evaluation examples where it is evaluated operation by
+    operation, which is everywhere but on macOS; on all if there are fewer."""
+    processes: Count | None = None
+    """Score this many files at a time; as many as there are CPU cores if it is not given."""
+
+
+@dataclass(frozen=True)
 class Benchmark(Strict):
     """The latency and memory figures of the report."""
 
@@ -335,7 +364,11 @@ class Build(Strict):
     force: tuple[str, ...] = ()
     """Run these stages again though nothing changed."""
     dry_run: bool = False
-    """Print what would run and what would be kept, and do nothing."""
+    """Print what would run and what would be kept, with the steps, the memory and the hours of each
+    training, and do nothing."""
+    measure: bool = False
+    """With --dry-run: count the tokens of the training data, and time a few steps on this machine
+    to plan its hours."""
     android_assets: Path | None = None
     """Fill this folder of an Android app, such as app/src/main/assets/model, with .tflite files and
     all that goes with them; what an earlier build put there is replaced."""
@@ -350,6 +383,7 @@ class Build(Strict):
     distil: Distil = field(default_factory=Distil)
     finetune: Finetune = field(default_factory=Finetune)
     hardware: Hardware = field(default_factory=Hardware)
+    verification: Verification = field(default_factory=Verification)
     benchmark: Benchmark = field(default_factory=Benchmark)
     gates: Suppress[dict[FilePrecision, Gate]] = field(default_factory=dict)
 

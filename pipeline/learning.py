@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_model, load_with_head
+from pipeline import plan
 from pipeline.config import Build
 from pipeline.errors import UserError
 from pipeline.session import prepare, progress
@@ -172,12 +173,7 @@ def record_teacher_outputs(
         )
         / 1e9
     )
-    if size > build.finetune.cache_gigabytes:
-        raise UserError(
-            f"the teacher's outputs for {len(features)} inputs take {size:.1f} GB, the limit "
-            f"is {build.finetune.cache_gigabytes:g}: raise --finetune.cache-gigabytes, or leave "
-            "out the hidden states with --finetune.alpha-hidden 0"
-        )
+    plan.refuse_large(len(features), size, build.finetune.cache_gigabytes)
     return finetune.record_outputs(
         task,
         model,

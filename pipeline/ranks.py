@@ -9,8 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# A rank waits while the first one converts and measures, which takes longer than the usual limit.
-PATIENCE = datetime.timedelta(hours=6)
+# A rank waits while the first one converts and measures, which may take a day for many files; a
+# launcher ends the others when a rank has died.
+PATIENCE = datetime.timedelta(days=7)
 
 RANK = int(os.environ.get("RANK", "0"))
 WORLD = int(os.environ.get("WORLD_SIZE", "1"))

@@ -24,8 +24,11 @@ def prepare(build: Build) -> Any:
     if build.hardware.threads:
         torch.set_num_threads(build.hardware.threads)
     set_seed(build.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    return pick_device(build.hardware.device)
+    torch.use_deterministic_algorithms(build.hardware.deterministic, warn_only=True)
+    device = pick_device(build.hardware.device)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if build.hardware.tf32 else "highest")
+    return device
 
 
 def progress(build: Build, items: Sequence[T], label: str, unit: str) -> Iterator[T]:

@@ -7,7 +7,6 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +120,7 @@ def export_baseline(folder: Path, build: Build, baseline: Path) -> Facts:
 
 def verify(
     folder: Path,
+    scratch: Path,
     build: Build,
     task: Task,
     teacher: Path | None,
@@ -130,11 +130,10 @@ def verify(
     traits: Traits,
 ) -> Facts:
     """Scores teacher, student and every file; holds each file against the student."""
-    from converters.runtimes.open import open_predictor
     from pipeline.artifacts import write_json
-    from pipeline.files.targets import format_of, precision_of
     from pipeline.models import teacher as teachers
-    from pipeline.verify import compare, run
+    from pipeline.scoring import Scoring, score_files
+    from pipeline.verify import run
 
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
@@ -158,24 +157,7 @@ def verify(
                 _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")
             )
         taught = ask(taught_model, "teacher", own={**traits, **calibrated})
-    entries = []
-    for path in files:
-        model = open_predictor(path, build.benchmark.threads)
-        kind, precision = format_of(path), precision_of(path)
-        natural = ask(model, path.name)
-        padded = ask(model, f"{path.name}, padded", pad_to=build.data.max_length)
-        entries.append(
-            {
-                "name": path.name,
-                "path": f"{path.parent.name}/{path.name}",
-                "target": kind.name,
-                "precision": precision,
-                "purpose": kind.precisions[precision],
-                **asdict(kind.describe(path)),
-                "scores": natural.facts(),
-                "gate": compare(task, natural, padded, reference, build.gates[precision]),
-            }
-        )
+    entries = score_files(Scoring(build, student, evaluation, traits), files, reference, scratch)
     models = [_describe(student, "student") | {"scores": reference.facts()}]
     if teacher and taught:
         models.insert(0, _describe(teacher, "teacher") | {"scores": taught.facts()})

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gates: an exported file must give the student's predictions, or the build fails.
 
-Every file is run over the evaluation examples twice, each input at its own length and padded to the
-longest; all its outputs are compared with the student's, and its predictions are scored.
+Every file is run over the evaluation examples, each input at its own length, and over some of them
+padded to the longest; all its outputs are compared with the student's, and its predictions are
+scored.
 """
 
 from __future__ import annotations
@@ -52,7 +53,14 @@ def run(
     return Run(tuple(outputs), tuple(predictions), task.score(predictions, examples))
 
 
-def compare(task: Task, file: Run, padded: Run, reference: Run, gate: Gate) -> dict[str, Any]:
+def compare(
+    task: Task,
+    file: Run,
+    padded: Run,
+    reference: Run,
+    gate: Gate,
+    places: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """Holds a file against its reference.
 
     Args:
@@ -61,38 +69,45 @@ def compare(task: Task, file: Run, padded: Run, reference: Run, gate: Gate) -> d
         padded: the same file, each input padded.
         reference: the student in PyTorch; its first metric may not drop.
         gate: the thresholds.
+        places: which of the file's examples were run padded; None for all.
 
     Returns:
         `{"passed": bool, "checks": [...]}` as the report has it; a figure that is not finite fails
         and is written as None.
     """
-    errors = [_errors(run.outputs, reference.outputs) for run in (file, padded)]
+    some, own = reference.outputs, file.predictions
+    if places is not None:
+        some = tuple(some[place] for place in places)
+        own = tuple(own[place] for place in places)
+    errors = [_errors(file.outputs, reference.outputs), _errors(padded.outputs, some)]
     worst = max(float(e.max(initial=0.0)) for e in errors)
     mean = max(float(e.mean()) for e in errors)
     name = next(iter(reference.scores))
 
-    def changed(other: Run) -> float:
+    def changed(mine: Sequence[Any], others: Sequence[Any]) -> float:
         """Share of the predictions that differ, in percent."""
-        pairs = list(zip(file.predictions, other.predictions, strict=True))
+        pairs = list(zip(mine, others, strict=True))
         return 100.0 * sum(not task.same(*pair) for pair in pairs) / len(pairs)
+
+    apart = changed(file.predictions, reference.predictions)
+    tipped = changed(own, padded.predictions)
 
     # Of few examples one is more than a small share. One near tie proves nothing about the share in
     # many, so that it is allowed wherever near ties are; where the limit is 0, none is.
-    one = 100.0 / len(file.predictions)
-    shares = ("changed_predictions", "padding_changes")
+    counted = {"changed_predictions": len(file.predictions), "padding_changes": len(own)}
     figures = [
         ("max_logit_error", "both", worst, gate.max_logit_error),
         ("mean_logit_error", "both", mean, gate.mean_logit_error),
-        ("changed_predictions", "natural", changed(reference), gate.changed_predictions),
-        ("padding_changes", "padded", changed(padded), gate.padding_changes),
+        ("changed_predictions", "natural", apart, gate.changed_predictions),
+        ("padding_changes", "padded", tipped, gate.padding_changes),
         ("score_drop", "natural", reference.scores[name] - file.scores[name], gate.score_drop),
     ]
     checks = []
     for name, lengths, value, threshold in figures:
         limit, reason = threshold.limit, threshold.reason
-        if name in shares and 0.0 < limit < one:
+        if 0.0 < limit < (one := 100.0 / counted.get(name, np.inf)):
             limit = round(one, 6)
-            reason += f"; one of {len(file.predictions)} is more than {threshold.limit} %"
+            reason += f"; one of {counted[name]} is more than {threshold.limit} %"
         checks.append(
             {
                 "name": name,

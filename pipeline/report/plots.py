@@ -5,7 +5,16 @@ from __future__ import annotations
 
 from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Subject
 from benchmarks.page.layout import Plot, number
-from benchmarks.page.plots import Bar, Scored, Timed, accuracy, bars, distribution
+from benchmarks.page.plots import (
+    Bar,
+    Curve,
+    Scored,
+    Timed,
+    accuracy,
+    bars,
+    curves,
+    distribution,
+)
 from benchmarks.page.scores import first_score
 from pipeline.report.headline import headline_file
 from pipeline.report.schema import Report
@@ -19,6 +28,7 @@ def plots(report: Report) -> list[Plot]:
         _sizes(report),
         _distribution(report, NATURAL),
         _distribution(report, PADDED),
+        _losses(report),
     ]
     return [plot for plot in drawn if plot]
 
@@ -59,6 +69,20 @@ def _distribution(report: Report, lengths: Lengths) -> Plot | None:
     kind = "natural lengths" if lengths == NATURAL else f"padded to {latency['padded_length']}"
     ends = [times[end] for times in every for end in ("min", "max")]
     return distribution(f"Latency, {kind}", shown, ends)
+
+
+def _losses(report: Report) -> Plot | None:
+    """The loss of each training over its steps."""
+    shown = []
+    for stage in report["stages"]:
+        logged = stage.get("losses", [])
+        if len(logged) > 1:
+            last = logged[-1]["step"]
+            line = [(100.0 * each["step"] / last, each["loss"]) for each in logged]
+            role = {"teacher": "teacher", "student": "accent"}.get(stage["name"], "other")
+            shown.append(Curve(stage["name"], role, line))
+    caption = "The loss of each training, logarithmic, over its steps in percent."
+    return curves("Loss in training", caption, shown)
 
 
 def _role(report: Report, name: str) -> str:

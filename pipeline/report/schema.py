@@ -88,6 +88,20 @@ class Data(TypedDict):
     corpus: Corpus | None
 
 
+class Losses(TypedDict):
+    """The losses of a training over some of its steps, averaged over all devices.
+
+    Attributes:
+        step: The optimizer step at the end of the interval.
+        loss: The mean of the whole loss since the entry before.
+        parts: The mean of each part, weighted, by its name.
+    """
+
+    step: Count
+    loss: float
+    parts: dict[str, float]
+
+
 class Stage(TypedDict):
     """One stage of the build.
 
@@ -96,12 +110,15 @@ class Stage(TypedDict):
         seconds: The time that the stage took in the build that ran it.
         resumed: Whether the result of an earlier build was used.
         facts: What the stage reports about itself.
+        losses: The losses over the training, in the order of the steps; absent where nothing was
+            trained.
     """
 
     name: str
     seconds: Seconds
     resumed: bool
     facts: dict[str, Scalar]
+    losses: NotRequired[list[Losses]]
 
 
 class Model(TypedDict):
@@ -154,10 +171,15 @@ class Gate(TypedDict):
     Attributes:
         passed: Whether there are checks and all of them passed.
         checks: One entry for each measured value.
+        examples: The number of evaluation examples that the file was run on, each at its own
+            length; absent in older reports, where it was all of them.
+        padded_examples: The number of those that it was also run on padded to the longest input.
     """
 
     passed: bool
     checks: list[Check]
+    examples: NotRequired[Count]
+    padded_examples: NotRequired[Count]
 
 
 class File(TypedDict):

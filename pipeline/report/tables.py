@@ -48,7 +48,8 @@ def sections(report: Report) -> list[Section]:
             "Gates",
             [
                 "An exported file is compared with the PyTorch model it comes from. A file passes "
-                "its gate if every check holds."
+                "its gate if every check holds.",
+                *_samples(report),
             ],
             [_gates_table(report)],
         ),
@@ -251,6 +252,26 @@ def _memory_table(subjects: dict[str, Subject]) -> Table:
             Column("Path", [one["path"] for one in each], "code"),
         ],
     )
+
+
+def _samples(report: Report) -> list[str]:
+    """Sentences about gates that looked at a part of the evaluation examples."""
+    unit = tasks.find(report["task"]).unit
+    there = next(iter(report["data"]["eval"]["counts"].values()))
+    gates = [(file["name"], file["gate"]) for file in report["files"] if file["gate"]]
+    said: dict[str, list[str]] = {}
+    for name, gate in gates:
+        count = gate.get("examples", there)
+        padded = gate.get("padded_examples", count)
+        if count < there:
+            said.setdefault(
+                f"on {count:,} of the {there:,} {unit}s, evenly spread, with which the PyTorch "
+                "model's score on the same ones is compared",
+                [],
+            ).append(name)
+        if padded < count:
+            said.setdefault(f"padded on {padded:,} {unit}s, evenly spread", []).append(name)
+    return [f"Run {how}: {', '.join(names)}." for how, names in said.items()]
 
 
 def _gates_table(report: Report) -> Table:

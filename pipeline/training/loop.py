@@ -19,9 +19,16 @@ from typing import Any
 
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
+from transformers.integrations import (
+    TensorBoardCallback,
+    get_available_reporting_integrations,
+    is_tensorboard_available,
+)
 
 from pipeline import ranks
+from pipeline.artifacts import LOSSES, RUNS, write_json
 from pipeline.config import Hardware, Optimization
+from pipeline.errors import UserError
 from pipeline.training import precision
 from pipeline.training.batches import Batch, Schedule
 from pipeline.training.loader import Loader, Split
@@ -31,6 +38,7 @@ from pipeline.training.trainer import MARKER, Counts, LossTrainer
 
 __all__ = ["MARKER", "Fit", "Loss", "fit", "last_checkpoint", "pick_device"]
 
+TENSORBOARD = "tensorboard"
 LOG_STEPS = 50  # unless the settings say otherwise
 
 
@@ -62,7 +70,7 @@ class Fit:
 
 
 def fit(
-    model: nn.Module,
+    model: Any,
     examples: Schedule | Stream,
     collate: Callable[[list[Any]], Batch],
     loss: Loss,
@@ -97,6 +105,9 @@ def fit(
     """
     scratch.mkdir(parents=True, exist_ok=True)
     _set_dropout(model, settings)
+    if hardware.compile:
+        # The encoder alone and in place: losses call the parts of a model, and names stay.
+        getattr(model, "base_model", model).compile(dynamic=True)
     chosen = precision.choose(model, examples, collate, loss, settings, hardware, scratch)
     chosen = ranks.agree(chosen)
     split = Split(settings.batch_size, ranks.WORLD, settings.device_batch)
@@ -105,9 +116,13 @@ def fit(
     if isinstance(examples, Schedule):
         steps = steps or -(-len(examples) // settings.batch_size)
     assert steps is not None
+    trackers = _trackers(hardware.report_to)
     micro_batches = split.micro_batches(examples)
     if hardware.progress and ranks.FIRST and max(ranks.WORLD, micro_batches) > 1:
         print(f"{label}: {split.described(examples)}", file=sys.stderr)
+    recompute = hardware.gradient_checkpointing and hasattr(model, "gradient_checkpointing_enable")
+    if recompute:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     logged = settings.log_steps or settings.checkpoint_steps or LOG_STEPS
     arguments = TrainingArguments(
         output_dir=str(scratch),
@@ -131,7 +146,8 @@ def fit(
         logging_steps=logged,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
-        report_to="none",
+        ddp_find_unused_parameters=True,  # a loss may leave out a head
+        report_to=trackers or "none",
         disable_tqdm=not hardware.progress,
         ignore_data_skip=True,  # the loader begins at the right place
     )
@@ -140,7 +156,17 @@ def fit(
     trainer = LossTrainer(model, arguments, loader, loss, counts, label, minutes)
     for callback in callbacks:
         trainer.add_callback(callback)
+    if ranks.FIRST and TENSORBOARD in hardware.report_to and is_tensorboard_available():
+        from torch.utils.tensorboard import SummaryWriter
+
+        writer: Any = SummaryWriter(scratch / RUNS)  # type: ignore[no-untyped-call]
+        trainer.add_callback(TensorBoardCallback(writer))
     trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
+    if ranks.FIRST:
+        (scratch / RUNS).mkdir(exist_ok=True)
+        write_json(scratch / RUNS / LOSSES, trainer.history())
+    if recompute:
+        model.gradient_checkpointing_disable()
     model.eval()
     seen = trainer.state.global_step * settings.batch_size
     if isinstance(examples, Schedule) and settings.max_steps is None:
@@ -151,6 +177,23 @@ def fit(
         precision=chosen,
         losses=trainer.last_parts(),
     )
+
+
+def _trackers(wanted: Sequence[str]) -> list[str]:
+    """The trackers that the Trainer itself starts: all that are asked for but TensorBoard.
+
+    Raises:
+        UserError: transformers does not know one, or its package is not installed.
+    """
+    others = [name for name in wanted if name not in (TENSORBOARD, "none")]
+    there = get_available_reporting_integrations()
+    for name in others:
+        if name not in there:
+            raise UserError(
+                f"--hardware.report-to {name}: transformers knows no such tracker, or its package "
+                f"is not installed; there are {', '.join(there) or 'none'}"
+            )
+    return others
 
 
 def _set_dropout(model: nn.Module, settings: Optimization) -> None:

@@ -60,6 +60,7 @@ class LossTrainer(Trainer):
         self._steps = 0
         self._finite: Tensor | None = None
         self._interval, self._saved = 60 * minutes, time.monotonic()
+        self._tokens, self._logged = 0.0, time.monotonic()  # since the last line of the log
         self._due = False  # whether this step ends with a checkpoint
 
     def get_train_dataloader(self) -> Any:
@@ -78,14 +79,16 @@ class LossTrainer(Trainer):
         counted = [self._count(batch) if real else None for batch, real in micro]
         names = sorted(next(filter(None, counted), self._count(micro[0][0])))
         own = [[0 if each is None else each[name] for name in names] for each in counted]
+        tokens = sum(_tokens(batch) for batch, real in micro if real)
         late = ranks.FIRST and time.monotonic() - self._saved >= self._interval
-        sums = torch.tensor([*map(sum, zip(*own, strict=True)), late], dtype=torch.float64)
+        sums = torch.tensor([*map(sum, zip(*own, strict=True)), tokens, late], dtype=torch.float64)
         if self.args.world_size > 1:
             if device.type == "mps":
                 sums = sums.float()
             sums = sums.to(device)
             torch.distributed.all_reduce(sums)
-        *wholes, self._due = sums.tolist()
+        *wholes, tokens, self._due = sums.tolist()
+        self._tokens += tokens
         self._shares.extend(
             (
                 {n: c / w if w else 1.0 for n, c, w in zip(names, row, wholes, strict=True)},
@@ -154,8 +157,18 @@ class LossTrainer(Trainer):
         """Adds the parts of the loss to each line of the log."""
         if "loss" in logs and self._steps:
             logs = {**logs, **{PART + name: value for name, value in self.last_parts().items()}}
+            logs |= self._speed()
             self._sums, self._steps = {}, 0
         super().log(logs, start_time)
+
+    def _speed(self) -> dict[str, float]:
+        """Tokens a second over all devices since the last log, and the time left at this speed."""
+        now = time.monotonic()
+        seconds, self._logged = max(1e-9, now - self._logged), now
+        tokens, self._tokens = self._tokens, 0.0
+        left = (self.state.max_steps - self.state.global_step) * seconds / self._steps
+        found = {"hours_left": round(left / 3600, 4)}
+        return found | ({"tokens_per_second": round(tokens / seconds, 1)} if tokens else {})
 
     def last_parts(self) -> dict[str, float]:
         """The parts of the loss over all devices, averaged over the last interval.
@@ -169,6 +182,18 @@ class LossTrainer(Trainer):
         ]  # also of a resumed run
         last = logged[-1] if logged else {}
         return {n.removeprefix(PART): value for n, value in last.items() if n.startswith(PART)}
+
+    def history(self) -> list[dict[str, Any]]:
+        """The losses of each line of the log: `step`, `loss` and `parts`."""
+        return [
+            {
+                "step": line["step"],
+                "loss": line["loss"],
+                "parts": {n.removeprefix(PART): v for n, v in line.items() if n.startswith(PART)},
+            }
+            for line in self.state.log_history
+            if "loss" in line
+        ]
 
     def _own_parts(self, everywhere: bool = False) -> dict[str, float]:
         """The parts since the last log: this device's share of them, or all devices'."""
@@ -192,6 +217,11 @@ class LossTrainer(Trainer):
         for other in folder.glob("checkpoint-*"):
             if other != newest:
                 shutil.rmtree(other)
+
+
+def _tokens(batch: Batch) -> int:
+    """Tokens of a batch without padding; 0 where it does not say."""
+    return int(batch["attention_mask"].sum()) if "attention_mask" in batch else 0
 
 
 class _StepEnds(TrainerCallback):

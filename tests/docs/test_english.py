@@ -17,7 +17,8 @@ from pipeline.report import render
 
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *("docs/usage.md", "docs/android.md", "docs/architecture.md", "docs/results.md"),
+    *("docs/usage.md", "docs/training.md", "docs/android.md", "docs/architecture.md"),
+    "docs/results.md",
 )
 
 # Words that only somebody who wrote this project would take for what is meant.

@@ -513,3 +513,20 @@ def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
 def test_a_note_that_no_run_wrote_says_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / artifacts.LOCK).write_bytes(content)
     assert artifacts.killed(tmp_path) is None
+
+
+def test_logs_of_a_training_outlive_its_scratch_folder(tmp_path: Path) -> None:
+    def make(folder: Path, scratch: Path) -> dict[str, int]:
+        (folder / "model").write_text("1")
+        (scratch / "runs").mkdir(parents=True)
+        (scratch / "runs" / f"events.{len(made_by)}").write_text("log")
+        made_by.append(1)
+        return {}
+
+    made_by: list[int] = []
+    for force in (frozenset[str](), frozenset({"teacher"})):
+        store = Store(tmp_path, force, say=lambda _: None)
+        store.stage("teacher", make, settings={}, inputs={}, folder="teacher")
+    kept = tmp_path / "stages" / "runs" / "teacher"
+    assert [path.name for path in kept.iterdir()] == ["events.1"], "in place of older ones"
+    assert not list((tmp_path / "scratch").glob("*"))

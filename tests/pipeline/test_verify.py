@@ -113,6 +113,22 @@ def test_one_near_tie_of_few_examples_is_allowed_where_ties_are(
     assert check["reason"] == ("a test; one of 4 is more than 0.5 %" if limit == 0.5 else "a test")
 
 
+def test_a_sample_is_compared_with_its_own_examples() -> None:
+    """Padded runs of the second of two questions alone."""
+    file = Run(
+        ([(np.array([1.0, 2.0]), np.array([3.0, 4.0]))], [(np.array([5.0]), np.array([6.0]))]),
+        tuple(Answer(text, 0, 1, 0.0) for text in ("a", "b")),
+        {"f1": 50.0},
+    )
+    padded = Run(file.outputs[1:], file.predictions[1:], {"f1": 0.0})
+    report = compare(TASK, file, padded, file, gate(), [1])
+    assert report["passed"] and figures(report) == dict.fromkeys(NAMES, 0.0)
+    moved = Run(([(np.array([5.5]), np.array([6.0]))],), file.predictions[:1], {"f1": 0.0})
+    report = compare(TASK, file, moved, file, gate(), [1])
+    assert failed(report) == {"max_logit_error", "mean_logit_error", "padding_changes"}
+    assert figures(report)["padding_changes"] == 100.0, "of one example"
+
+
 def test_better_than_the_reference_is_no_failure() -> None:
     report = compare(
         TASK,

@@ -417,3 +417,17 @@ def test_labels_of_a_plot_keep_apart_and_inside() -> None:
     placed = apart(wanted, 15, 216)
     assert placed[0] == 12 and placed[-1] == 216, "a crowd at the bottom moves no label at the top"
     assert all(b - a >= 15 for a, b in itertools.pairwise(placed))
+
+
+def test_losses_of_trainings_become_curves(report: dict[str, Any]) -> None:
+    assert "Loss in training" not in [plot.title for plot in plots(report)]  # type: ignore[arg-type]
+    for stage in report["stages"]:
+        if stage["name"] in ("teacher", "student"):
+            stage["losses"] = [
+                {"step": step, "loss": 4.0 / step, "parts": {"gold": 4.0 / step}}
+                for step in (2, 4, 5)
+            ]
+    validate(report)
+    (plot,) = [p for p in plots(report) if p.title == "Loss in training"]  # type: ignore[arg-type]
+    assert plot.svg.count('<path class="link accent"') == 2, "the curve, and its name's mark"
+    assert ">teacher<" in plot.svg and ">student<" in plot.svg

@@ -317,6 +317,31 @@ def test_distillation_cut_off_and_resumed_ends_with_equal_tensors(
         assert torch.equal(resumed[name], tensor), name
 
 
+def test_gradient_checkpointing_changes_nothing_but_memory(
+    tmp_path: Path, tokenizer: Any, pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run_distil(tmp_path / "a", tokenizer, pair[1])
+    monkeypatch.setitem(globals(), "CPU", dataclasses.replace(CPU, gradient_checkpointing=True))
+    found = run_distil(tmp_path / "b", tokenizer, pair[1])
+    for name, tensor in plain.items():
+        assert torch.allclose(found[name], tensor, atol=1e-6), name
+
+
+def test_the_encoder_alone_is_compiled(
+    tmp_path: Path, tokenizer: Any, pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+
+    def record(self: Any, **how: Any) -> None:
+        assert how == {"dynamic": True}
+        compiled.append(type(self).__name__)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", record)
+    monkeypatch.setitem(globals(), "CPU", dataclasses.replace(CPU, compile=True))
+    run_distil(tmp_path, tokenizer, pair[1])
+    assert compiled == ["DistilBertModel"]
+
+
 def test_embeddings_stay_where_they_are_not_to_be_trained(
     tmp_path: Path, tokenizer: Any, pair: tuple[Any, Any]
 ) -> None:

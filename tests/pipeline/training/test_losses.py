@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from pipeline.config import Distil, Finetune, loss_weights
 from pipeline.tasks.finetune import STUDENT_LOSS
+from pipeline.training import losses
 from pipeline.training.distil import TRIPLE_LOSS
 from pipeline.training.losses import (
     IGNORED,
@@ -216,3 +217,21 @@ def test_each_weight_of_the_settings_is_that_of_one_loss(table: Any, settings: A
     """A row without a setting, or a setting without a row, is a loss that is never counted."""
     assert sorted(term.weight for term in table) == sorted(loss_weights(settings))
     assert len({term.name for term in table}) == len(table)
+
+
+def test_divergence_in_chunks_is_the_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(23, 50, generator=generator)
+    taught = torch.randn(23, 50, generator=generator)
+    monkeypatch.setattr(losses.ChunkedDivergence, "ROWS", 5)
+    for precision, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+        values, gradients = [], []
+        for way in (losses.distillation_loss, losses.ChunkedDivergence.apply):
+            student = logits.to(precision, copy=True).requires_grad_(True)
+            value = way(student, taught.to(precision), 2.0)
+            (3 * value).backward()
+            values.append(float(value.detach()))
+            assert student.grad is not None and student.grad.dtype == precision
+            gradients.append(student.grad.float())
+        assert values[0] == pytest.approx(values[1], rel=1e-6)
+        assert torch.allclose(*gradients, rtol=tolerance, atol=1e-7)

@@ -465,6 +465,33 @@ def test_checkpoints_are_saved_by_time(tmp_path: Path) -> None:
     assert not list((tmp_path / "b").glob("checkpoint-*"))
 
 
+def test_the_log_has_parts_rate_speed_and_time_left(tmp_path: Path) -> None:
+    train(tmp_path)
+    state = json.loads((tmp_path / "checkpoint-7" / "trainer_state.json").read_text())
+    lines = [line for line in state["log_history"] if "loss" in line]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    for line in lines:
+        assert line["loss"] == pytest.approx(line["loss_fit"] + line["loss_size"], rel=1e-5)
+        assert line["learning_rate"] > 0 and line["hours_left"] >= 0
+        assert "tokens_per_second" not in line, "these batches have no tokens"
+    kept = json.loads((tmp_path / "runs" / "losses.json").read_text())
+    assert [each["step"] for each in kept] == [2, 4, 6]
+    assert kept[0]["loss"] == lines[0]["loss"] and set(kept[0]["parts"]) == {"fit", "size"}
+
+
+def test_tensorboard_gets_the_log_where_it_is_installed(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra logs is not installed")
+    train(tmp_path / "a")
+    assert list((tmp_path / "a" / "runs").glob("events.out.tfevents.*"))
+    train(tmp_path / "b", hardware=dataclasses.replace(CPU, report_to=("none",)))
+    assert [path.name for path in (tmp_path / "b" / "runs").iterdir()] == ["losses.json"]
+
+
+def test_a_tracker_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--hardware.report-to abacus: transformers knows no such"):
+        train(tmp_path, hardware=dataclasses.replace(CPU, report_to=("abacus",)))
+
+
 def test_fewer_examples_than_devices_are_refused() -> None:
     with pytest.raises(UserError, match=r"a batch of 3 examples .* 4 devices .*raise batch_size"):
         Split(3, 4).check()

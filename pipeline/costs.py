@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What trainings cost: steps, tokens, memory, disk and operations, from the sizes of the models."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.config import Build, Optimization
+from pipeline.models.layers import choose_layers
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of an encoder."""
+
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    vocabulary: int
+    positions: int = 512
+
+    @property
+    def weights(self) -> int:
+        """Weights of the encoder, its tables and a head over the vocabulary that shares them."""
+        layer = 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
+        tables = (self.vocabulary + self.positions + 4) * self.width
+        return self.layers * layer + tables + self.width**2 + self.vocabulary
+
+    def operations(self, length: int, *, named: float = 0.0) -> float:
+        """Floating-point operations of a forward pass for each token.
+
+        Args:
+            length: tokens of an input.
+            named: share of the tokens with logits over the vocabulary.
+        """
+        layer = 2 * (4 * self.width**2 + 2 * self.width * self.inner) + 4 * length * self.width
+        return self.layers * layer + named * 2 * self.width * (self.vocabulary + self.width)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A training set: examples, the inputs that they are cut into, and the tokens of those."""
+
+    examples: int
+    inputs: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device, with what it is taken to compute; see `DEVICES`."""
+
+    name: str
+    count: int
+    rate: float
+    gigabytes: float
+
+    def hours(self, operations: float) -> float:
+        """The hours that so many operations take."""
+        speed = self.rate * self.count * (TOGETHER if self.count > 1 else 1.0)
+        return operations / speed / 3600
+
+
+# Sizes of what presets name, so that they can be planned without a connection.
+MODELS = {"google-bert/bert-base-uncased": Shape(12, 768, 3072, 12, 30522)}
+HEADS = ("google-bert/bert-base-uncased",)  # that have a head for masked-language modeling
+DATA = {"rajpurkar/squad": Count(87_599, 88_524, 15_500_000)}
+
+# Operations a second that a device sustains here, and its memory.  The peak and the memory are from
+# NVIDIA's data sheets (V100 125, A100 312, H100 SXM 989 TFLOP/s in half precision).  A share of it,
+# 20, 19 and 10 %, is a reckoning for batches of a few samples of 512 tokens: products at 35 to 40 %
+# of the peak, traffic of the logits over the vocabulary, and starts of kernels.  None was measured.
+DEVICES = (
+    Device("1 x A100", 1, 60e12, 40),
+    Device("1 x H100", 1, 95e12, 80),
+    Device("8 x V100", 8, 25e12, 16),
+)
+TOGETHER = 0.85  # of what several devices compute apart: they exchange gradients and wait
+
+
+@dataclass(frozen=True)
+class Step:
+    """The plan of one training.
+
+    Attributes:
+        name: of the stage.
+        steps, examples, tokens, passes: of the whole training; None where it is not known.
+        operations: of the whole training.
+        gigabytes: memory of a device.
+        disk: gigabytes that the stage leaves, or holds while it runs.
+    """
+
+    name: str
+    steps: int | None
+    examples: int | None
+    tokens: float | None
+    passes: float | None
+    operations: float | None
+    gigabytes: float
+    disk: float
+
+
+def stages(
+    config: Build,
+    teacher: Shape,
+    train: Count,
+    *,
+    has_head: bool,
+    has_mlm_head: bool,
+) -> Iterator[Step]:
+    """The trainings of a build that makes its student from a teacher.
+
+    Args:
+        config: the settings.
+        teacher: its sizes.
+        train: the examples of the task.
+        has_head: whether the teacher has a head for the task.
+        has_mlm_head: whether it has one for masked-language modeling.
+    """
+    count = len(choose_layers(teacher.layers, config.student.layers))
+    student = dataclasses.replace(teacher, layers=count)
+    length = max(1, train.tokens // max(1, train.inputs))
+    first, second = config.distil, config.finetune
+    if not has_head:
+        yield _task_step("teacher", config.teacher.optimization, teacher, train, length)
+    if first.enabled:
+        named = 1.0 if first.alpha_ce and first.ce_on == "all" else first.mask_share
+        named *= first.names_tokens
+        inputs = first.max_samples
+        if first.names_tokens and not has_mlm_head:
+            samples = config.mlm_head.max_samples or inputs
+            how, share = config.mlm_head.optimization, first.mask_share
+            encoder = teacher.operations(first.length)
+            cost = 3 * teacher.operations(first.length, named=share) - 2 * encoder
+            memory = _memory(teacher, how, first.length, share)
+            yield _text_step("mlm-teacher", how, first.length, samples, cost, memory, teacher)
+        cost = teacher.operations(first.length, named=named)
+        cost += 3 * student.operations(first.length, named=named)
+        memory = _memory(student, first.optimization, first.length, named) + 4e-9 * teacher.weights
+        yield _text_step(
+            "distilled", first.optimization, first.length, inputs, cost, memory, student
+        )
+    if second.second_step:
+        states = count * teacher.width if second.alpha_hidden else 0
+        yield Step(
+            "teacher-outputs", None, train.inputs, train.tokens, 1.0,
+            train.tokens * teacher.operations(length), 4e-9 * teacher.weights,
+            2e-9 * train.tokens * (states + 2),
+        )  # fmt: skip
+    yield _task_step("student", second.optimization, student, train, length)
+
+
+def _task_step(name: str, how: Optimization, shape: Shape, train: Count, length: int) -> Step:
+    """A training on the examples of the task."""
+    inputs = max(1, round(how.epochs * train.inputs))
+    steps = how.max_steps or math.ceil(inputs / how.batch_size)
+    inputs = steps * how.batch_size if how.max_steps else inputs
+    tokens = inputs * length
+    memory = _memory(shape, how, length, 0.0)
+    operations = 3 * tokens * shape.operations(length)
+    passes = inputs / max(1, train.inputs)
+    return Step(name, steps, inputs, tokens, passes, operations, memory, 16e-9 * shape.weights)
+
+
+def _text_step(
+    name: str,
+    how: Optimization,
+    length: int,
+    samples: int | None,
+    cost: float,
+    memory: float,
+    shape: Shape,
+) -> Step:
+    """A training on plain text; `cost` is operations for each token."""
+    steps, passes = how.max_steps, None
+    if samples is not None:
+        steps = steps or math.ceil(how.epochs * samples / how.batch_size)
+        passes = steps * how.batch_size / samples
+    examples = None if steps is None else steps * how.batch_size
+    tokens = None if examples is None else float(examples * length)
+    operations = None if tokens is None else tokens * cost
+    return Step(name, steps, examples, tokens, passes, operations, memory, 16e-9 * shape.weights)
+
+
+def _memory(shape: Shape, how: Optimization, length: int, named: float) -> float:
+    """Gigabytes of weights with their gradients and AdamW's averages, activations and logits."""
+    tokens = min(how.device_batch or how.batch_size, how.batch_size) * length
+    activations = tokens * shape.layers * (34 * shape.width + 5 * shape.heads * length)
+    logits = 8 * 4 * named * tokens * shape.vocabulary  # student, teacher, their softmax, gradients
+    return 1e-9 * (16 * shape.weights + activations + logits)

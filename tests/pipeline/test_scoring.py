@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files are scored several at a time, on stated samples, and go on after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import scoring, settings
+from pipeline.scoring import Scoring, score_files, spread
+from pipeline.tasks.question_answering.evaluate import Answer
+from pipeline.tasks.question_answering.squad import Question, QuestionSet
+from pipeline.verify import Run
+
+
+def questions(count: int) -> QuestionSet:
+    return QuestionSet(
+        "made up",
+        "0" * 64,
+        tuple(Question(str(i), "", "a b", "what?", ("a",), (0,)) for i in range(count)),
+    )
+
+
+def answered(places: Sequence[int]) -> Run:
+    """A run that gives each question its number as a logit and the right answer."""
+    outputs = tuple([(np.full(2, float(i)), np.full(2, float(i)))] for i in places)
+    return Run(outputs, tuple(Answer("a", 0, 1, 0.0) for _ in places), {"f1": 100.0})
+
+
+def made(count: int, **verification: Any) -> Scoring:
+    build = settings.load("smoke")
+    chosen = dataclasses.replace(build.verification, **verification)
+    build = dataclasses.replace(build, verification=chosen)
+    return Scoring(build, Path("student"), questions(count), {"may_abstain": False})
+
+
+@pytest.mark.parametrize(("there", "most"), [(10, 3), (7, 7), (5, 9), (1000, 256)])
+def test_a_sample_is_that_of_the_examples(there: int, most: int) -> None:
+    everything = questions(there)
+    places = spread(there, most)
+    assert [everything.questions[p] for p in places] == list(everything.spread(most).questions)
+
+
+def test_samples_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = made(2000)
+    monkeypatch.setattr(scoring.sys, "platform", "linux")
+    assert len(plan.places(Path("student-fp16.mlpackage"))) == 500
+    assert len(plan.places(Path("student-int8.tflite"))) == 2000
+    assert len(plan.padded(2000)) == 256 and plan.padded(3) == [0, 1, 2]
+    monkeypatch.setattr(scoring.sys, "platform", "darwin")
+    assert len(plan.places(Path("student-fp16.mlpackage"))) == 2000, "Core ML itself is fast"
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are not there have a description all the same."""
+    from pipeline.files import targets
+
+    @dataclasses.dataclass
+    class About:
+        bytes: int = 1
+
+    for kind in targets.FORMATS.values():
+        monkeypatch.setattr(type(kind), "describe", lambda *_: About())
+
+
+def test_entries_say_what_was_run_and_survive_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
+) -> None:
+    monkeypatch.setattr(scoring.sys, "platform", "linux")
+    plan = made(600, padded_examples=30, processes=1)
+    reference = answered(range(600))
+    files = [Path("coreml/student-fp16.mlpackage"), Path("tflite/student-int8.tflite")]
+    asked: list[str] = []
+
+    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
+        asked.append(path.name)
+        places = plan.places(path)
+        return answered(places), answered([places[p] for p in plan.padded(len(places))])
+
+    def stops(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
+        if asked:
+            raise KeyboardInterrupt
+        return score_file(plan, path, shown)
+
+    monkeypatch.setattr(scoring, "score_file", stops)
+    with pytest.raises(KeyboardInterrupt):
+        score_files(plan, files, reference, tmp_path)
+    monkeypatch.setattr(scoring, "score_file", score_file)
+    entries = score_files(plan, files, reference, tmp_path)
+    assert asked == [file.name for file in files], "each once"
+    assert [(e["gate"]["examples"], e["gate"]["padded_examples"]) for e in entries] == [
+        *((500, 30), (600, 30))
+    ]
+    for entry in entries:
+        assert entry["gate"]["passed"], "each is compared with the student on its own examples"
+        assert entry["scores"] == {"f1": 100.0}
+    assert json.loads((tmp_path / "gate-student-int8.tflite.json").read_text()) == entries[1]
+
+
+def test_files_are_scored_by_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
+) -> None:
+    """As many as there are files at most, the slow ones first; entries keep the files' order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    sizes: list[int] = []
+    order: list[str] = []
+
+    def pool(processes: int, _: Any, begin: Any, arguments: Any) -> Any:
+        sizes.append(processes)
+        begin(*arguments)
+        return ThreadPoolExecutor(1)
+
+    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
+        order.append(path.suffix)
+        return answered(range(4)), answered(range(4))
+
+    monkeypatch.setattr(scoring, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(scoring, "WORTH", 8)
+    monkeypatch.setattr(scoring, "score_file", score_file)
+    plan = made(4, processes=8)
+    files = [Path("tflite/student-int8.tflite"), Path("coreml/student-fp16.mlpackage")]
+    entries = score_files(plan, files, answered(range(4)), tmp_path)
+    assert sizes == [2] and order == [".mlpackage", ".tflite"]
+    assert [entry["name"] for entry in entries] == [file.name for file in files]
