@@ -78,7 +78,7 @@ class Recipe(Strict):
         default_factory=lambda: Optimization(
             epochs=4.0,
             batch_size=16,
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             warmup=0.06,
             weight_decay=0.01,
             dropout=0.0,
