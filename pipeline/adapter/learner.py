@@ -138,18 +138,23 @@ class Collate:
 def loss(learner: Learner, batch: Batch, alpha_mlm: float) -> dict[str, Tensor]:
     """The parts of the loss for a batch of :class:`Collate`: `answer`, and `mlm` times its weight.
 
-    A part of which the batch has no example is 0.
+    Each is its mean over its rows times their share of the batch, so that every example counts
+    alike, however few of its kind are in its batch; without any, the part is 0.
     """
     mask, asked = batch["attention_mask"], batch["start"] != losses.IGNORED  # [B, S], [B]
     hidden = learner.hidden(batch["input_ids"], mask, batch["token_type_ids"])
     start, end = learner.answers(hidden[asked], mask[asked])  # [Q, S] each
+    share = asked.float().mean()
     parts = {"answer": start.sum() * 0.0}
     if asked.any():
-        parts["answer"] = losses.span_loss(start, end, batch["start"][asked], batch["end"][asked])
+        gold = batch["start"][asked], batch["end"][asked]
+        parts["answer"] = share * losses.span_loss(start, end, *gold)
     if learner.transform is not None:
         chosen = batch["labels"] != losses.IGNORED  # [B, S]
         logits = learner.words(hidden[chosen])  # [chosen, vocabulary]
-        parts["mlm"] = alpha_mlm * losses.masked_lm_loss(logits, batch["labels"][chosen])
+        parts["mlm"] = (
+            (1 - share) * alpha_mlm * losses.masked_lm_loss(logits, batch["labels"][chosen])
+        )
     return parts
 
 

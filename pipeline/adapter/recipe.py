@@ -41,7 +41,7 @@ class Recipe(Strict):
     """Train on this many questions of each file only, the first ones."""
     max_samples: Count | None = None
     """Learn masked words in this many samples of the text only."""
-    max_eval: Count = 300
+    max_eval: Count = 200
     """Measure on this many questions of each file, evenly spread over it."""
     rank: Count = 28
     """Give the adapter of each matrix this rank."""
@@ -71,19 +71,19 @@ class Recipe(Strict):
     mask_smoothing: Weight = 0.7
     """Choose rare tokens more often: with a probability proportional to count ** -smoothing."""
     alpha_mlm: Weight = 1.0
-    """Weight the loss of masked words by this; the loss of answers has the weight 1."""
+    """Weight a sample of the text by this; a window of a question has the weight 1."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed every random number generator with this number."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(
             epochs=4.0,
             batch_size=16,
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             warmup=0.06,
             weight_decay=0.01,
             dropout=0.0,
             attention_dropout=0.0,
-            checkpoint_steps=500,
+            checkpoint_steps=1000,
         )
     )
     """Train with these settings; F1 is measured and a checkpoint saved every

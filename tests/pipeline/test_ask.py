@@ -107,6 +107,18 @@ def test_golden_answers_come_out_of_the_command(
             assert answer["text"] == expected["text"]
 
 
+def test_a_long_passage_is_read_in_parallel_and_in_part(
+    tiny_export: Path, said: Callable[..., dict[str, Any]], refused: Callable[..., str]
+) -> None:
+    call = [str(tiny_export / "student-fp32.tflite"), QUESTION, "--context", PASSAGE * 4]
+    whole = said(*call)
+    assert whole["windows"] > 4 and said(*call, "--parallel", "3") == whole
+    assert said(*call, "--max-windows", "2", "--parallel", "2")["windows"] == 2
+    assert said(*call, "--max-windows", "99") == whole
+    for flag in ("--parallel", "--max-windows"):
+        assert f"{flag} 0: at least 1" in refused(*call, flag, "0")
+
+
 def test_padding_and_threads_do_not_change_the_answer(
     tiny_export: Path, said: Callable[..., dict[str, Any]]
 ) -> None:

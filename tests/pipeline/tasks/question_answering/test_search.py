@@ -175,6 +175,11 @@ def test_a_build_says_how_windows_are_searched_where_that_is_not_the_default(
     assert Described.of(document, tokenizer, Path("model.json")).search == Search("log-odds", 2)
     assert task.reader(Pointer(1), tokenizer, own, traits).search == Search("log-odds", 2)
     assert list(problems(replace(plain, read_stride=400)))
+    build = replace(task.settings(), data=own)
+    assert not list(task.problems(build))
+    assert "leave out --compare-windows" in "".join(
+        task.problems(replace(build, android_assets=Path("app")))
+    )
 
 
 @pytest.mark.parametrize(
