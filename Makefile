@@ -6,7 +6,7 @@ UV := uv==0.13.9
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help model teacher test test-long fuzz web-test android-test android-apk android-screenshots compat lint types fmt check lock results clean
+.PHONY: help model teacher test test-long fuzz web-test android-test android-apk android-library android-screenshots compat lint types fmt check lock results clean
 
 help:  ## Print this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -31,6 +31,7 @@ ANSWERS := $(if $(LITERT),$(BUILT:tflite/model.json=golden-answers.json.gz))
 ANDROID_TEST = android_demo/test.sh $(addprefix -Dlitert.library=,$(LITERT)) -Dmodel.folder=$(abspath $(BUILD))/tflite test
 
 $(ANSWERS): $(BUILT)
+	@echo "Answering 500 questions in Python, for Kotlin's tests to compare: about three minutes, once a build"
 	$(BIN)/python -m pipeline.golden_answers $(firstword $(wildcard $(<D)/student-int8.tflite $(<D)/*.tflite))
 
 model: .venv/ready  ## Build a model: teacher, student, TFLite files, gates, report (ARGS="--seed 7" adds flags).
@@ -76,6 +77,9 @@ android-test: $(ANSWERS)  ## Run the Kotlin style checks and JVM tests (JDK 17, 
 android-apk: .venv/ready  ## Build and test signed APKs of the demo, debug and release, with the model of the last build.
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
 	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
+
+android-library: .venv/ready  ## Build core.jar, coroutines.jar and answerer.aar with POMs and sources, as a Maven repository.
+	$(BIN)/python android_demo/apk/build_library.py $(ARGS)
 
 # With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
 PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/android/assets/model/model.json))

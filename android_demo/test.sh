@@ -5,6 +5,7 @@
 # A failed check, compilation or test is an error in any case.
 set -euo pipefail
 cd "$(dirname "$0")"
+echo "android-test: style and JVM tests of all Kotlin modules; some minutes, the first time with downloads"
 
 give_up() {
     if [ "${ANDROID:-}" = optional ]; then
@@ -26,11 +27,16 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log"; then
-    # Only errors count: Maven also warns of the network where a test has failed.
+    # Where anything was compiled or tested, it is not the network that is missing.
     errors=$(grep -E '^\[(ERROR|FATAL)\]' "$log" || true)
     if grep -qE 'Could not transfer artifact|in offline mode' <<<"$errors" &&
-        ! grep -qE 'ompilation failure|There are test failures|Tests run:' <<<"$errors"; then
+        ! grep -qE 'ompilation failure|There are test failures|Tests run:' "$log"; then
         give_up "Maven could not fetch what it needs; only the first run needs the network"
+    fi
+    # Maven ends with its own help, pages after the reason.
+    reasons=$(grep -E '<<< (FAILURE|ERROR)!|^\[ERROR\] (file:|.*\.kt:)' -m 20 "$log" || true)
+    if [ -n "$reasons" ]; then
+        printf 'error: android-test: what failed first:\n%s\n' "$reasons" >&2
     fi
     exit 1
 fi

@@ -3,7 +3,6 @@ import org.jetbrains.kotlin.gradle.dsl.JvmTarget
 
 plugins {
     alias(libs.plugins.android.library)
-    alias(libs.plugins.kotlin.android)
 }
 
 android {
@@ -35,14 +34,16 @@ android {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_11
-        allWarningsAsErrors = true
+        // In continuous integration: a newer SDK may bring warnings that must not stop an app.
+        allWarningsAsErrors = providers.gradleProperty("warnings.as.errors").isPresent
     }
 }
 
 dependencies {
     api(project(":core"))
     implementation(libs.litert)
-    testImplementation(project(":testing"))
+    // An app that takes this module alone has no module of helpers, and runs no tests of ours.
+    findProject(":testing")?.let { testImplementation(it) }
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }

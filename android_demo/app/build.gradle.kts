@@ -3,7 +3,6 @@ import org.jetbrains.kotlin.gradle.dsl.JvmTarget
 
 plugins {
     alias(libs.plugins.android.application)
-    alias(libs.plugins.kotlin.android)
 }
 
 android {
@@ -25,6 +24,7 @@ android {
                 .toInt()
         versionCode = 1
         versionName = "0.1.0"
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner"
         // Devices, and emulators on a PC.
         ndk.abiFilters += listOf("arm64-v8a", "x86_64")
     }
@@ -35,11 +35,23 @@ android {
     // Libraries stay in the APK, uncompressed and aligned to pages of 16 KB.
     packaging.jniLibs.useLegacyPackaging = false
 
+    // ./gradlew :app:assembleRelease -Prelease.keystore=FILE -Prelease.alias=NAME, and the passwords
+    // in ~/.gradle/gradle.properties.
+    providers.gradleProperty("release.keystore").orNull?.let { keystore ->
+        signingConfigs.create("release") {
+            storeFile = file(keystore)
+            storePassword = providers.gradleProperty("release.store.password").get()
+            keyAlias = providers.gradleProperty("release.alias").get()
+            keyPassword = providers.gradleProperty("release.key.password").get()
+        }
+    }
+
     buildTypes.release {
         isMinifyEnabled = true
         isShrinkResources = true
         proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"))
-        signingConfig = signingConfigs.getByName("debug")
+        // Without a key of your own the release stays unsigned: a store refuses the debug key.
+        signingConfig = signingConfigs.findByName("release")
     }
 
     compileOptions {
@@ -56,7 +68,8 @@ android {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_11
-        allWarningsAsErrors = true
+        // In continuous integration: a newer SDK may bring warnings that must not stop an app.
+        allWarningsAsErrors = providers.gradleProperty("warnings.as.errors").isPresent
     }
 }
 
@@ -65,4 +78,6 @@ dependencies {
     testImplementation(project(":testing"))
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
+    androidTestImplementation(libs.junit)
+    androidTestImplementation(libs.test.runner)
 }

@@ -13,6 +13,7 @@ java {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_11
-        allWarningsAsErrors = true
+        // In continuous integration: a newer SDK may bring warnings that must not stop an app.
+        allWarningsAsErrors = providers.gradleProperty("warnings.as.errors").isPresent
     }
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import xml.etree.ElementTree as ET
 
@@ -12,7 +13,7 @@ ANDROID = ROOT / "android_demo"
 NAMESPACE = "{http://maven.apache.org/POM/4.0.0}"
 
 # What only one of them has: the Android plugin, and LiteRT, which only Google's repository has.
-GRADLE_ALONE = {"agp", "litert"}
+GRADLE_ALONE = {"agp", "litert", "test-runner"}
 
 
 def catalog() -> dict[str, str]:
@@ -47,3 +48,41 @@ def test_maven_and_gradle_have_the_same_modules() -> None:
     assert settings.count('":') == len(sources)
     for name in sources:
         assert (ANDROID / name / "build.gradle.kts").is_file()
+
+
+def build_files() -> dict[str, str]:
+    """Gradle's build files by module."""
+    return {
+        path.parent.name: path.read_text(encoding="utf-8")
+        for path in sorted(ANDROID.glob("*/build.gradle.kts"))
+    }
+
+
+def test_the_libraries_build_without_the_modules_of_the_tests() -> None:
+    for module in ("core", "answerer"):
+        text = build_files()[module]
+        assert 'project(":testing")' not in text.replace('findProject(":testing")', "")
+        assert 'findProject(":testing")?.let' in text
+    assert "if (golden.isDirectory) inputs.dir(golden)" in build_files()["core"]
+
+
+def test_gradle_checks_what_it_downloads_and_signs_no_release_with_the_debug_key() -> None:
+    wrapper = ANDROID / "gradle" / "wrapper" / "gradle-wrapper.properties"
+    lines = dict(
+        line.split("=", 1)
+        for line in wrapper.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    assert re.fullmatch(r"[0-9a-f]{64}", lines["distributionSha256Sum"])
+    assert re.search(r"/gradle-9\.\d+\.\d+-bin\.zip$", lines["distributionUrl"])
+    assert 'getByName("debug")' not in build_files()["app"]
+
+
+def test_agp_9_compiles_kotlin_itself() -> None:
+    assert int(catalog()["agp"].split(".")[0]) >= 9
+    assert all("kotlin.android" not in text for text in build_files().values())
+
+
+def test_warnings_stop_builds_in_continuous_integration_only() -> None:
+    for text in build_files().values():
+        assert 'allWarningsAsErrors = providers.gradleProperty("warnings.as.errors")' in text

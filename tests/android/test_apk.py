@@ -234,6 +234,7 @@ def says(*lines: str) -> str:
         (says(WARNED, FAILED), None, 1),  # a network that is down is no reason to be quiet
         (says(WARNED, "Expected: Could not transfer artifact", BROKEN), None, 1),
         (says(UNREACHED, "[ERROR] Tests run: 9, Failures: 1", FAILED), None, 1),
+        (says("Tests run: 83, Failures: 0", UNREACHED), None, 1),  # some tests did run
         (says("[ERROR] ktlint: 3 lines are too long"), None, 1),
         ("exit 0", "", 0),
     ],
@@ -262,6 +263,7 @@ def test_only_what_keeps_kotlins_tests_from_running_skips_them(
     ended = run("optional")
     if optional is None:
         assert ended.returncode == 1 and "skipped" not in ended.stdout
+        assert ("what failed first" in ended.stderr) == ("<<< FAILURE!" in ended.stdout)
     else:
         assert ended.returncode == 0
         assert "skipped" not in ended.stdout if optional == "" else optional in ended.stdout

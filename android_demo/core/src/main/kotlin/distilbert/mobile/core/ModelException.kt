@@ -32,6 +32,9 @@ enum class ErrorKind {
 
     /** There is too little memory: close other models or apps, or use a smaller file. */
     MEMORY,
+
+    /** A server cannot be reached or stops sending: download again later, and it goes on. */
+    NETWORK,
 }
 
 /** What [read] gives; its errors name the [file] that is read. */
