@@ -236,7 +236,7 @@ def _plan(given: argparse.Namespace) -> Plan:
     for path in (*given.file, *filter(None, (given.apk, given.benchmark_model))):
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
-    checksums.verify_all(given.file, skip=not given.verify)
+    unchecked = checksums.verify_all(given.file, skip=not given.verify)
     given.out.parent.mkdir(parents=True, exist_ok=True)  # now, and not after an hour's work
     if given.out.is_dir() or not os.access(given.out.parent, os.W_OK):
         raise ValueError(f"--out {given.out} cannot be written: name a file in a folder of yours")
@@ -253,6 +253,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         raise ValueError(f"--benchmark-model is missing, LiteRT's program for the phone: {HOW}")
     lengths = tuple(dict.fromkeys(given.lengths))
     files = named(given.file) if given.file else {}
+    checksums.note(unchecked)
     return Plan(
         files={
             name: Subject(path, describe(name, path), graphs(path, lengths))

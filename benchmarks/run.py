@@ -112,7 +112,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
-    for path in checksums.verify_all(plan.files.values(), skip=not plan.verify):
+    for path in (unchecked := checksums.verify_all(plan.files.values(), skip=not plan.verify)):
         trial.attempt(path)
     before: Any = machine.describe()
     clock = machine.clock()
@@ -140,6 +140,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     ]
     for file in files:
         file["scores"] = asked.scores(f"{file['name']} {NATURAL}")
+    checksums.note(unchecked)
     others = machine.other_work(clock, machine.clock())
     warnings = machine.cautions(before, others, max(plan.threads))
     warnings += [one["latency"]["busy"] for one in runs if one["latency"]["busy"]]

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from converters.extras import install_hint
 from pipeline.errors import UserError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-TIMEOUT_S = 5.0  # the hub's own client would retry for the better part of a minute
+# How long a hub may take to accept a connection, and then to answer. The hub's own client would
+# retry for a minute where nobody accepts, and for more than six where nobody answers.
+TIMEOUT_S = 5.0
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -33,7 +35,7 @@ def is_hub_id(source: str) -> bool:
 
 
 def use_cache_when_offline() -> None:
-    """Puts the hub's clients in offline mode if the hub does not answer.
+    """Puts the hub's clients in offline mode if the hub does not answer within ten seconds.
 
     Call it before `huggingface_hub` or `datasets` are imported: they read the mode once.  Behind a
     proxy nothing is tried, since only the proxy knows.
@@ -41,12 +43,16 @@ def use_cache_when_offline() -> None:
     if os.environ.get("HF_HUB_OFFLINE") or any(os.environ.get(name) for name in PROXIES):
         return
     endpoint = urlsplit(os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT))
-    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    plain = endpoint.scheme == "http"
+    kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
+    connection = kind(endpoint.hostname or "", endpoint.port, timeout=TIMEOUT_S)
     try:
-        with socket.create_connection((endpoint.hostname or "", port), timeout=TIMEOUT_S):
-            pass
-    except OSError:
+        connection.request("HEAD", "/")
+        connection.getresponse()  # whatever it says: a hub that hangs says nothing
+    except (OSError, http.client.HTTPException):
         os.environ["HF_HUB_OFFLINE"] = "1"
+    finally:
+        connection.close()
 
 
 def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:

@@ -370,7 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"not installed: {error}", file=sys.stderr)
     failed = False
     for file in options.files:
-        checksums.verify_all([file], skip=not options.verify)
+        checksums.note(checksums.verify_all([file], skip=not options.verify))
         needs = needs_of(file)
         rows = examine(
             file,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def verify(path: Path, *, listed: bool = False) -> bool:
 
 
 def verify_all(paths: Iterable[Path], *, skip: bool = False) -> list[Path]:
-    """Verify files that a command is about to open, and print a note about those that cannot be.
+    """Verify files that a command is about to open.
 
     Args:
         paths: exported files; Hugging Face folders, of which nothing states a checksum, are passed
@@ -104,18 +104,20 @@ def verify_all(paths: Iterable[Path], *, skip: bool = False) -> list[Path]:
         skip: compare nothing, as `--no-verify` says.
 
     Returns:
-        The files that were compared with nothing, which a runtime may die of.
+        The files that were compared with nothing, which a runtime may die of; see `note`.
 
     Raises:
         ConversionError: see `verify`.
     """
     files = [path for path in paths if not (path / "config.json").is_file()]
-    unchecked = [path for path in files if skip or (path.exists() and not verify(path))]
+    return [path for path in files if skip or (path.exists() and not verify(path))]
+
+
+def note(unchecked: Sequence[Path]) -> None:
+    """Print which files were compared with nothing, if there are any."""
     if unchecked:
         names = one_line(", ".join(path.name for path in unchecked))
-        why = "--no-verify" if skip else f"no {DESCRIPTION} beside them states their sha256"
-        print(f"note: unchecked ({why}): {names}", file=sys.stderr)
-    return unchecked
+        print(f"note: not compared with a checksum in {DESCRIPTION}: {names}", file=sys.stderr)
 
 
 def _check_golden(path: Path) -> None:

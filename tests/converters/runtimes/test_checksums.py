@@ -134,13 +134,14 @@ def test_a_file_without_a_description_is_said_to_be_unchecked(
     tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = Path(shutil.copy(tiny_export / "student-int8.tflite", tmp_path / "alone.tflite"))
-    checksums.verify_all([alone, tiny_export / "student-int8.tflite"])
-    told = capsys.readouterr().err
-    assert told == (
-        "note: unchecked (no model.json beside them states their sha256): alone.tflite\n"
-    )
-    checksums.verify_all([alone], skip=True)
-    assert capsys.readouterr().err == "note: unchecked (--no-verify): alone.tflite\n"
+    file = tiny_export / "student-int8.tflite"
+    assert checksums.verify_all([alone, file]) == [alone]
+    checksums.note([alone])
+    said = "note: not compared with a checksum in model.json: alone.tflite\n"
+    assert capsys.readouterr().err == said
+    assert checksums.verify_all([alone, file], skip=True) == [alone, file]
+    checksums.note([])
+    assert capsys.readouterr().err == ""
 
 
 def test_phones_and_other_runtimes_get_no_changed_file(

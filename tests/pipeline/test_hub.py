@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hub that cannot be reached, or hangs, is given up in seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline import hub
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A server that accepts connections, and does nothing else."""
+    for name in ("HF_HUB_OFFLINE", *hub.PROXIES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hub, "TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield server
+    os.environ["HF_HUB_OFFLINE"] = "1"  # as all tests have it
+
+
+def test_a_hub_that_hangs_is_given_up(listening: socket.socket) -> None:
+    began = time.monotonic()
+    hub.use_cache_when_offline()
+    assert os.environ["HF_HUB_OFFLINE"] == "1" and time.monotonic() - began < 10
+
+
+def test_a_hub_that_nobody_serves_is_given_up(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening.close()
+    hub.use_cache_when_offline()
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize("answer", ["200 OK", "405 Method Not Allowed", "500 Oh"])
+def test_a_hub_that_answers_is_asked(answer: str, listening: socket.socket) -> None:
+    def serve() -> None:
+        client, _ = listening.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    server = threading.Thread(target=serve)
+    server.start()
+    hub.use_cache_when_offline()
+    server.join()
+    assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_a_hub_that_says_something_else_is_given_up(listening: socket.socket) -> None:
+    def serve() -> None:
+        client, _ = listening.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(b"SSH-2.0-OpenSSH_9.9\r\n")
+
+    server = threading.Thread(target=serve)
+    server.start()
+    hub.use_cache_when_offline()
+    server.join()
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
