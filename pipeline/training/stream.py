@@ -10,6 +10,7 @@ anew.  A run that is resumed reads its text again up to where it was.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Stream:
             _Lanes(self, mine, begin // self.lanes),
             batch_size=None,
             collate_fn=_as_it_is,
+            worker_init_fn=_alone,
             generator=torch.Generator(),  # leaves the one of dropout as it is
             num_workers=min(workers, len(mine)),
             prefetch_factor=4 if workers else None,
@@ -73,6 +75,11 @@ class Stream:
                     place = (first + row) * self.lanes + lane
                     if place >= begin:
                         yield place, block[lane][row]
+
+
+def _alone(_: int) -> None:
+    """Keeps a worker's tokenizer to one thread: the workers are what runs in parallel."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def _as_it_is(block: Any) -> Any:

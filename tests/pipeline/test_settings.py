@@ -106,6 +106,12 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert (data.max_length, data.stride, data.max_query, data.max_answer) == (384, 128, 64, 30)
 
 
+def test_a_key_of_former_versions_is_refused_with_the_new_names(own: WriteYaml) -> None:
+    path = own("distil:\n  optimization: {batch_size: 5, accumulate: 50}\n")
+    with pytest.raises(UserError, match=r"optimization\.accumulate: batch_size is .*device_batch"):
+        parse("--config", str(path))
+
+
 def test_flags_lie_over_yaml_over_preset_over_defaults(own: WriteYaml) -> None:
     preset = settings.load("smoke")
     assert preset.data.max_train != Build().data.max_train
