@@ -15,7 +15,8 @@ import tyro
 
 from converters import terminal
 from pipeline import settings, tasks
-from pipeline.config import Build
+from pipeline.config import Build, Teacher
+from pipeline.data.sources import NONE
 from pipeline.errors import UserError, UserErrors
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def examine(model: str, task_name: str = Build.task, role: Role | None = None) -
 
     task = tasks.find(task_name)
     spans = any(output.axis == "token" for output in task.head.interface.outputs)
-    looked = look(model, task.head, 2 if spans else None, role=role or "student")
+    adapter = Teacher.adapter if role == "teacher" else NONE  # of `embedded`, as a build takes it
+    labels = 2 if spans else None
+    looked = look(model, task.head, labels, role=role or "student", adapter=adapter)
     source, judged, problems = looked.source, looked.judgement, list(looked.problems)
     document: dict[str, Any] = {
         "name": source.name if source else model,
