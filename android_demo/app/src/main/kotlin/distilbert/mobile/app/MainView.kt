@@ -71,7 +71,7 @@ internal class MainView(private val activity: Activity) {
             Highlight.mark(passage, found.start, found.end)
             passageScroll.beforeNextDraw { scrollTo(found) }
         }
-        paneScroll.beforeNextDraw { paneScroll.scrollTo(0, paneScroll.getChildAt(0).height) }
+        paneScroll.beforeNextDraw { paneScroll.scrollTo(0, card.top) }
     }
 
     private fun showSentence(passage: String, found: Answer) {

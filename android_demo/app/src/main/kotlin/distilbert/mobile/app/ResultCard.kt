@@ -19,6 +19,9 @@ internal class ResultCard(private val activity: Activity) {
     private val actions = listOf(R.id.copy, R.id.share).map { activity.findViewById<View>(it) }
     private var result: String? = null
 
+    /** Where it begins, in pixels from the top of what is scrolled. */
+    val top get() = card.top
+
     init {
         // Called as well when a turned screen gets its state back.
         disclosure.setOnCheckedChangeListener { _, _ -> disclose() }
