@@ -20,6 +20,8 @@ internal fun LinearLayout.show(choices: List<Choice>) {
         with(getChildAt(index) as Button) {
             if (text.toString() != choice.title) text = choice.title
             isSelected = choice.isSelected
+            val check = if (choice.isSelected) R.drawable.check else 0
+            setCompoundDrawablesRelativeWithIntrinsicBounds(check, 0, 0, 0)
             setOnClickListener { choice.choose() }
         }
     }

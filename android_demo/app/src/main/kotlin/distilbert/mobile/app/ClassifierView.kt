@@ -19,10 +19,9 @@ internal class ClassifierView(private val activity: Activity) {
     val pair: EditText = activity.findViewById(R.id.pair)
     val ask: Button = activity.findViewById(R.id.ask)
     private val status = ModelStatus(activity, R.string.classify)
-    private val card: View = activity.findViewById(R.id.card)
+    private val card = ResultCard(activity)
     private val answer: TextView = activity.findViewById(R.id.answer)
     private val scores: LinearLayout = activity.findViewById(R.id.scores)
-    private val details: TextView = activity.findViewById(R.id.details)
     private val resources: Resources = activity.resources
 
     /** The texts on the screen. */
@@ -32,8 +31,12 @@ internal class ClassifierView(private val activity: Activity) {
     fun show(model: ModelState<ClassModel>, state: QueryState<Texts, Classification>) {
         status.show(model, state)
         if (model is ModelState.Ready) pair.visibleIf(model.model.description.isPair)
-        card.visibleIf(state is QueryState.Done)
-        if (state is QueryState.Done) show(state.result)
+        if (state !is QueryState.Done) return card.hide()
+        show(state.result)
+        card.show(
+            answer.text.toString(),
+            listOfNotNull(status.times(state.result.times), status.file(model)),
+        )
     }
 
     private fun show(found: Classification) {
@@ -46,10 +49,6 @@ internal class ClassifierView(private val activity: Activity) {
             activity.layoutInflater.inflate(R.layout.score, scores)
         }
         shown.forEachIndexed { index, score -> show(scores.getChildAt(index), score) }
-        details.text =
-            with(
-                found.times,
-            ) { resources.getString(R.string.times, tokenizing, inference, decoding) }
     }
 
     private fun show(row: View, score: Score) {

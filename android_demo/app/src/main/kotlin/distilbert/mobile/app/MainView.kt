@@ -3,11 +3,6 @@ package distilbert.mobile.app
 
 import android.app.Activity
 import android.content.res.Resources
-import android.graphics.Typeface
-import android.text.Spanned
-import android.text.style.BackgroundColorSpan
-import android.text.style.ForegroundColorSpan
-import android.text.style.StyleSpan
 import android.view.View
 import android.view.ViewTreeObserver
 import android.widget.Button
@@ -28,9 +23,11 @@ internal class MainView(private val activity: Activity) {
     private val passageScroll: ScrollView = activity.findViewById(R.id.passage_scroll)
     private val notice: TextView = activity.findViewById(R.id.notice)
     private val status = ModelStatus(activity, R.string.ask)
-    private val card: View = activity.findViewById(R.id.card)
+    private val card = ResultCard(activity)
+    private val caution: TextView = activity.findViewById(R.id.caution)
     private val answer: TextView = activity.findViewById(R.id.answer)
-    private val details: TextView = activity.findViewById(R.id.details)
+    private val reason: TextView = activity.findViewById(R.id.reason)
+    private val paneScroll: ScrollView = activity.findViewById(R.id.pane_scroll)
     private val resources: Resources = activity.resources
 
     /** The question on the screen. */
@@ -39,7 +36,7 @@ internal class MainView(private val activity: Activity) {
     /** Shows the model's state and the question's. */
     fun show(model: ModelState<AnswerModel>, state: QueryState<Question, Reply>) {
         status.show(model, state)
-        showAnswer(state)
+        showAnswer(model, state)
     }
 
     /** A sentence above the text, null for none. */
@@ -49,60 +46,55 @@ internal class MainView(private val activity: Activity) {
 
     fun hideKeyboard() = activity.hideKeyboard(question, passage)
 
-    private fun showAnswer(state: QueryState<Question, Reply>) {
-        card.visibleIf(state is QueryState.Done)
-        unmark()
-        if (state !is QueryState.Done) return
-        val found = state.result.answer
-        val reason = state.result.reason
-        if (reason == null) {
-            answer.text = found.text
-            answer.contentDescription = resources.getString(R.string.answer_spoken, found.text)
-            details.text = line(R.string.lines, scored(found), times(found))
-            if (passage.text.toString() == state.query.passage) mark(found)
-        } else {
-            answer.setText(R.string.no_answer)
-            answer.contentDescription = null
-            details.text = line(R.string.lines, reason.text(resources), times(found))
-        }
-    }
-
-    private fun scored(answer: Answer) =
-        line(
-            R.string.line,
-            resources.getString(R.string.score, answer.score),
-            resources.getQuantityString(R.plurals.windows, answer.windows, answer.windows),
+    private fun showAnswer(model: ModelState<AnswerModel>, state: QueryState<Question, Reply>) {
+        Highlight.unmark(passage.text)
+        if (state !is QueryState.Done) return card.hide()
+        val reply = state.result
+        val found = reply.answer
+        val isAnswer = reply.reason == null
+        if (isAnswer) showSentence(state.query.passage, found) else showNothing()
+        caution.showText(
+            resources
+                .getString(R.string.not_sure, reply.weight * PERCENT)
+                .takeIf { isAnswer && !reply.isSure },
         )
-
-    private fun times(answer: Answer) =
-        with(answer.times) { resources.getString(R.string.times, tokenizing, inference, decoding) }
-
-    private fun line(id: Int, first: String, second: String) =
-        resources.getString(id, first, second)
-
-    /** Highlights the answer, in more than color, and scrolls to it once it has its place. */
-    private fun mark(answer: Answer) {
-        val marks =
-            listOf(
-                BackgroundColorSpan(activity.getColor(R.color.highlight)),
-                ForegroundColorSpan(activity.getColor(R.color.on_highlight)),
-                StyleSpan(Typeface.BOLD),
-            )
-        for (mark in marks) {
-            passage.text.setSpan(
-                mark,
-                answer.start,
-                answer.end,
-                Spanned.SPAN_EXCLUSIVE_EXCLUSIVE,
-            )
+        reason.showText(reply.reason?.text(resources))
+        card.show(
+            found.text.takeIf { isAnswer },
+            listOfNotNull(
+                measured(reply).takeIf { isAnswer },
+                status.times(found.times),
+                status.file(model),
+            ),
+        )
+        if (isAnswer && passage.text.toString() == state.query.passage) {
+            Highlight.mark(passage, found.start, found.end)
+            passageScroll.beforeNextDraw { scrollTo(found) }
         }
-        passageScroll.beforeNextDraw { scrollTo(answer) }
+        paneScroll.beforeNextDraw { paneScroll.scrollTo(0, card.top) }
     }
 
-    private fun unmark() {
-        val text = passage.text
-        for (kind in MARKS) text.getSpans(0, text.length, kind).forEach(text::removeSpan)
+    private fun showSentence(passage: String, found: Answer) {
+        val excerpt = Excerpt.of(passage, found.start, found.end)
+        answer.setText(excerpt.text, TextView.BufferType.SPANNABLE)
+        Highlight.mark(answer, excerpt.start, excerpt.end)
+        answer.contentDescription =
+            resources.getString(R.string.answer_spoken, found.text, excerpt.text)
     }
+
+    private fun showNothing() {
+        answer.setText(R.string.no_answer)
+        answer.contentDescription = null
+    }
+
+    private fun measured(reply: Reply) =
+        listOf(
+            resources.getString(R.string.confidence, reply.weight * PERCENT),
+            resources.getString(R.string.score, reply.answer.score),
+            with(reply.answer) {
+                resources.getQuantityString(R.plurals.windows, windows, windows)
+            },
+        ).joinToString(SEPARATOR)
 
     /** The answer a third below the top, after what leads to it; the first line is a whole one. */
     private fun scrollTo(answer: Answer) {
@@ -115,12 +107,8 @@ internal class MainView(private val activity: Activity) {
 
     private companion object {
         const val LEAD = 3
-        val MARKS =
-            listOf(
-                BackgroundColorSpan::class.java,
-                ForegroundColorSpan::class.java,
-                StyleSpan::class.java,
-            )
+        const val PERCENT = 100
+        const val SEPARATOR = " · "
     }
 }
 

@@ -9,6 +9,7 @@ import android.widget.EditText
 import android.widget.ProgressBar
 import android.widget.TextView
 import distilbert.mobile.core.TaskModel
+import distilbert.mobile.core.Times
 
 /** The views of any task's screen that show the model's state, and what the model does. */
 internal class ModelStatus(activity: Activity, private val action: Int) {
@@ -35,6 +36,16 @@ internal class ModelStatus(activity: Activity, private val action: Int) {
         status.showText(status(model, isAsking))
     }
 
+    /** The line of details on the model's file, null while there is none. */
+    fun file(model: ModelState<TaskModel>): String? =
+        (model as? ModelState.Ready)?.model?.run {
+            resources.getString(R.string.ready, file.path, runtime)
+        }
+
+    /** The line of details on what took how long. */
+    fun times(times: Times): String =
+        with(times) { resources.getString(R.string.times, tokenizing, inference, decoding) }
+
     private fun problem(model: ModelState<TaskModel>, state: QueryState<*, *>): Message? =
         (model as? ModelState.Unusable)?.reason ?: (state as? QueryState.Failed)?.reason
 
@@ -43,11 +54,7 @@ internal class ModelStatus(activity: Activity, private val action: Int) {
             is ModelState.Opening -> resources.getString(R.string.opening)
             is ModelState.Testing -> resources.getString(R.string.testing, model.done, model.of)
             is ModelState.Ready ->
-                if (isAsking) {
-                    resources.getString(R.string.answering)
-                } else {
-                    with(model.model) { resources.getString(R.string.ready, file.path, runtime) }
-                }
+                if (isAsking) resources.getString(R.string.answering) else null
             is ModelState.Unusable -> null
         }
 }

@@ -5,6 +5,7 @@ import android.app.Activity
 import android.content.Context
 import android.content.Intent
 import android.os.Bundle
+import android.view.KeyEvent
 import android.view.Menu
 import android.view.MenuItem
 
@@ -68,6 +69,14 @@ internal abstract class QueryActivity<S : QuerySession<*, *, *>> : Activity() {
         super.onDestroy()
     }
 
+    /** Ctrl+Enter asks, wherever the focus is: Enter alone is a new line in a text. */
+    override fun dispatchKeyEvent(event: KeyEvent): Boolean {
+        val isEnter = event.keyCode in ENTER && event.isCtrlPressed
+        if (!isEnter) return super.dispatchKeyEvent(event)
+        if (event.action == KeyEvent.ACTION_DOWN && event.repeatCount == 0) ask()
+        return true
+    }
+
     override fun onCreateOptionsMenu(menu: Menu): Boolean {
         menuInflater.inflate(R.menu.main, menu)
         return true
@@ -81,5 +90,6 @@ internal abstract class QueryActivity<S : QuerySession<*, *, *>> : Activity() {
 
     private companion object {
         const val ASKED = "asked"
+        val ENTER = listOf(KeyEvent.KEYCODE_ENTER, KeyEvent.KEYCODE_NUMPAD_ENTER)
     }
 }

@@ -3,11 +3,13 @@ package distilbert.mobile.app
 
 import android.app.Activity
 import android.os.Looper
+import android.text.Spanned
 import distilbert.mobile.core.ModelFile
 import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.Times
 import distilbert.mobile.core.spans.Answer
 import distilbert.mobile.core.spans.AnswerModel
+import distilbert.mobile.core.spans.Candidate
 import distilbert.mobile.core.spans.SpanDescription
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
@@ -25,6 +27,12 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
     var isClosed = false
     var problem: String? = null
 
+    /** Answers to whole questions, which come before the rule above. */
+    val known = HashMap<String, String>()
+
+    /** Of every answer. */
+    var confidence = 0.9
+
     /** An answer waits for it. */
     var gate: CountDownLatch? = null
 
@@ -39,21 +47,23 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
             if (isCancelled()) throw CancellationException()
         }
         if (isCancelled()) throw CancellationException()
-        val wanted = question.trimEnd('?', ' ').substringAfterLast(' ')
+        val wanted = known[question] ?: question.trimEnd('?', ' ').substringAfterLast(' ')
         val start = passage.indexOf(wanted).coerceAtLeast(0)
         val end = if (wanted in passage) start + wanted.length else start
         val score = if (wanted in passage) 7.5f else -3.25f
         val guess = if (end == start && !description.mayAbstain) passage.take(4) else null
         val text = guess ?: passage.substring(start, end)
+        val last = if (guess == null) end else guess.length
         return Answer(
             text = text,
             start = start,
-            end = if (guess == null) end else guess.length,
+            end = last,
             score = score,
             windows = 1 + passage.length / 1500,
             tokens = passage.split(' ').size,
             times = times(passage, padTo),
             isAnswer = description.isAnswer(text, score),
+            candidates = listOf(Candidate(text, start, last, score, confidence)),
         )
     }
 
@@ -129,5 +139,12 @@ internal fun settle() {
 
 internal fun Activity.textOf(id: Int): String =
     findViewById<android.widget.TextView>(id).text.toString()
+
+/** What is marked in a text, empty if nothing is. */
+internal fun Activity.marked(id: Int): String {
+    val text = findViewById<android.widget.TextView>(id).text as? Spanned ?: return ""
+    val mark = text.getSpans(0, text.length, Highlight::class.java).singleOrNull() ?: return ""
+    return text.substring(text.getSpanStart(mark), text.getSpanEnd(mark))
+}
 
 internal fun Activity.isShown(id: Int): Boolean = findViewById<android.view.View>(id).isShown

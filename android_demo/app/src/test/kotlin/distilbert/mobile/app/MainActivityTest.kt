@@ -5,8 +5,6 @@ import android.content.ClipData
 import android.content.ClipboardManager
 import android.content.Intent
 import android.os.Bundle
-import android.text.Spanned
-import android.text.style.BackgroundColorSpan
 import android.view.View
 import android.widget.Button
 import android.widget.EditText
@@ -48,11 +46,7 @@ class MainActivityTest {
 
     private val MainActivity.passage get() = findViewById<EditText>(R.id.passage)
 
-    private fun MainActivity.marked(): String {
-        val text = passage.text as Spanned
-        val span = text.getSpans(0, text.length, BackgroundColorSpan::class.java).singleOrNull()
-        return span?.let { text.substring(text.getSpanStart(it), text.getSpanEnd(it)) }.orEmpty()
-    }
+    private fun MainActivity.marked() = marked(R.id.passage)
 
     private fun MainActivity.chips(id: Int): List<Button> =
         findViewById<LinearLayout>(id).let { row ->
@@ -68,15 +62,20 @@ class MainActivityTest {
         assertEquals("Who was the last keeper?", suggestion.text)
         suggestion.performClick()
         settle()
-        assertEquals("keeper", screen.textOf(R.id.answer))
+        val sentence =
+            "The last keeper, Olaf Berg, left the rock in 1981, when the station was automated."
+        assertEquals(sentence, screen.textOf(R.id.answer))
+        assertEquals("keeper", screen.marked(R.id.answer))
         assertEquals("keeper", screen.marked())
+        assertFalse(screen.isShown(R.id.caution))
         assertEquals(
-            "Score 7.5 · 1 window\n" +
-                "Tokenizing 0.3\u00a0ms · inference 15.0\u00a0ms · decoding 0.1\u00a0ms",
+            "Weight of this place 90\u00a0% · Score 7.5 · 1 window\n" +
+                "Tokenizing 0.3\u00a0ms · inference 15.0\u00a0ms · decoding 0.1\u00a0ms\n" +
+                "student-int8.tflite on TensorFlow Lite 2.16.1",
             screen.textOf(R.id.details),
         )
         assertEquals(
-            "Answer: keeper",
+            "Answer: keeper. In the text: $sentence",
             screen.findViewById<View>(R.id.answer).contentDescription,
         )
     }
@@ -101,7 +100,8 @@ class MainActivityTest {
         screen.ask("Who saw the elephant?")
         settle()
         assertEquals("No answer found", screen.textOf(R.id.answer))
-        assertTrue(screen.textOf(R.id.details), "scores -3.3" in screen.textOf(R.id.details))
+        assertTrue(screen.textOf(R.id.reason), "scores -3.3" in screen.textOf(R.id.reason))
+        assertFalse(screen.isShown(R.id.copy) || screen.isShown(R.id.share))
         assertEquals("", screen.marked())
     }
 
@@ -112,7 +112,7 @@ class MainActivityTest {
         screen.ask("Who saw the elephant?")
         settle()
         assertEquals("No answer found", screen.textOf(R.id.answer))
-        assertTrue("finds nothing" in screen.textOf(R.id.details))
+        assertTrue("finds nothing" in screen.textOf(R.id.reason))
     }
 
     @Test
@@ -171,7 +171,7 @@ class MainActivityTest {
         RuntimeEnvironment.setQualifiers("+port")
         controller.configurationChange()
         assertEquals("engineer", controller.get().marked())
-        assertEquals("engineer", controller.get().textOf(R.id.answer))
+        assertEquals("engineer", controller.get().marked(R.id.answer))
         assertEquals(1, model.asked)
         assertFalse(model.isClosed)
     }
@@ -253,10 +253,7 @@ class MainActivityTest {
         model.gate!!.countDown()
         model.gate = null
         settle()
-        assertEquals(
-            "student-int8.tflite on TensorFlow Lite 2.16.1",
-            first.get().textOf(R.id.status),
-        )
+        assertFalse(first.get().isShown(R.id.status))
         first.pause().stop().destroy()
         settle()
         assertEquals(1, model.tested)

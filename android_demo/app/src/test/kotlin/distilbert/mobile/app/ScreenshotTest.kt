@@ -7,15 +7,12 @@ import android.graphics.Canvas
 import android.os.Looper
 import android.view.View
 import android.view.View.MeasureSpec
-import android.view.ViewGroup
 import android.view.inputmethod.EditorInfo
 import android.widget.Button
 import android.widget.EditText
-import android.widget.HorizontalScrollView
 import android.widget.LinearLayout
 import android.widget.ScrollView
 import android.widget.Spinner
-import android.widget.TextView
 import distilbert.mobile.answerer.QuestionAnswerer
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.SelfTest
@@ -63,7 +60,7 @@ class ScreenshotTest {
                     SelfTest(cases = 0, largestError = 0f, nearTies = 0, problem = null)
             }
         } else {
-            FakeModel()
+            FakeModel().also { it.known.putAll(ANSWERS) }
         }
 
     private fun main(fontScale: Float = 1f): MainActivity {
@@ -74,6 +71,7 @@ class ScreenshotTest {
                 .setup()
                 .visible()
                 .get()
+                .withBars()
         settle()
         return screen
     }
@@ -87,6 +85,7 @@ class ScreenshotTest {
                 .setup()
                 .visible()
                 .get()
+                .withBars()
         settle()
         return screen
     }
@@ -117,7 +116,7 @@ class ScreenshotTest {
         val screen = main(fontScale)
         screen.choose(0, 2)
         take(screen)
-        assertEquals(if (isReal) "34 kilometres" else "seen", screen.textOf(R.id.answer))
+        assertEquals("34 kilometres", screen.marked(R.id.answer))
         assertAnswerInView(screen)
     }
 
@@ -148,7 +147,7 @@ class ScreenshotTest {
     fun phoneLandscapeLargeFont() = answered(fontScale = 2f)
 
     @Test
-    @Config(qualifiers = "ar-ldrtl")
+    @Config(qualifiers = "+ar-ldrtl")
     fun phoneRightToLeft() = answered()
 
     @Test
@@ -157,11 +156,41 @@ class ScreenshotTest {
     @Test
     fun phoneLongText() {
         val screen = main()
-        screen.choose(3, 0)
+        screen.choose(3, 3)
         take(screen)
         assertAnswerInView(screen)
         val scroll = screen.findViewById<ScrollView>(R.id.passage_scroll)
         assertTrue("${scroll.scrollY}", scroll.scrollY > 0)
+    }
+
+    /** What a small student answered once: wrong, and not to be shown as if it were right. */
+    @Test
+    fun phoneLowConfidence() {
+        app.openModel = {
+            FakeModel().also {
+                it.known.putAll(ANSWERS)
+                it.confidence = 0.21
+            }
+        }
+        val screen = main()
+        screen.choose(3, 0)
+        take(screen)
+        assertTrue("Not sure" in screen.textOf(R.id.caution))
+    }
+
+    @Test
+    fun phoneDetails() = detailed()
+
+    @Test
+    @Config(qualifiers = "w891dp-h411dp-land")
+    fun phoneLandscapeDetails() = detailed()
+
+    private fun detailed() {
+        val screen = main()
+        screen.choose(0, 2)
+        screen.findViewById<View>(R.id.disclosure).performClick()
+        take(screen)
+        assertTrue(screen.isShown(R.id.details))
     }
 
     @Test
@@ -190,6 +219,7 @@ class ScreenshotTest {
                 .setup()
                 .visible()
                 .get()
+                .withBars()
         waitUntil("it is tested") { "1 of 2" in screen.textOf(R.id.status) }
         take(screen)
         gate.countDown()
@@ -236,6 +266,10 @@ class ScreenshotTest {
     @Config(qualifiers = "w891dp-h411dp-land-night")
     fun classifierLandscapeDark() = classified()
 
+    @Test
+    @Config(qualifiers = "w1280dp-h800dp-xlarge-land-mdpi")
+    fun benchmarkTablet() = measured()
+
     private fun classified(fontScale: Float = 1f) {
         RuntimeEnvironment.setFontScale(fontScale)
         app.openClassifier = { FakeClassifier() }
@@ -245,6 +279,7 @@ class ScreenshotTest {
                 .setup()
                 .visible()
                 .get()
+                .withBars()
         screen.findViewById<EditText>(R.id.text).setText("What a fine day for a walk!")
         screen.findViewById<Button>(R.id.ask).performClick()
         settle()
@@ -289,6 +324,7 @@ class ScreenshotTest {
             root.layout(0, 0, root.width, height)
         }
         val picture = root.draw()
+        screen.drawBars(Canvas(picture))
         System.getProperty("screenshots.folder")?.let { picture.writeTo(File(it)) }
         root.all().forEach(::assertWhole)
         root.all().filter { it.isClickable && it.isShown }.forEach(::assertCanBeTapped)
@@ -309,48 +345,10 @@ class ScreenshotTest {
         return bitmap
     }
 
-    private fun View.all(): Sequence<View> =
-        sequence {
-            yield(this@all)
-            if (this@all is ViewGroup) {
-                for (index in 0 until childCount) yieldAll(getChildAt(index).all())
-            }
-        }
-
-    /** A text has room for all its lines, whole, and ends without dots. */
-    private fun assertWhole(view: View) {
-        val layout = (view as? TextView)?.layout?.takeIf { view.isShown } ?: return
-        val what = "${view.text.take(40)}: "
-        val room = view.height - view.totalPaddingTop - view.totalPaddingBottom
-        val isScrolled = view.id == R.id.question
-        assertTrue("$what${layout.height} in $room", isScrolled || layout.height <= room + 1)
-        val width = view.width - view.totalPaddingLeft - view.totalPaddingRight
-        for (line in 0 until layout.lineCount) {
-            assertEquals(what, 0, layout.getEllipsisCount(line))
-            val needed = layout.getLineMax(line) - 1
-            assertTrue("$what$needed in $width", isScrolled || needed <= width)
-        }
-        var parent = view.parent
-        while (parent is View && parent !is HorizontalScrollView) {
-            assertTrue("$what wider than the screen", view.width <= (parent as View).width)
-            parent = parent.parent
-        }
-    }
-
-    private fun assertCanBeTapped(view: View) {
-        val least = 48 * view.resources.displayMetrics.density - 1
-        val what = "${view.javaClass.simpleName} ${(view as? TextView)?.text?.take(30)}"
-        assertTrue("$what: ${view.width} x ${view.height}", view.height >= least)
-        assertTrue("$what: ${view.width} x ${view.height}", view.width >= least)
-        val spoken =
-            (view as? TextView)?.let { it.text.ifEmpty { it.hint } } ?: view.contentDescription
-        assertTrue("$what has no name", view is Spinner || !spoken.isNullOrEmpty())
-    }
-
     private fun assertAnswerInView(screen: MainActivity) {
         val scroll = screen.findViewById<ScrollView>(R.id.passage_scroll)
         val passage = screen.findViewById<EditText>(R.id.passage)
-        val at = passage.text.indexOf(screen.textOf(R.id.answer))
+        val at = passage.text.indexOf(screen.marked(R.id.passage))
         val line = passage.layout.getLineForOffset(at)
         val top = passage.totalPaddingTop + passage.layout.getLineTop(line) - scroll.scrollY
         val bottom = passage.totalPaddingTop + passage.layout.getLineBottom(line) - scroll.scrollY
@@ -359,6 +357,14 @@ class ScreenshotTest {
     }
 
     private companion object {
+        val ANSWERS =
+            mapOf(
+                "From how far can the beam be seen?" to "34 kilometres",
+                "Which schoolteacher chained herself to the parapet?" to "Rosalind Pike",
+                "Which birds nest in the holes?" to
+                    "the eleven pupils. The holes for the charges were never filled. Swallows",
+            )
+
         /** The one that the runtime of these tests computes right everywhere. */
         const val REAL_FILE = "student-int8-per-tensor.tflite"
     }
