@@ -12,13 +12,8 @@ replaced or removed: see `made.py`.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import hashlib
 import json
-import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,26 +23,16 @@ from typing import Any
 
 from converters import whole_file
 from converters.runtimes.checksums import sha256
-from pipeline import made, ranks
+from pipeline import lock, made, ranks
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
-LOCK = ".lock"
-
-# Stage -> the settings that decide how much memory it takes.
-LOWER = {
-    "teacher": "--teacher.optimization.batch-size or --max-length",
-    "mlm-teacher": "--distil.optimization.batch-size",
-    "distilled": "--distil.optimization.batch-size",
-    "student": "--finetune.optimization.batch-size or --max-length",
-}
 RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
 LOSSES = "losses.json"  # of a training, there
 CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*", f"{RUNS}/*")  # what stages keep there
 CHANGED = "settings or inputs changed"
-NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
 
 
@@ -149,7 +134,7 @@ class Store:
             place = scratch.relative_to(self.root).as_posix()
             made.add(self.root, *(f"{place}/{name}" for name in CHECKPOINTS))
             began = time.monotonic()
-            with _running(self.root, name):
+            with lock.running(self.root, name):
                 facts = dict(make(aside, scratch))
             seconds = round(time.monotonic() - began, 1)
             files = fingerprints(aside)
@@ -327,86 +312,3 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON whole or not at all."""
     whole_file.write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-@contextlib.contextmanager
-def _running(root: Path, stage: str) -> Iterator[None]:
-    """Notes in the lock file of a build folder what runs; the note stays where a kill ends it."""
-    lock = root / LOCK
-    if not lock.exists():  # another user of `Store`, which locks nothing
-        yield
-        return
-    with contextlib.suppress(OSError):
-        lock.write_text(stage, encoding="utf-8")
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            lock.write_text("", encoding="utf-8")
-
-
-def killed(root: Path) -> str | None:
-    """What to say where the last run in a build folder was killed in a stage; None where not.
-
-    Nothing but SIGKILL and a loss of power leaves a note, and what kills most often is the system,
-    for memory.
-    """
-    try:
-        stage = (root / LOCK).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return None
-    if not re.fullmatch(r"[\w-]{1,40}", stage):
-        return None
-    lower = LOWER.get(stage, "--hardware.threads, or fewer of --precision and --target at once")
-    return (
-        f"the last run was killed while {stage} ran; if that was for lack of memory, lower {lower}"
-    )
-
-
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Holds a build folder for one process; makes the folder.
-
-    The lock is the operating system's, so it goes with the process however that ends.
-
-    Raises:
-        UserError: if the folder cannot be written, the disk is full, or another build holds it.
-    """
-    if not ranks.FIRST:
-        yield
-        return
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = (root / LOCK).open("a+")
-    except OSError as error:
-        raise UserError(explain(error, root)) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another build is running in {root}: wait for it, or choose another folder "
-                "with --out"
-            ) from error
-        except OSError as error:
-            raise UserError(explain(error, root)) from error
-        yield
-
-
-def disk_full(root: Path) -> bool:
-    """Whether so little is left on the disk of a build folder that no model file fits."""
-    return root.exists() and shutil.disk_usage(root).free < NO_ROOM
-
-
-def explain(error: OSError, root: Path) -> str:
-    """One line for an operating-system error met while building in `root`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(next(f for f in (root, *root.parents) if f.exists())).free / 1e6
-        return (
-            f"the disk of {root} is full ({free:.0f} MB free): make room or choose another folder "
-            "with --out; what is finished is kept"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return f"cannot write to {root} ({error.strerror}): choose another folder with --out"
-    what = error.strerror or error
-    return f"{what}: {error.filename or root}; check it, or choose another folder with --out"

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import json
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -27,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import __version__, learning, place, plan, ranks, settings, shipping
-from pipeline.artifacts import INNER, Artifact, Store, disk_full, explain, killed, locked
+from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
+from pipeline.lock import explained, killed, locked
 from pipeline.models.teacher import model_key
 from pipeline.report.ending import finish
 from pipeline.start import Start, start
@@ -126,9 +125,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={**_present(*exported, baseline), **asked},
         )
 
-    artifacts = [
-        a for a in (*learned.stages, calibration, *exported, baseline, verified, timed) if a
-    ]
+    every = (*learned.stages, calibration, *exported, baseline, verified, timed)
+    artifacts = list(filter(None, every))
     if config.dry_run:
         plan.of_build(began, say)
         for name, reason in store.plan:
@@ -155,10 +153,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             | store.losses(a.name)
             for a in artifacts
         ],
-        **json.loads((verified.folder / "verify.json").read_text(encoding="utf-8")),
-        "latency": json.loads((timed.folder / "latency.json").read_text(encoding="utf-8"))
-        if timed
-        else None,
+        **_read(verified.folder / "verify.json"),
+        "latency": _read(timed.folder / "latency.json") if timed else None,
     }
     if not ranks.FIRST:
         return None
@@ -166,7 +162,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     if app := config.android_assets:
         precisions = config.android_precision or config.export.files["tflite"][:1]
         names = android_assets.write(app, out, precisions, task.device_files(evaluation))
-        terminal.speaker(console)(f"android {word(app)}  ({', '.join(names)})")
+        say(f"android {word(app)}  ({', '.join(names)})")
     return report
 
 
@@ -356,11 +352,12 @@ def _corpus_facts(learned: Learned) -> dict[str, Any] | None:
     if learned.corpus is None or learned.distilled is None:
         return None
     facts = learned.distilled.facts
-    return {
-        "name": learned.corpus.name,
-        "sha256": facts["text_sha256"],
-        "samples": facts["examples"],
-    }
+    found = {"sha256": facts["text_sha256"], "samples": facts["examples"]}
+    return {"name": learned.corpus.name, **found}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
@@ -387,15 +384,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 terminal.speaker(console)(f"note: {note}")
             build(config, command, console)
         return 0
-    except OSError as error:
-        raise UserError(explain(error, out)) from error
     except (ExpectedError, FloatingPointError):
         raise
     except Exception as error:
-        if not disk_full(out):  # libraries report a full disk in words of their own
-            raise
-        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise UserError(explain(full, out)) from error
+        if refusal := explained(error, out):
+            raise refusal from error
+        raise
     except KeyboardInterrupt as stop:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return terminal.stop_code(stop)

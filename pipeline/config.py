@@ -322,7 +322,7 @@ class Gate(Strict):
 class Verification(Strict):
     """How much the gates look at, where there are many evaluation examples."""
 
-    padded_examples: Count = 256
+    padded_examples: Count = 500
     """Run each file on this many evaluation examples padded to the longest input, evenly spread, or
     on all if there are fewer."""
     coreml_examples: Annotated[int, Field(ge=500)] = 500

@@ -21,10 +21,11 @@ from benchmarks.page.layout import DASH, Page, Section, render
 from converters import terminal, whole_file
 from converters.terminal import word
 from pipeline import place, ranks, settings
-from pipeline.artifacts import Store, locked
+from pipeline.artifacts import Store
 from pipeline.build import build, calibrate, learn, verify
 from pipeline.config import Build
 from pipeline.errors import GateFailure, UserError
+from pipeline.lock import locked
 from pipeline.start import start
 
 if TYPE_CHECKING:

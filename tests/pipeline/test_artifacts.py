@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from repository import ROOT
 
-from pipeline import artifacts, made
-from pipeline.artifacts import MANIFEST, Artifact, Store, explain, fingerprints, locked
+from pipeline import artifacts, lock, made
+from pipeline.artifacts import MANIFEST, Artifact, Store, fingerprints
 from pipeline.errors import UserError
+from pipeline.lock import explain, locked
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
 
@@ -395,7 +396,7 @@ def test_two_builds_at_once_are_refused_until_the_first_ends_however_it_ends(
 ) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
-        "from pipeline.artifacts import locked\n"
+        "from pipeline.lock import locked\n"
         "with locked(Path(sys.argv[2])): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(ROOT), str(tmp_path)]
@@ -462,8 +463,8 @@ def test_full_disk_keeps_what_is_finished_and_goes_on_when_there_is_room(small_d
 
 
 def test_full_disk_is_seen_whatever_a_library_calls_it(small_disk: Path, tmp_path: Path) -> None:
-    assert artifacts.disk_full(small_disk), "one megabyte is no room for a model"
-    assert not artifacts.disk_full(tmp_path / "not-there")
+    assert lock.disk_full(small_disk), "one megabyte is no room for a model"
+    assert not lock.disk_full(tmp_path / "not-there")
 
 
 def test_explain_works_before_any_folder_exists(tmp_path: Path) -> None:
@@ -490,29 +491,29 @@ def test_fingerprints_by_pattern(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
     def dies(_: Path, __: Path) -> dict[str, Any]:
-        assert (tmp_path / artifacts.LOCK).read_text() == "student"
-        shutil.copy(tmp_path / artifacts.LOCK, tmp_path / "kept")
+        assert (tmp_path / lock.LOCK).read_text() == "student"
+        shutil.copy(tmp_path / lock.LOCK, tmp_path / "kept")
         raise KeyboardInterrupt
 
-    with artifacts.locked(tmp_path):
-        assert artifacts.killed(tmp_path) is None
+    with lock.locked(tmp_path):
+        assert lock.killed(tmp_path) is None
         with pytest.raises(KeyboardInterrupt):
             Store(tmp_path).stage("student", dies, settings={}, inputs={})
-        assert artifacts.killed(tmp_path) is None, "whoever stops a run knows it"
-    (tmp_path / "kept").replace(tmp_path / artifacts.LOCK)  # as SIGKILL leaves it
-    assert artifacts.killed(tmp_path) == (
+        assert lock.killed(tmp_path) is None, "whoever stops a run knows it"
+    (tmp_path / "kept").replace(tmp_path / lock.LOCK)  # as SIGKILL leaves it
+    assert lock.killed(tmp_path) == (
         "the last run was killed while student ran; if that was for lack of memory, lower "
         "--finetune.optimization.batch-size or --max-length"
     )
-    with artifacts.locked(tmp_path):
+    with lock.locked(tmp_path):
         Store(tmp_path).stage("student", lambda *_: {}, settings={}, inputs={})
-    assert artifacts.killed(tmp_path) is None
+    assert lock.killed(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a\nb", b"x" * 99, b"\x1b[31m"], ids=repr)
 def test_a_note_that_no_run_wrote_says_nothing(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / artifacts.LOCK).write_bytes(content)
-    assert artifacts.killed(tmp_path) is None
+    (tmp_path / lock.LOCK).write_bytes(content)
+    assert lock.killed(tmp_path) is None
 
 
 def test_logs_of_a_training_outlive_its_scratch_folder(tmp_path: Path) -> None:

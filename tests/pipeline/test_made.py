@@ -24,10 +24,11 @@ from report_fixtures import of_preset
 
 from converters import whole_file
 from pipeline import made, place, settings
-from pipeline.artifacts import INNER, Artifact, Store, locked
+from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.errors import UserError
 from pipeline.files import android_assets
+from pipeline.lock import locked
 from pipeline.report import hub_folder
 from pipeline.report.render import REPORTS
 
