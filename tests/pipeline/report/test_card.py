@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from report_fixtures import FILES, REPORTS, STUDENT, WEIGHTS, of_preset
 
-from converters import ConversionError
+from converters import ConversionError, terminal
 from pipeline.report import hub_folder
 from pipeline.report.card import model_card
 from pipeline.report.hub_folder import COMPANIONS, write_hub_folder
@@ -517,7 +517,7 @@ def test_hostile_names_break_neither_block_nor_table(name: str) -> None:
     assert block["library_name"] == "transformers"
     assert len(block["tags"]) == 5
 
-    shown = " ".join(name.replace("\0", "\ufffd").split())  # as CommonMark wants it
+    shown = " ".join(terminal.shown(name).split())
     evaluation, latency = _tables(text)
     assert {len(row) for row in evaluation} == {9} and len(evaluation) == 6
     assert {len(row) for row in latency} == {5} and len(latency) == 7
