@@ -24,9 +24,31 @@ if [ ${#missing[@]} -gt 0 ]; then
     give_up "not found: ${missing[*]} (apt-get install default-jdk-headless maven)"
 fi
 
+# Maven's output with lines that say what takes the time now, and without the help at its end.
+narrate() {
+    local line module
+    while IFS= read -r line; do
+        module=${line##* @ }
+        module=${module%% *}
+        case $line in
+            '[ERROR] To see the full stack trace'* | '[ERROR] Re-run Maven'* | \
+                '[ERROR] For more information about the errors'* | '[ERROR] [Help '* | \
+                '[ERROR] After correcting the problems'* | '[ERROR]   mvn <args>'* | \
+                '[ERROR] ') continue ;;
+        esac
+        printf '%s\n' "${line% -> \[Help 1\]}"
+        case $line in
+            *'(ktlint) @ '*) echo "android-test: ktlint and detekt check the style of all modules" ;;
+            *':compile (compile) @ '*) echo "android-test: compiling $module" ;;
+            *':test-compile (test-compile) @ '*) echo "android-test: compiling the tests of $module" ;;
+            *'(default-test) @ '*) echo "android-test: running the tests of $module" ;;
+        esac
+    done
+}
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log"; then
+if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log" | narrate; then
     # Where anything was compiled or tested, it is not the network that is missing.
     errors=$(grep -E '^\[(ERROR|FATAL)\]' "$log" || true)
     if grep -qE 'Could not transfer artifact|in offline mode' <<<"$errors" &&
@@ -34,7 +56,8 @@ if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log"; then
         give_up "Maven could not fetch what it needs; only the first run needs the network"
     fi
     # Maven ends with its own help, pages after the reason.
-    reasons=$(grep -E '<<< (FAILURE|ERROR)!|^\[ERROR\] (file:|.*\.kt:)' -m 20 "$log" || true)
+    places='<<< (FAILURE|ERROR)!|^\[ERROR\] (file:|.*\.kt:)|^\[[A-Z]+\] +\[java\] .*\.kts?:[0-9]+'
+    reasons=$(grep -E "$places" -m 20 "$log" || true)
     if [ -n "$reasons" ]; then
         printf 'error: android-test: what failed first:\n%s\n' "$reasons" >&2
     fi

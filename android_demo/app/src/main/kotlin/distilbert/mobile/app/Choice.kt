@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.app
 
+import android.graphics.Rect
 import android.text.Editable
 import android.text.InputFilter
 import android.text.TextWatcher
+import android.view.View
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.widget.Button
 import android.widget.EditText
@@ -19,6 +21,7 @@ internal fun LinearLayout.show(choices: List<Choice>) {
     choices.forEachIndexed { index, choice ->
         with(getChildAt(index) as Button) {
             if (text.toString() != choice.title) text = choice.title
+            if (choice.isSelected && !isSelected) showWhole()
             isSelected = choice.isSelected
             val check = if (choice.isSelected) R.drawable.check else 0
             setCompoundDrawablesRelativeWithIntrinsicBounds(check, 0, 0, 0)
@@ -26,6 +29,9 @@ internal fun LinearLayout.show(choices: List<Choice>) {
         }
     }
 }
+
+/** Scrolls its row, once it has its place, as far as it takes to see all of this. */
+private fun View.showWhole() = post { requestRectangleOnScreen(Rect(0, 0, width, height)) }
 
 private fun LinearLayout.chip() = Button(context, null, 0, R.style.Chip)
 

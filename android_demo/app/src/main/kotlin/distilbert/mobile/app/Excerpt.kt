@@ -29,7 +29,12 @@ internal class Excerpt private constructor(val text: String, val start: Int, val
                     base + sentences.preceding(start - base)
                 }
             val last =
-                if (sentences.isBoundary(end - base)) end else base + sentences.following(end - base)
+                if (sentences.isBoundary(end - base)) {
+                    end
+                } else {
+                    base +
+                        sentences.following(end - base)
+                }
             return cut(passage, first, start, end, last)
         }
 
@@ -44,7 +49,9 @@ internal class Excerpt private constructor(val text: String, val start: Int, val
             var from = first
             var to = last
             if (start - first > MOST_BESIDE) {
-                from = passage.indexOf(' ', start - MOST_BESIDE).takeIf { it in 0 until start } ?: start
+                from =
+                    passage.indexOf(' ', start - MOST_BESIDE).takeIf { it in 0 until start }
+                        ?: start
             }
             if (last - end > MOST_BESIDE) {
                 to = passage.lastIndexOf(' ', end + MOST_BESIDE).takeIf { it >= end } ?: end

@@ -15,9 +15,13 @@ import android.widget.TextView
 /**
  * A marker behind the characters of its range in [view], as high as they are: a background span
  * would fill the space between two lines as well, and look like a mark below the text.
+ *
+ * @param isSure filled as by a marker; otherwise a frame, which claims less.
  */
-internal class Highlight(private val view: TextView) : LineBackgroundSpan {
-    private val color = view.context.getColor(R.color.highlight)
+internal class Highlight(private val view: TextView, private val isSure: Boolean) :
+    LineBackgroundSpan {
+    private val color = view.context.getColor(if (isSure) R.color.highlight else R.color.outline)
+    private val line = view.resources.getDimension(R.dimen.highlight_line)
     private val radius = view.resources.getDimension(R.dimen.highlight_radius)
     private val side = view.resources.getDimension(R.dimen.highlight_side)
 
@@ -41,8 +45,10 @@ internal class Highlight(private val view: TextView) : LineBackgroundSpan {
         if (from >= to || lineNumber >= layout.lineCount) return
         val one = layout.getPrimaryHorizontal(from)
         val other = if (to < end) layout.getPrimaryHorizontal(to) else layout.endOf(lineNumber)
-        val before = paint.color
+        val before = Paint(paint)
         paint.color = color
+        paint.style = if (isSure) Paint.Style.FILL else Paint.Style.STROKE
+        paint.strokeWidth = line
         canvas.drawRoundRect(
             minOf(one, other) - side,
             baseline + paint.ascent(),
@@ -52,7 +58,7 @@ internal class Highlight(private val view: TextView) : LineBackgroundSpan {
             radius,
             paint,
         )
-        paint.color = before
+        paint.set(before)
     }
 
     private fun Layout.endOf(line: Int) =
@@ -71,12 +77,13 @@ internal class Highlight(private val view: TextView) : LineBackgroundSpan {
             )
 
         /** Marks the characters [start, end) of [view]'s text, in more than color. */
-        fun mark(view: TextView, start: Int, end: Int) {
+        fun mark(view: TextView, start: Int, end: Int, isSure: Boolean) {
+            val color = if (isSure) R.color.on_highlight else R.color.text
             val marks =
-                listOf(
-                    Highlight(view),
-                    ForegroundColorSpan(view.context.getColor(R.color.on_highlight)),
-                    StyleSpan(Typeface.BOLD),
+                listOfNotNull(
+                    Highlight(view, isSure),
+                    ForegroundColorSpan(view.context.getColor(color)),
+                    StyleSpan(Typeface.BOLD).takeIf { isSure },
                 )
             val text = view.text as Spannable
             for (mark in marks) {

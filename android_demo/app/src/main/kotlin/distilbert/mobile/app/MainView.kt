@@ -52,7 +52,7 @@ internal class MainView(private val activity: Activity) {
         val reply = state.result
         val found = reply.answer
         val isAnswer = reply.reason == null
-        if (isAnswer) showSentence(state.query.passage, found) else showNothing()
+        if (isAnswer) showSentence(state.query.passage, reply) else showNothing()
         caution.showText(
             resources
                 .getString(R.string.not_sure, reply.weight * PERCENT)
@@ -68,16 +68,17 @@ internal class MainView(private val activity: Activity) {
             ),
         )
         if (isAnswer && passage.text.toString() == state.query.passage) {
-            Highlight.mark(passage, found.start, found.end)
+            Highlight.mark(passage, found.start, found.end, reply.isSure)
             passageScroll.beforeNextDraw { scrollTo(found) }
         }
         paneScroll.beforeNextDraw { paneScroll.scrollTo(0, card.top) }
     }
 
-    private fun showSentence(passage: String, found: Answer) {
+    private fun showSentence(passage: String, reply: Reply) {
+        val found = reply.answer
         val excerpt = Excerpt.of(passage, found.start, found.end)
         answer.setText(excerpt.text, TextView.BufferType.SPANNABLE)
-        Highlight.mark(answer, excerpt.start, excerpt.end)
+        Highlight.mark(answer, excerpt.start, excerpt.end, reply.isSure)
         answer.contentDescription =
             resources.getString(R.string.answer_spoken, found.text, excerpt.text)
     }
@@ -96,13 +97,18 @@ internal class MainView(private val activity: Activity) {
             },
         ).joinToString(SEPARATOR)
 
-    /** The answer a third below the top, after what leads to it; the first line is a whole one. */
+    /** The answer a third below the top, after what leads to it, or all of it if it is long. */
     private fun scrollTo(answer: Answer) {
         val layout = passage.layout ?: return
-        val line = layout.getLineForOffset(minOf(answer.start, passage.text.length))
-        val first = layout.getLineForVertical(layout.getLineTop(line) - passageScroll.height / LEAD)
-        val top = if (first == 0) 0 else passage.totalPaddingTop + layout.getLineTop(first)
-        passageScroll.scrollTo(0, top)
+        val length = passage.text.length
+        val (first, last) =
+            listOf(answer.start, answer.end).map { layout.getLineForOffset(minOf(it, length)) }
+        val top = passage.totalPaddingTop + layout.getLineTop(first)
+        val bottom = passage.totalPaddingTop + layout.getLineBottom(last)
+        val height = passageScroll.height
+        val fade = passageScroll.verticalFadingEdgeLength
+        val wanted = maxOf(top - height / LEAD, bottom + fade - height)
+        passageScroll.scrollTo(0, minOf(wanted, top - fade))
     }
 
     private companion object {
@@ -123,7 +129,7 @@ internal fun View.visibleIf(isVisible: Boolean) {
 }
 
 /** Once everything has its size and place. */
-private fun View.beforeNextDraw(action: () -> Unit) {
+internal fun View.beforeNextDraw(action: () -> Unit) {
     viewTreeObserver.addOnPreDrawListener(
         object : ViewTreeObserver.OnPreDrawListener {
             override fun onPreDraw(): Boolean {

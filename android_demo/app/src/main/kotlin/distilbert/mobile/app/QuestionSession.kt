@@ -43,7 +43,13 @@ internal class QuestionSession(models: ModelKeeper<AnswerModel>, worker: Executo
 
     override fun result(model: AnswerModel, query: Question, isCancelled: () -> Boolean): Reply {
         val passage = Passage(query.passage)
-        val answer = model.answer(passage, query.text, AnswerOptions(candidates = MOST), isCancelled)
+        val answer =
+            model.answer(
+                passage,
+                query.text,
+                AnswerOptions(candidates = MOST),
+                isCancelled,
+            )
         val reason =
             when {
                 answer.isAnswer -> null

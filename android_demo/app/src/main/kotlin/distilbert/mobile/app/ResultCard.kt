@@ -5,6 +5,7 @@ import android.app.Activity
 import android.content.ClipData
 import android.content.ClipboardManager
 import android.content.Intent
+import android.graphics.Rect
 import android.os.Build
 import android.view.View
 import android.widget.CheckBox
@@ -24,7 +25,12 @@ internal class ResultCard(private val activity: Activity) {
 
     init {
         // Called as well when a turned screen gets its state back.
-        disclosure.setOnCheckedChangeListener { _, _ -> disclose() }
+        disclosure.setOnCheckedChangeListener { _, _ ->
+            disclose()
+            details.beforeNextDraw {
+                details.requestRectangleOnScreen(Rect(0, 0, details.width, details.height), true)
+            }
+        }
         val (copy, share) = actions
         copy.setOnClickListener { result?.let(::copy) }
         share.setOnClickListener { result?.let(::share) }
@@ -59,7 +65,10 @@ internal class ResultCard(private val activity: Activity) {
     }
 
     private fun share(text: String) {
-        val send = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, text)
+        val send =
+            Intent(
+                Intent.ACTION_SEND,
+            ).setType("text/plain").putExtra(Intent.EXTRA_TEXT, text)
         activity.startActivity(
             Intent.createChooser(send, activity.getString(R.string.share_answer)),
         )

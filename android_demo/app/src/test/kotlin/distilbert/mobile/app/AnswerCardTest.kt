@@ -95,6 +95,7 @@ class AnswerCardTest {
         assertEquals("engineer", clip.getItemAt(0).text)
         screen.findViewById<View>(R.id.share).performClick()
         val chooser = shadowOf(screen).nextStartedActivity
+
         @Suppress("DEPRECATION") // The typed getter is newer than the oldest phone.
         val send = chooser.getParcelableExtra<Intent>(Intent.EXTRA_INTENT)!!
         assertEquals("engineer", send.getStringExtra(Intent.EXTRA_TEXT))

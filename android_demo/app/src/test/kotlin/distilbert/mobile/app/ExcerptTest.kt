@@ -37,7 +37,8 @@ class ExcerptTest {
     fun `any range of any text holds its answer`() {
         val random = Random(0)
         repeat(2000) {
-            val text = String(CharArray(random.nextInt(1, 60)) { "a b.\n!?… \ud83d\ude00".random(random) })
+            val text =
+                String(CharArray(random.nextInt(1, 60)) { "a b.\n!?… \ud83d\ude00".random(random) })
             val start = random.nextInt(text.length)
             val end = random.nextInt(start, text.length) + 1
             val found = Excerpt.of(text, start, end)
