@@ -16,4 +16,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "android_demo"
-include(":core", ":answerer", ":app", ":testing")
+include(":core", ":answerer", ":coroutines", ":app", ":testing")
