@@ -57,7 +57,7 @@ def test_the_canonical_form_is_the_standards() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), "\ud800", {"\udc00": 1}, 2**53, object()], ids=repr
+    "value", [float("nan"), float("inf"), "\ud800", {"\udc00": 1}, 2**53, {1}], ids=repr
 )
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):

@@ -7,6 +7,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -436,17 +437,33 @@ def test_facts(records: Path, value: str, kept: object) -> None:
     assert facts["other"]["command"] == "make x"
 
 
-def test_benchmarks_are_run_and_kept(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[list[str]] = []
+Commands = Callable[[Callable[[list[str], Path], None]], list[list[str]]]
 
-    def execute(command: list[str], where: Path = records) -> str:
-        ran.append(command)
-        target = records / command[command.index("--out") + 1]
-        target.write_text(json.dumps(BENCHMARK))
-        return ""
 
-    monkeypatch.setattr(make_results, "OUT", records / "build")
-    monkeypatch.setattr(make_results, "execute", execute)
+@pytest.fixture
+def commands(records: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """Runs nothing: each command is listed, and its `--out` given to what writes there."""
+
+    def listed(write: Callable[[list[str], Path], None]) -> list[list[str]]:
+        ran: list[list[str]] = []
+
+        def execute(command: list[str], where: Path = records) -> str:
+            ran.append(command)
+            write(command, records / command[command.index("--out") + 1])
+            return ""
+
+        monkeypatch.setattr(make_results, "OUT", records / "build")
+        monkeypatch.setattr(make_results, "execute", execute)
+        return ran
+
+    return listed
+
+
+def test_benchmarks_are_run_and_kept(commands: Commands) -> None:
+    def write(_: list[str], out: Path) -> None:
+        out.write_text(json.dumps(BENCHMARK))
+
+    ran = commands(write)
     make_results.main(["bench", "phones", "--", "a.tflite", "--threads", "1", "2"])
     make_results.main(["paper", "--", "--sentences", "3"])
     assert ran[0][:6] == ["python", "-m", "benchmarks.run", "a.tflite", "--threads", "1"]
@@ -456,14 +473,8 @@ def test_benchmarks_are_run_and_kept(records: Path, monkeypatch: pytest.MonkeyPa
     assert results["benchmarks"]["phones"]["command"] == shlex.join(ran[0][:-2])
 
 
-def test_experiments_are_run_and_their_tables_written(
-    records: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[list[str]] = []
-
-    def execute(command: list[str], where: Path = records) -> str:
-        ran.append(command)
-        out = Path(command[command.index("--out") + 1])
+def test_experiments_are_run_and_their_tables_written(records: Path, commands: Commands) -> None:
+    def write(command: list[str], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         name = command[2].partition(".")[2]
         runs = [
@@ -479,10 +490,8 @@ def test_experiments_are_run_and_their_tables_written(
             for row, score in (("student", 30.0), ("triple loss", 20.0), ("without L_ce", 18.5))
         ]
         (out / f"{name}.json").write_text(json.dumps({"schema_version": 1, "runs": runs}))
-        return ""
 
-    monkeypatch.setattr(make_results, "OUT", records / "build")
-    monkeypatch.setattr(make_results, "execute", execute)
+    ran = commands(write)
     make_results.main(["experiment", "glue", "--", "--glue-dir", "/x/glue", "--", "--epochs", "1"])
     make_results.main(["experiment", "ablation", "--", "--seeds", "1"])
     assert ran[0][3:7] == ["--glue-dir", "/x/glue", "--out", str(records / "build" / "glue")]
@@ -496,28 +505,20 @@ def test_experiments_are_run_and_their_tables_written(
     assert "| without L_ce | 18.5 | 18.5 | -1.5 | -2.96 |" in text
 
 
-def test_builds_are_run_once_a_variant_and_seed(
-    records: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[list[str]] = []
-
-    def execute(command: list[str], where: Path = records) -> str:
-        ran.append(command)
-        out = Path(command[command.index("--out") + 1])
+def test_builds_are_run_once_a_variant_and_seed(commands: Commands) -> None:
+    def write(_: list[str], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "report.json").write_text(json.dumps(REPORT))
-        return ""
 
-    monkeypatch.setattr(make_results, "OUT", records / "build")
-    monkeypatch.setattr(make_results, "execute", execute)
+    ran = commands(write)
     make_results.main(["run", "mine", "--seeds", "7", "8", "--timed", "--", "--train-file", "/x/t"])
     assert len(ran) == 8
     timed = [command for command in ran if "--benchmark.no-enabled" not in command]
     assert len(timed) == 1 and timed[0][3:5] == ["--seed", "7"]
     assert timed[0][timed[0].index("--target") + 1] == "all"
     assert timed[0] == ran[3]  # the full way comes last: its files stay
-    commands = {build["command"] for build in store.load()["builds"]}
-    assert len(commands) == 8 and not any("/x/" in command for command in commands)
+    told = {build["command"] for build in store.load()["builds"]}
+    assert len(told) == 8 and not any("/x/" in command for command in told)
 
 
 # The plan
