@@ -56,7 +56,7 @@ if ! mvn --batch-mode -Dstyle.color=never "$@" 2>&1 | tee "$log" | narrate; then
         give_up "Maven could not fetch what it needs; only the first run needs the network"
     fi
     # Maven ends with its own help, pages after the reason.
-    places='<<< (FAILURE|ERROR)!|^\[ERROR\] (file:|.*\.kt:)|^\[[A-Z]+\] +\[java\] .*\.kts?:[0-9]+'
+    places='<<< (FAILURE|ERROR)!|^\[ERROR\] (file:|.*\.kt:)|^\[[A-Z]+\] +\[ktlint\] .*\.kts?:[0-9]+'
     reasons=$(grep -E "$places" -m 20 "$log" || true)
     if [ -n "$reasons" ]; then
         printf 'error: android-test: what failed first:\n%s\n' "$reasons" >&2

@@ -224,6 +224,25 @@ def says(*lines: str) -> str:
     return "\n".join([*(f"echo {shlex.quote(line)}" for line in lines), "exit 1"])
 
 
+def android_test(maven: str | None, mode: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run test.sh with a Maven that is this script, and with ANDROID=mode."""
+    fakes = {"javac": "exit 0"} | ({"mvn": maven} if maven else {})
+    for tool in {"bash", "dirname", "mktemp", "tee", "grep", "rm"} - {
+        path.name for path in tmp_path.iterdir()
+    }:
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    for name, script in fakes.items():
+        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    return subprocess.run(
+        [tmp_path / "bash", build_apk.DEMO / "test.sh", "test"],
+        env={"PATH": str(tmp_path), "ANDROID": mode},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("maven", "optional", "required"),
     [
@@ -243,30 +262,34 @@ def test_only_what_keeps_kotlins_tests_from_running_skips_them(
     maven: str | None, optional: str | None, required: int, tmp_path: Path
 ) -> None:
     """With ANDROID=optional; a failed check, compilation or test is never taken for a skip."""
-    for tool in ("bash", "dirname", "mktemp", "tee", "grep", "rm"):
-        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    fakes = {"javac": "exit 0"} | ({"mvn": maven} if maven else {})
-    for name, script in fakes.items():
-        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-
-    def run(mode: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [tmp_path / "bash", build_apk.DEMO / "test.sh", "test"],
-            env={"PATH": str(tmp_path), "ANDROID": mode},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert run("required").returncode == required
-    ended = run("optional")
+    assert android_test(maven, "required", tmp_path).returncode == required
+    ended = android_test(maven, "optional", tmp_path)
     if optional is None:
         assert ended.returncode == 1 and "skipped" not in ended.stdout
         assert ("what failed first" in ended.stderr) == ("<<< FAILURE!" in ended.stdout)
     else:
         assert ended.returncode == 0
         assert "skipped" not in ended.stdout if optional == "" else optional in ended.stdout
+
+
+def test_what_takes_the_time_is_named_and_what_failed_comes_last(tmp_path: Path) -> None:
+    failed = "[ERROR] AnswererTest.cuts a passage -- Time elapsed: 0.1 s <<< FAILURE!"
+    maven = says(
+        "[INFO] --- kotlin:2.2.20:compile (compile) @ core ---",
+        "[INFO] --- surefire:3.5.3:test (default-test) @ core ---",
+        failed,
+        FAILED + " -> [Help 1]",
+        "[ERROR] Re-run Maven using the -X switch to enable full debug logging.",
+        "[ERROR] [Help 1] http://cwiki.apache.org/confluence/display/MAVEN/MojoFailureException",
+    )
+    ended = android_test(maven, "required", tmp_path)
+    lines = ended.stdout.splitlines()
+    assert lines[2:5:2] == [
+        "android-test: compiling core",
+        "android-test: running the tests of core",
+    ]
+    assert "Help 1" not in ended.stdout and "Re-run" not in ended.stdout
+    assert ended.returncode == 1 and ended.stderr.splitlines()[-1] == failed
 
 
 # Classes out of a dex file

@@ -50,7 +50,8 @@ internal class Highlight(private val view: TextView, private val isSure: Boolean
         paint.style = if (isSure) Paint.Style.FILL else Paint.Style.STROKE
         paint.strokeWidth = line
         canvas.drawRoundRect(
-            minOf(one, other) - side,
+            // A frame that begins left of the text would lose its line there.
+            (minOf(one, other) - side).coerceAtLeast(if (isSure) -side else line / 2),
             baseline + paint.ascent(),
             maxOf(one, other) + side,
             baseline + paint.descent(),
