@@ -14,7 +14,12 @@ class SelfTestOnDeviceTest {
     @Test
     fun theDeviceComputesTheModelRight() {
         val context = InstrumentationRegistry.getInstrumentation().targetContext
-        val document = context.assets.open("model/model.json").bufferedReader().use { it.readText() }
+        val document =
+            context.assets
+                .open(
+                    "model/model.json",
+                ).bufferedReader()
+                .use { it.readText() }
         val isClassifier = ModelDescription.parse(document).task == ClassDescription.TASK
         val model =
             if (isClassifier) {
