@@ -38,6 +38,7 @@ narrate() {
         esac
         printf '%s\n' "${line% -> \[Help 1\]}"
         case $line in
+            *'compile) @ android-demo '* | *'compile) @ android ---'*) ;; # they have no code
             *'(ktlint) @ '*) echo "android-test: ktlint and detekt check the style of all modules" ;;
             *':compile (compile) @ '*) echo "android-test: compiling $module" ;;
             *':test-compile (test-compile) @ '*) echo "android-test: compiling the tests of $module" ;;

@@ -13,6 +13,7 @@ import android.widget.EditText
 import android.widget.LinearLayout
 import android.widget.ScrollView
 import android.widget.Spinner
+import android.widget.TextView
 import distilbert.mobile.answerer.QuestionAnswerer
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.SelfTest
@@ -118,6 +119,10 @@ class ScreenshotTest {
         take(screen)
         assertEquals("34 kilometres", screen.marked(R.id.answer))
         assertAnswerInView(screen)
+        // English begins at the left, also on a screen that begins at the right.
+        for (id in listOf(R.id.passage, R.id.question, R.id.answer)) {
+            assertEquals(0f, screen.findViewById<TextView>(id).layout.getLineLeft(0))
+        }
     }
 
     @Test
