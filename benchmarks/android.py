@@ -253,12 +253,13 @@ def _plan(given: argparse.Namespace) -> Plan:
         raise ValueError(f"--benchmark-model is missing, LiteRT's program for the phone: {HOW}")
     lengths = tuple(dict.fromkeys(given.lengths))
     files = named(given.file) if given.file else {}
+    subjects = {
+        name: Subject(path, describe(name, path), graphs(path, lengths))
+        for name, path in files.items()
+    }
     checksums.note(unchecked)
     return Plan(
-        files={
-            name: Subject(path, describe(name, path), graphs(path, lengths))
-            for name, path in files.items()
-        },
+        files=subjects,
         program=program if given.file else None,
         lengths=lengths,
         threads=tuple(dict.fromkeys(given.threads)),

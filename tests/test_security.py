@@ -14,6 +14,7 @@ from repository import ROOT
 FOLDERS = ("pipeline", "converters", "benchmarks", "docs", "android_demo")
 SUFFIXES = (".py", ".mjs", ".j2", ".html", ".kt", ".kts", ".sh", ".xml", ".yaml", ".toml")
 
+DOWNLOADS = "android_demo/core/src/test/kotlin/distilbert/mobile/core/download"
 # What is searched for -> the files where it may stand, each with the reason.
 PATTERNS: dict[str, dict[str, str]] = {
     r"\bpickle\.|import pickle|cPickle|joblib\.load|dill\.": {},
@@ -27,6 +28,7 @@ PATTERNS: dict[str, dict[str, str]] = {
     r"verify\s*=\s*False\s*[,)].*(requests|http)|_create_unverified_context": {},
     r"http://": {
         "pipeline/tasks/question_answering/page/app.mjs": "the address of the reader's own machine",
+        f"{DOWNLOADS}/ModelStoreTest.kt": "an address that is refused",
     },
 }
 

@@ -370,8 +370,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"not installed: {error}", file=sys.stderr)
     failed = False
     for file in options.files:
-        checksums.note(checksums.verify_all([file], skip=not options.verify))
+        unchecked = checksums.verify_all([file], skip=not options.verify)
         needs = needs_of(file)
+        checksums.note(unchecked)
         rows = examine(
             file,
             _runtimes(file),

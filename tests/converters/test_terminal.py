@@ -167,7 +167,12 @@ sys.exit(main())
 )
 def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLEEPER],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run under `nohup` ignores SIGHUP, and its children inherit that.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.tasks.question_answering.settings import problems
 from pipeline.tasks.question_answering.task import QuestionAnswering
 
 LIMITS = Limits(max_length=32, stride=12, max_query=8, max_answer=4)
+DESCRIBED = {"limits": asdict(LIMITS), "lengths": {"max": 512}}
 PASSAGE = "rome is old. " * 9 + "emma built the tower in oslo. " + "rome is old. " * 9
 
 
@@ -172,7 +173,8 @@ def test_a_build_says_how_windows_are_searched_where_that_is_not_the_default(
     assert document["limits"]["stride"] == 256 and own.limits.stride == 128
     assert document["search"] == {"rule": "log-odds", "max_windows": 2}
     assert task.reading(own) != task.reading(replace(own, max_windows=3))
-    assert Described.of(document, tokenizer, Path("model.json")).search == Search("log-odds", 2)
+    described = Described.of({**DESCRIBED, **document}, tokenizer, Path("model.json"))
+    assert described.search == Search("log-odds", 2)
     assert task.reader(Pointer(1), tokenizer, own, traits).search == Search("log-odds", 2)
     assert list(problems(replace(plain, read_stride=400)))
     build = replace(task.settings(), data=own)
@@ -186,6 +188,6 @@ def test_a_build_says_how_windows_are_searched_where_that_is_not_the_default(
     "search", [{"rule": "luck"}, {"max_windows": 0}, {"max_windows": True}, {"other": 1}, 3]
 )
 def test_a_search_that_is_not_understood_is_refused(tokenizer: Any, search: Any) -> None:
-    document = {"limits": {}, "may_abstain": False, "search": search}
+    document = {**DESCRIBED, "may_abstain": False, "search": search}
     with pytest.raises(UserError, match=r"model\.json: search"):
         Described.of(document, tokenizer, Path("model.json"))
