@@ -161,7 +161,7 @@ class ModelDescriptionTest {
             empty.message,
         )
         assertEquals(ErrorKind.DAMAGED, empty.kind)
-        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 2", "\"schema_version\": 3")
+        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 3", "\"schema_version\": 4")
         val error = assertThrows(ModelException::class.java) { ModelDescription.parse(newer) }
         assertEquals(ErrorKind.UNSUPPORTED, error.kind)
     }
