@@ -10,10 +10,10 @@ import functools
 import itertools
 import reprlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import pydantic
 import tyro
@@ -116,8 +116,41 @@ def call(command: Callable[..., None], program: str, arguments: Sequence[str] | 
         print(f"pipeline {__version__}")
         return 0
     only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
+    arguments = _positionals_first(arguments, _switches(command))
     tyro.cli(command, prog=program, args=arguments, config=only_on)
     return 0
+
+
+def _switches(command: Callable[..., None]) -> set[str]:
+    """The flags of a command that take no value."""
+    found = {"-h", "--help"}
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        kind, *how = get_args(hint) or (hint,)
+        if kind is bool:
+            given = next((one.name for one in how if getattr(one, "name", None)), name)
+            found |= {f"--{sign}{given.replace('_', '-')}" for sign in ("", "no-")}
+    return found
+
+
+def _positionals_first(arguments: Sequence[str], switches: Collection[str]) -> list[str]:
+    """The same arguments with those that belong to no flag in front.
+
+    `FILE --context TEXT QUESTION` would fail otherwise: argparse decides at FILE that an optional
+    QUESTION was left out. Every flag that is no switch takes one value.
+    """
+    words: list[str] = []
+    flags: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return [*flags, "--", *words, *rest]
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+            continue
+        flags.append(argument)
+        if argument not in switches and "=" not in argument:
+            flags += itertools.islice(rest, 1)
+    return [*words, *flags]
 
 
 def load(

@@ -431,6 +431,26 @@ def test_a_sentence_is_a_passage(
     said(str(tiny_export / "student-int8.tflite"), QUESTION, "--context", text)
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        "{file} --context {passage} {question}",
+        "{file} {question} --context {passage}",
+        "--context {passage} {file} {question}",
+        "--json {file} --threads 1 --context={passage} {question}",
+        "{file} --no-verify --context {passage} --padded {question}",
+        "--context {passage} -- {file} {question}",
+    ],
+)
+def test_flags_may_stand_anywhere(
+    order: str, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tiny_export / "student-int8.tflite")
+    words = order.split(" ")
+    assert ask.main([w.format(file=file, passage=PASSAGE, question=QUESTION) for w in words]) == 0
+    assert capsys.readouterr().out
+
+
 def test_a_file_and_standard_input_give_the_same_offsets(
     tiny_export: Path,
     tmp_path: Path,
