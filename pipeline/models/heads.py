@@ -21,6 +21,12 @@ class Head:
     interface: Interface
     moves: Mapping[str, str]
 
+    @property
+    def outputs(self) -> int | None:
+        """How many outputs it always has; None where the number of classes decides."""
+        by_token = all(output.axis == "token" for output in self.interface.outputs)
+        return len(self.interface.outputs) if by_token else None
+
     def model(self, kind: str) -> str:
         """The class of transformers with this head for "bert" or "distilbert"."""
         return {"bert": "Bert", "distilbert": "DistilBert"}[kind] + self.interface.head

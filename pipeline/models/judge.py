@@ -294,6 +294,7 @@ def _tensor_problems(
     """What is missing or misshapen among the tensors, a line each."""
     import transformers
 
+    labels = labels or head.outputs
     sizes = {names[given.kind != "bert"] for names in SIZES.values()} | {"type_vocab_size"}
     if wrong & sizes:
         return  # there is nothing to compare with
