@@ -19,9 +19,8 @@ import tyro
 
 from converters import terminal
 from converters.interface import SPANS
-from converters.runtimes import checksums, trial
 from pipeline import settings
-from pipeline.errors import UserError
+from pipeline.errors import UserError, at_least_one
 from pipeline.files import beside
 from pipeline.progress import Progress
 from pipeline.tasks.question_answering.asked import Asked, read_asked
@@ -78,8 +77,8 @@ def ask(
         raise UserError("give one QUESTION after FILE, or --questions FILE, and not both")
     if question is not None and context is None:
         raise UserError('give --context, the passage to search: a text, a file, or "-"')
-    if top is not None and top < 1:
-        raise UserError(f"--top {top}: at least 1")
+    if top is not None:
+        at_least_one("--top", top)
     if questions == context == "-":
         raise UserError("--questions and --context cannot both read standard input")
     passage = None if context is None else _read_context(context)
@@ -116,8 +115,7 @@ def ask(
 def _limit(answerer: Answerer, max_windows: int | None) -> None:
     """Let an answerer read that many windows of a passage; what it does already for None."""
     if max_windows is not None:
-        if max_windows < 1:
-            raise UserError(f"--max-windows {max_windows}: at least 1")
+        at_least_one("--max-windows", max_windows)
         answerer.search = replace(answerer.search, max_windows=max_windows)
 
 
@@ -200,19 +198,13 @@ def open_answerer(
             answer questions.
     """
     from converters.runtimes.open import open_predictor
-    from pipeline.files.targets import BY_SUFFIX
     from pipeline.models.teacher import TOKENIZER
 
-    if threads < 1:
-        raise UserError(f"--threads {threads}: at least 1")
-    if parallel < 1:
-        raise UserError(f"--parallel {parallel}: at least 1")
+    at_least_one("--threads", threads)
+    at_least_one("--parallel", parallel)
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
-    if verify and file.exists() and file.suffix in BY_SUFFIX:
-        checksums.verify(file, listed=True)
-    elif not verify:
-        trial.attempt(file)
+    beside.guard(file, verify=verify)
     model = open_predictor(file, threads)
     if model.interface is not SPANS:
         raise UserError(

@@ -30,6 +30,12 @@ class UserErrors(UserError):  # noqa: N818 - several errors
         return self._lines
 
 
+def at_least_one(flag: str, value: int) -> None:
+    """Refuses a flag's value below 1 with a UserError."""
+    if value < 1:
+        raise UserError(f"{flag} {value}: at least 1")
+
+
 class GateFailure(ExpectedError):  # noqa: N818 - a verdict on the model, no error of the program
     """An exported file does not give the student's answers."""
 

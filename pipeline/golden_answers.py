@@ -22,7 +22,7 @@ import tyro
 
 from converters import sealed, terminal, whole_file
 from pipeline.ask import open_answerer
-from pipeline.errors import UserError
+from pipeline.errors import UserError, at_least_one
 from pipeline.tasks.question_answering.golden import golden_document
 from pipeline.tasks.question_answering.squad import EmptyAnswers, QuestionSet, load_questions
 
@@ -82,8 +82,7 @@ def _write(
         count: Write this many questions.
         out: Write gzipped JSON to this file instead of golden-answers.json.gz in the build folder.
     """
-    if count < 1:
-        raise UserError(f"--count {count}: at least 1")
+    at_least_one("--count", count)
     asked = list(cases(load_questions(eval_file, "dev", empty_answers=empty_answers), count))
     document = sealed.seal(golden_document(asked, {file.name: open_answerer(file)}))
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -17,9 +17,8 @@ import tyro
 from converters import terminal
 from converters.interface import interface_of_class
 from converters.pretrained import load_config
-from converters.runtimes import checksums, trial
 from pipeline import settings, tasks
-from pipeline.errors import UserError
+from pipeline.errors import UserError, at_least_one
 from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
@@ -59,8 +58,7 @@ def predict(
         raise UserError("give one TEXT to classify, or a file of them with --texts")
     if pair and texts:
         raise UserError("--texts reads the second text of each pair from the file: leave it out")
-    if top < 1:
-        raise UserError(f"--top {top}: at least 1")
+    at_least_one("--top", top)
     classifier = open_classifier(file, threads=threads, verify=verify)
     if texts:
         for one in _read_texts(texts, bool(classifier.traits["pair"])):
@@ -89,16 +87,11 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
             file of another task.
     """
     from converters.runtimes.open import open_predictor
-    from pipeline.files.targets import BY_SUFFIX
 
-    if threads < 1:
-        raise UserError(f"--threads {threads}: at least 1")
+    at_least_one("--threads", threads)
     if (file / "config.json").is_file():
         return _open_folder(file, threads)
-    if verify and file.exists() and file.suffix in BY_SUFFIX:
-        checksums.verify(file, listed=True)
-    elif not verify:
-        trial.attempt(file)
+    beside.guard(file, verify=verify)
     description_file = file.parent / "model.json"
     if not file.exists():
         open_predictor(file, threads)  # which says what is expected

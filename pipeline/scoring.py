@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import tasks
+from pipeline.artifacts import write_json
 from pipeline.config import Build
 from pipeline.progress import Progress
 from pipeline.verify import Run, compare, run
@@ -80,10 +81,7 @@ def score_files(
     shown = scoring.build.hardware.progress
     for path, natural, padded in _runs(scoring, missing, shown):
         entries[path] = entry = _entry(scoring, path, natural, padded, reference)
-        record = scratch / RECORD.format(path.name)
-        aside = record.with_suffix(".part")
-        aside.write_text(json.dumps(entry), encoding="utf-8")
-        aside.replace(record)
+        write_json(scratch / RECORD.format(path.name), entry)
     return [entry for entry in entries.values() if entry is not None]
 
 

@@ -42,13 +42,13 @@ def sha256(path: Path) -> str:
     """
     before = path.stat()
     if before.st_size < SMALLEST_BYTES:
-        return _read(path)
+        return read(path)
     key = str(path.resolve())
     mark = [before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns]
     known = _known()
     if known.get(key, {}).get("mark") == mark:
         return str(known[key]["sha256"])
-    found = _read(path)
+    found = read(path)
     after = path.stat()
     changed = max(after.st_mtime_ns, after.st_ctime_ns) / 1e9
     same = (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == tuple(mark[2:])
@@ -59,7 +59,8 @@ def sha256(path: Path) -> str:
     return found
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Hex digest of a file's content, read now."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

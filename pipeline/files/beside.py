@@ -11,6 +11,26 @@ from converters import sealed
 from pipeline.errors import UserError
 
 
+def guard(file: Path, *, verify: bool = True) -> None:
+    """Keeps a runtime from a file that was changed, and the process from one that kills runtimes.
+
+    Args:
+        file: an exported file, or a Hugging Face folder, of which nothing states a checksum.
+        verify: whether to compare the file and what lies beside it with their checksums; if not,
+            the file is tried in a process of its own.
+
+    Raises:
+        ConversionError: the file is not what model.json states, or a runtime dies of it.
+    """
+    from converters.runtimes import checksums, trial
+    from pipeline.files.targets import BY_SUFFIX
+
+    if verify and file.exists() and file.suffix in BY_SUFFIX:
+        checksums.verify(file, listed=True)
+    elif not verify:
+        trial.attempt(file)
+
+
 def description(path: Path, *, verify: bool = True) -> dict[str, Any]:
     """The content of a model.json.
 

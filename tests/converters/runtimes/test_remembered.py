@@ -28,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are read from now on."""
     found: list[Path] = []
-    monkeypatch.setattr(remembered, "_read", lambda path: (found.append(path), sha256(path))[1])
+    monkeypatch.setattr(remembered, "read", lambda path: (found.append(path), sha256(path))[1])
     return found
 
 

@@ -145,3 +145,13 @@ internal fun requireSchema(file: String, json: Json, supported: Int) {
         kind = ErrorKind.UNSUPPORTED,
     )
 }
+
+/** The cases of a `golden.json` of the version [schema], each read by [of]; one at least. */
+internal fun <T> goldenCases(document: String, schema: Int, of: (Json) -> T): List<T> =
+    readingFile("golden.json") {
+        val json = Json.parse(document)
+        requireSchema("golden.json", json, schema)
+        json["cases"].items().map(of).ifEmpty {
+            throw ModelException("golden.json has no cases: build the model again")
+        }
+    }

@@ -3,8 +3,7 @@ package distilbert.mobile.core.classes
 
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.readingFile
-import distilbert.mobile.core.requireSchema
+import distilbert.mobile.core.goldenCases
 
 /**
  * One case of a classifier's `golden.json`: what a device must predict too.
@@ -30,14 +29,7 @@ class GoldenText(
          * @return one case at least.
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
-        fun parse(document: String): List<GoldenText> =
-            readingFile("golden.json") {
-                val json = Json.parse(document)
-                requireSchema("golden.json", json, SCHEMA)
-                json["cases"].items().map { of(it) }.ifEmpty {
-                    throw ModelException("golden.json has no cases: build the model again")
-                }
-            }
+        fun parse(document: String): List<GoldenText> = goldenCases(document, SCHEMA) { of(it) }
 
         private fun of(json: Json) =
             GoldenText(

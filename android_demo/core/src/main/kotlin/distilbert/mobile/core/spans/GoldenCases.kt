@@ -3,8 +3,7 @@ package distilbert.mobile.core.spans
 
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.readingFile
-import distilbert.mobile.core.requireSchema
+import distilbert.mobile.core.goldenCases
 
 /**
  * One case of `golden.json`: what a device must answer too.
@@ -32,14 +31,7 @@ class GoldenCase(
          * @return one case at least.
          * @throws ModelException if it is not JSON, of another version, or lacks something.
          */
-        fun parse(document: String): List<GoldenCase> =
-            readingFile("golden.json") {
-                val json = Json.parse(document)
-                requireSchema("golden.json", json, SCHEMA)
-                json["cases"].items().map { of(it) }.ifEmpty {
-                    throw ModelException("golden.json has no cases: build the model again")
-                }
-            }
+        fun parse(document: String): List<GoldenCase> = goldenCases(document, SCHEMA) { of(it) }
 
         private fun of(json: Json): GoldenCase {
             val passage = json["context"].text()
