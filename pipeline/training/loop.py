@@ -29,7 +29,7 @@ from pipeline import ranks
 from pipeline.artifacts import LOSSES, RUNS, write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
-from pipeline.training import precision
+from pipeline.training import attention, precision
 from pipeline.training.batches import Batch, Schedule
 from pipeline.training.loader import Loader, Split
 from pipeline.training.precision import Loss, pick_device
@@ -108,6 +108,7 @@ def fit(
     if hardware.compile:
         # The encoder alone and in place: losses call the parts of a model, and names stay.
         getattr(model, "base_model", model).compile(dynamic=True)
+    attention.keep_memory()
     chosen = precision.choose(model, examples, collate, loss, settings, hardware, scratch)
     chosen = ranks.agree(chosen)
     split = Split(settings.batch_size, ranks.WORLD, settings.device_batch)
@@ -161,7 +162,8 @@ def fit(
 
         writer: Any = SummaryWriter(scratch / RUNS)  # type: ignore[no-untyped-call]
         trainer.add_callback(TensorBoardCallback(writer))
-    trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
+    with attention.fit_for(model, chosen, pick_device(hardware.device)):
+        trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
     if ranks.FIRST:
         (scratch / RUNS).mkdir(exist_ok=True)
         write_json(scratch / RUNS / LOSSES, trainer.history())

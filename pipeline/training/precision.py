@@ -17,6 +17,7 @@ from pipeline import ranks
 from pipeline.artifacts import write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
+from pipeline.training import attention
 from pipeline.training.batches import Batch, Schedule
 
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -80,7 +81,10 @@ def _time_precisions(
         for attempt in range(3):
             for name in seconds:
                 began = time.perf_counter()
-                with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
+                with (
+                    attention.fit_for(trial, name, torch.device("cpu")),
+                    torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"),
+                ):
                     parts = loss(trial, batch)
                 torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
                 trial.zero_grad()
