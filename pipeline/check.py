@@ -175,7 +175,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         )
         heads = [f"{head['name']} ({head['outputs']} outputs)" for head in model["heads"]]
         yield f"  heads     {', '.join(heads) or 'none'}"
-        if model["fits"]:
+        if model["fits"] and not document["problems"]:
             yield f"  ready for {', '.join(model['fits'])}"
     if tokenizer:
         added = tokenizer["added_tokens"]

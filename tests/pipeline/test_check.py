@@ -65,6 +65,8 @@ def test_problems_are_in_the_json_and_on_standard_error(
     assert not document["usable"] and document["model"]["kind"] == "DistilBERT"
     assert [f"error: {line}" for line in document["problems"]] == printed.err.splitlines()
     assert len(document["problems"]) == 2
+    assert check.main([str(tmp_path / "mine")]) == 2
+    assert "ready for" not in capsys.readouterr().out
 
 
 def test_a_distilbert_is_a_student_alone(
