@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention on CPUs in bf16, written out, and memory that is kept between steps.
 
-PyTorch's fused attention computes its gradient in bf16 on CPUs several times as slowly as in fp32,
-and the slower the shorter the sequence.  Written out as matrix products it has no such gap.  The
+PyTorch's fused attention computes its gradient in bf16 on CPUs more slowly than in fp32, several
+times so where sequences are short.  Written out as matrix products it has no such gap.  The
 tensors of its scores are large, and glibc gives each of that size back to the system at once, so
 that every step pays for its pages anew.
 """
@@ -72,18 +72,15 @@ def fit_for(model: nn.Module, precision: str, device: torch.device) -> Iterator[
     A model whose attention somebody chose, such as FlashAttention, keeps it; so does every model
     at the end.
     """
-    configs = {
-        id(each.config): each.config
-        for each in model.modules()
-        if isinstance(each, PreTrainedModel) and each.config._attn_implementation == "sdpa"
-    }
-    if device.type == "cpu" and precision == "bf16":
-        for config in configs.values():
-            config._attn_implementation = WRITTEN_OUT
+    slow = device.type == "cpu" and precision == "bf16"
+    models = [each for each in model.modules() if slow and isinstance(each, PreTrainedModel)]
+    configs = [each.config for each in models if each.config._attn_implementation == "sdpa"]
+    for config in configs:
+        config._attn_implementation = WRITTEN_OUT
     try:
         yield
     finally:
-        for config in configs.values():
+        for config in configs:
             config._attn_implementation = "sdpa"
 
 

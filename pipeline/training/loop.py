@@ -109,6 +109,7 @@ def fit(
         # The encoder alone and in place: losses call the parts of a model, and names stay.
         getattr(model, "base_model", model).compile(dynamic=True)
     attention.keep_memory()
+    device = pick_device(hardware.device)
     chosen = precision.choose(model, examples, collate, loss, settings, hardware, scratch)
     chosen = ranks.agree(chosen)
     split = Split(settings.batch_size, ranks.WORLD, settings.device_batch)
@@ -140,7 +141,7 @@ def fit(
         max_grad_norm=settings.max_grad_norm,
         bf16=chosen == "bf16",
         fp16=chosen == "fp16",
-        use_cpu=pick_device(hardware.device).type == "cpu",
+        use_cpu=device.type == "cpu",
         seed=seed,
         save_steps=settings.checkpoint_steps or steps,
         save_total_limit=None,  # LossTrainer keeps the newest whole one
@@ -162,7 +163,7 @@ def fit(
 
         writer: Any = SummaryWriter(scratch / RUNS)  # type: ignore[no-untyped-call]
         trainer.add_callback(TensorBoardCallback(writer))
-    with attention.fit_for(model, chosen, pick_device(hardware.device)):
+    with attention.fit_for(model, chosen, device):
         trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
     if ranks.FIRST:
         (scratch / RUNS).mkdir(exist_ok=True)
