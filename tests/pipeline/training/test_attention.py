@@ -7,21 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from export_fixtures import tiny_model
 from torch.nn import functional as F
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from pipeline.training import attention
 
 CPU = torch.device("cpu")
-
-
-def _model(kind: str) -> Any:
-    torch.manual_seed(1)
-    if kind == "bert":
-        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-        return BertModel(BertConfig(vocab_size=50, intermediate_size=64, **sizes)).eval()
-    config = DistilBertConfig(vocab_size=50, dim=32, n_layers=2, n_heads=4, hidden_dim=64)
-    return DistilBertModel(config).eval()
 
 
 def _batch() -> dict[str, torch.Tensor]:
@@ -53,8 +44,8 @@ def test_outputs_and_gradients_are_those_of_the_fused_attention() -> None:
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
 def test_a_model_gives_the_same_hidden_states(kind: str) -> None:
-    """Float32, two layers behind a layer norm: 1e-5; in bf16, with 8 bits, 0.1, and no NaN."""
-    model, batch = _model(kind), _batch()
+    """Float32, two or three layers, layer norm last: 1e-5; in bf16, with 8 bits, 0.1, no NaN."""
+    model, batch = tiny_model(kind).base_model, _batch()
     seen = batch["attention_mask"].bool()
     with torch.no_grad():
         expected = model(**batch).last_hidden_state[seen]
@@ -84,7 +75,7 @@ def test_weights_are_dropped_while_a_layer_is_trained() -> None:
 def test_only_bf16_on_a_cpu_changes_and_only_for_the_time(
     precision: str, device: str, chosen: str
 ) -> None:
-    model = _model("distilbert")
+    model = tiny_model("distilbert").base_model
     with (
         pytest.raises(KeyboardInterrupt),
         attention.fit_for(model, precision, torch.device(device)),
@@ -95,7 +86,7 @@ def test_only_bf16_on_a_cpu_changes_and_only_for_the_time(
 
 
 def test_an_attention_that_somebody_chose_stays() -> None:
-    model = _model("bert")
+    model = tiny_model("bert").base_model
     model.config._attn_implementation = "eager"
     with attention.fit_for(model, "bf16", CPU):
         assert model.config._attn_implementation == "eager"
