@@ -11,8 +11,6 @@ that is interrupted goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import logging
 import shlex
 import sys
@@ -24,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import __version__, learning, place, plan, ranks, settings, shipping
+from pipeline import learning, place, plan, ranks, settings, shipping, shrinking
 from pipeline.artifacts import INNER, Artifact, Store
-from pipeline.config import Build
+from pipeline.config import Build, Student
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
 from pipeline.errors import UserError
@@ -34,7 +32,7 @@ from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.lock import explained, killed, locked
 from pipeline.models.teacher import model_key
-from pipeline.report.ending import finish
+from pipeline.report.ending import assembled, finish
 from pipeline.start import Start, start
 
 if TYPE_CHECKING:
@@ -69,8 +67,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     for target in config.export.files:
         FORMATS[target].require()
 
-    # The teacher and the student, trained as far as they were not.
-    learned = learn(store, began)
+    # The teacher and the student, trained as far as they were not; and its words, if they are cut.
+    learned = trim(store, began, learn(store, began))
     teacher, student = learned.teacher, learned.student
     compared = teacher or student
 
@@ -132,30 +130,12 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         for name, reason in store.plan:
             say(f"{name:16} {reason}")
         return None
-    from pipeline.report.schema import VERSION
-
-    report = {
-        "schema_version": VERSION,
-        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "command": command,
-        "task": task.name,
-        "preset": config.preset,
-        "seed": config.seed,
-        "tool_version": __version__,
-        "config": settings.as_document(config),
-        "data": {
-            "train": began.train.facts() if began.train else None,
-            "eval": evaluation.facts(),
-            "corpus": _corpus_facts(learned),
-        },
-        "stages": [
-            {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
-            | store.losses(a.name)
-            for a in artifacts
-        ],
-        **_read(verified.folder / "verify.json"),
-        "latency": _read(timed.folder / "latency.json") if timed else None,
-    }
+    stages = [
+        {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
+        | store.losses(a.name)
+        for a in artifacts
+    ]
+    report = assembled(began, command, _corpus_facts(learned), stages, verified, timed)
     if not ranks.FIRST:
         return None
     finish(report, out, console)
@@ -242,7 +222,7 @@ def learn(store: Store, began: Start) -> Learned:
             ),
             settings=common
             | text
-            | {"distil": first_step, "student": config.student, "layers": layers},
+            | {"distil": first_step, "student": _whole(config.student), "layers": layers},
             inputs=_present(speaker) or taught_by,
             everywhere=True,
         )
@@ -298,6 +278,25 @@ def learn(store: Store, began: Start) -> Learned:
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
+
+
+def trim(store: Store, began: Start, learned: Learned) -> Learned:
+    """With `--vocabulary trim`, the student without the word pieces that no text needs."""
+    config, train, student = began.config, began.train, learned.student
+    if config.words.vocabulary == "whole":
+        return learned
+    text = began.words
+    trimmed = store.stage(
+        "trimmed",
+        lambda folder, _: shrinking.trim_vocabulary(
+            folder, config, began.task, student.folder, text, train, began.evaluation, began.traits
+        ),
+        settings={"text": text.key if text else "", "named": config.words.vocabulary_text}
+        | dict(began.task.encoding(config.data)),
+        inputs={"student": student, "train": train.sha256 if train else "", **began.asked},
+        folder="trimmed",
+    )
+    return replace(learned, student=trimmed, stages=(*learned.stages, trimmed))
 
 
 def calibrate(store: Store, began: Start, student: Artifact) -> tuple[Start, Artifact | None]:
@@ -356,8 +355,9 @@ def _corpus_facts(learned: Learned) -> dict[str, Any] | None:
     return {"name": learned.corpus.name, **found}
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _whole(student: Student) -> Student:
+    """The settings that general distillation depends on: neurons are taken after it."""
+    return replace(student, intermediate_size=None, neurons="activation")
 
 
 def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:

@@ -9,28 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from tyro.conf import OmitArgPrefixes, Suppress
 
 from converters.precisions import PRECISIONS
-
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+from pipeline.fields import BelowOne, Count, Positive, Share, Strict, Weight
 
 # The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
 FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "palette6", "int4"]
-
-
-class Strict:
-    """A settings class that refuses keys it does not have."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -120,6 +109,23 @@ class Student(Strict):
     """Start from the teacher's weights, or at random as in the paper's ablation."""
     fold_token_types: bool = True
     """Add row 0 of the teacher's token-type table, which the student lacks, to its positions."""
+    intermediate_size: Positive | None = None
+    """Keep this many neurons of each feed-forward layer, or below 1 this share of them, before the
+    student learns the task; all if it is not given."""
+    neurons: Literal["activation", "taylor", "random"] = "activation"
+    """Keep the neurons that move a layer's output most (`activation`), or the loss (`taylor`)."""
+
+
+@dataclass(frozen=True)
+class Vocabulary(Strict):
+    """The word pieces of the student that is shipped."""
+
+    vocabulary: Literal["whole", "trim"] = "whole"
+    """Keep the `whole` vocabulary, or `trim` it after training to what texts use."""
+    vocabulary_text: tuple[str, ...] = ("passages",)
+    """Keep the word pieces of these texts: `passages` (the training examples), `embedded` (text
+    that Python carries), and UTF-8 text files. The evaluation examples' stay in any case, and so do
+    single characters, which spell all other words."""
 
 
 @dataclass(frozen=True)
@@ -379,6 +385,7 @@ class Build(Strict):
     data: OmitArgPrefixes[Data] = field(default_factory=Data)
     teacher: Teacher = field(default_factory=Teacher)
     student: Student = field(default_factory=Student)
+    words: OmitArgPrefixes[Vocabulary] = field(default_factory=Vocabulary)
     mlm_head: MlmHead = field(default_factory=MlmHead)
     distil: Distil = field(default_factory=Distil)
     finetune: Finetune = field(default_factory=Finetune)

@@ -59,7 +59,7 @@ def fit_mlm_head(
             seed=build.seed,
             scratch=scratch,
         )
-    _save(model, tokenizer, folder)
+    save(model, tokenizer, folder)
     return facts
 
 
@@ -91,7 +91,7 @@ def finetune_teacher(
             seed=build.seed,
             scratch=scratch,
         ).facts()
-    _save(model, tokenizer, folder, task.head_settings(traits))
+    save(model, tokenizer, folder, task.head_settings(traits))
     return facts
 
 
@@ -145,7 +145,7 @@ def distil(
         seed=build.seed,
         scratch=scratch,
     )
-    _save(student, tokenizer, folder)
+    save(student, tokenizer, folder)
     return result.facts() | {"text_sha256": corpus.sha256 if corpus else None}
 
 
@@ -203,6 +203,7 @@ def finetune_student(
 
     It is the one that was brought, the one of general distillation, or layers of the teacher.
     """
+    from pipeline import shrinking
     from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
 
@@ -213,20 +214,24 @@ def finetune_student(
         assert teacher is not None
         tokenizer = teachers.load_tokenizer(teacher)
         student = _new_student(build, task, teacher, distilled, layers, task.labels(traits))
+    features, pad_id = task.features(tokenizer, build.data, train, traits), tokenizer.pad_token_id
+    facts: Facts = {}
+    if build.student.intermediate_size is not None:
+        student, facts = shrinking.narrow(build, task, student, features, pad_id)
     result = finetune.finetune_student(
         task,
         student,
-        task.features(tokenizer, build.data, train, traits),
-        tokenizer.pad_token_id,
+        features,
+        pad_id,
         outputs=finetune.TeacherOutputs(outputs) if outputs else None,
         config=build.finetune,
         hardware=build.hardware,
         seed=build.seed,
         scratch=scratch,
     )
-    _save(student, tokenizer, folder, task.head_settings(traits))
+    save(student, tokenizer, folder, task.head_settings(traits))
     write_origin(folder, build, brought)
-    return result.facts()
+    return {**facts, **result.facts()}
 
 
 def _new_student(
@@ -263,7 +268,7 @@ def take_student(folder: Path, build: Build, task: Task, source: Source, traits:
     """A student that was trained before, as it is."""
     prepare(build)
     tokenizer, model = _opened(source, task, traits)
-    _save(model, tokenizer, folder, task.head_settings(traits))
+    save(model, tokenizer, folder, task.head_settings(traits))
     write_origin(folder, build, source)
     return {"head": "the student's own"}
 
@@ -347,7 +352,7 @@ def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
     )
 
 
-def _save(model: Any, tokenizer: Any, folder: Path, head: Mapping[str, Any] | None = None) -> None:
+def save(model: Any, tokenizer: Any, folder: Path, head: Mapping[str, Any] | None = None) -> None:
     """Writes a Hugging Face folder: float32 safetensors, configuration, tokenizer.
 
     Args:

@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.settings import STAGES
 
-APART = ("teacher", "student", *PRECISIONS)  # the stages whose folders users take away
+APART = ("teacher", "student", "trimmed", *PRECISIONS)  # the stages whose folders users take away
 
 
 def check(build: Build) -> None:

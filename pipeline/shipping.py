@@ -138,8 +138,8 @@ def verify(
     prepare(build)
     tokenizer = teachers.load_tokenizer(student)
 
-    def ask(model: Any, label: str, pad_to: int | None = None, own: Traits = traits) -> Any:
-        reader = task.reader(model, tokenizer, build.data, own, pad_to=pad_to)
+    def ask(model: Any, label: str, tokenizer: Any, own: Traits = traits) -> Any:
+        reader = task.reader(model, tokenizer, build.data, own)
         return run(
             task,
             reader,
@@ -147,16 +147,17 @@ def verify(
             lambda examples: progress(build, examples, f"scoring {label}", task.unit),
         )
 
-    reference = ask(_torch_predictor(build, student), "student")
+    reference = ask(_torch_predictor(build, student), "student", tokenizer)
     taught = None
     calibrated: dict[str, Any] = {}
     if teacher:
         taught_model = _torch_predictor(build, teacher)
+        tokenizer = teachers.load_tokenizer(teacher)  # it may have other word pieces
         if task.calibrates(traits, evaluation):  # the student's threshold would not be fair to it
             calibrated = dict(
                 _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")
             )
-        taught = ask(taught_model, "teacher", own={**traits, **calibrated})
+        taught = ask(taught_model, "teacher", tokenizer, {**traits, **calibrated})
     entries = score_files(Scoring(build, student, evaluation, traits), files, reference, scratch)
     models = [_describe(student, "student") | {"scores": reference.facts()}]
     if teacher and taught:

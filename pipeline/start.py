@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import ranks, tasks
 from pipeline.config import Build
+from pipeline.data.corpus import PASSAGES, Corpus, words_of
 from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.models import found
 from pipeline.models.found import Found
@@ -28,6 +29,7 @@ class Start:
         evaluation: what models and files are scored on.
         given: the teacher and the student as they came.
         traits: what the data say of the outputs, see `pipeline.tasks.task.Task`.
+        words: the text that decides which word pieces stay; None where none does.
     """
 
     config: Build
@@ -36,6 +38,7 @@ class Start:
     evaluation: Examples
     given: Found
     traits: Traits
+    words: Corpus | None = None
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -67,8 +70,19 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
         for line in (
             *given.notes,
             *task.notes(config.data, *([train] if train else []), evaluation),
+            *_word_notes(config, train),
         ):
             say(line)
     config = replace(config, data=task.settled(config.data, evaluation))
     traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
-    return Start(config, task, train, evaluation, given, traits)
+    words = words_of(config.words, train.texts if train else ())
+    return Start(config, task, train, evaluation, given, traits, words)
+
+
+def _word_notes(config: Build, train: Examples | None) -> Iterator[str]:
+    words = config.words
+    if words.vocabulary == "trim" and PASSAGES in words.vocabulary_text and train is None:
+        yield (
+            f"--vocabulary-text {PASSAGES}: nothing is trained, so there are no training examples; "
+            "name text files, or only the word pieces of the evaluation examples stay"
+        )

@@ -27,6 +27,7 @@ STAGES_OF = {
     "mlm_head": ("mlm-teacher",),
     "distil": ("distilled",),
     "finetune": ("teacher-outputs", "student"),
+    "words": ("trimmed",),
     "export": tuple(PRECISIONS),
     "gates": ("verify",),
 }

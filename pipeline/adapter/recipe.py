@@ -12,8 +12,9 @@ import pydantic
 import tyro
 from pydantic import Field
 
-from pipeline.config import Count, Hardware, Optimization, Positive, Share, Strict, Weight
+from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
+from pipeline.fields import Count, Positive, Share, Strict, Weight
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.joined import Joining
 

@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Distil
+from pipeline.config import Distil, Vocabulary
 from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
+
+PASSAGES = "passages"  # stands for the training examples among the texts of a vocabulary
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,23 @@ def corpus_of(settings: Distil, texts: Sequence[str]) -> Corpus | None:
             "--distil.optimization.max-steps"
         )
     return None
+
+
+def words_of(settings: Vocabulary, texts: Sequence[str]) -> Corpus | None:
+    """The text that decides which word pieces stay; None where nothing decides but the evaluation.
+
+    Args:
+        settings: name the text.
+        texts: those of the training examples, which `passages` stands for.
+
+    Raises:
+        UserError: the text cannot be read.
+    """
+    if settings.vocabulary == "whole":
+        return None
+    files = [name for name in settings.vocabulary_text if name != PASSAGES]
+    passages = texts if PASSAGES in settings.vocabulary_text else ()
+    return load_corpus(files, passages) if files or passages else None
 
 
 def load_corpus(sources: Sequence[str], passages: Iterable[str] = ()) -> Corpus:

@@ -12,7 +12,7 @@ from pipeline.config import Build
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError, UserErrors
 from pipeline.models.heads import Head
-from pipeline.models.layers import choose_layers
+from pipeline.models.layers import choose_layers, width_of
 from pipeline.models.teacher import Source, load_tokenizer, look
 
 
@@ -25,17 +25,19 @@ class Found:
         student: None where the student is made from the teacher.
         layers: the teacher's layers that the student's take after; none without a teacher.
         notes: what the user should know of both, a line each.
+        narrower: whether the student loses neurons, so that it has to learn even if it has a head.
     """
 
     teacher: Source | None
     student: Source | None
     layers: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    narrower: bool = False
 
     @property
     def ready(self) -> bool:
         """Whether the student needs no training at all."""
-        return self.student is not None and self.student.has_head
+        return self.student is not None and self.student.has_head and not self.narrower
 
     @property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -106,10 +108,25 @@ def find(
             f"--no-finetune: {whose} no head for the task and would answer at random; leave the "
             "flag out, or name a student that has one"
         )
-    found = Found(teacher, student, _layers(config, teacher, student), tuple(notes))
+    narrower = _narrower(config, student or teacher)
+    found = Found(teacher, student, _layers(config, teacher, student), tuple(notes), narrower)
     if teacher and student and not found.ready and config.finetune.second_step:
         _check_together(config, teacher, student)
     return found
+
+
+def _narrower(config: Build, source: Source | None) -> bool:
+    """Whether the settings take neurons from the student that starts from `source`."""
+    wanted = config.student.intermediate_size
+    if wanted is None or source is None:
+        return False
+    narrower = width_of(wanted, source.inner) < source.inner
+    if narrower and not config.finetune.enabled:
+        raise UserError(
+            f"--no-finetune with --student.intermediate-size {wanted:g}: a student that lost "
+            "neurons has to learn again; leave one of the flags out"
+        )
+    return narrower
 
 
 def _layers(config: Build, teacher: Source | None, student: Source | None) -> tuple[int, ...]:

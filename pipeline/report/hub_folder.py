@@ -41,7 +41,7 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
 
     Args:
         report: of the build, as `pipeline.report.schema.Report` describes it.
-        out: the build folder, with `student/` and the report's files.
+        out: the build folder, with `student/` or `trimmed/`, and the report's files.
 
     Returns:
         The folder; None where there is none.
@@ -60,7 +60,7 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
         made.discard(folder, out)
     else:
         with made.replacing(folder, out) as aside:
-            for path in (out / "student").iterdir():
+            for path in (out / shipped(report)).iterdir():
                 if path.name != MANIFEST:
                     _link(path, aside / path.name)
             for name in _files(report):
@@ -73,6 +73,12 @@ def write_hub_folder(report: Mapping[str, Any], out: Path) -> Path | None:
     made.claim(out, CARD)
     whole_file.write(card, text)
     return folder if folder.is_dir() else None
+
+
+def shipped(report: Mapping[str, Any]) -> str:
+    """The folder of the student that the files are made from, in the build folder."""
+    stages = [stage["name"] for stage in report["stages"]]
+    return "trimmed" if "trimmed" in stages else "student"
 
 
 def _write_for_the_web(report: Mapping[str, Any], out: Path, hub: Path) -> None:

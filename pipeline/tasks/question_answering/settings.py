@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from tyro.conf import OmitArgPrefixes
 
-from pipeline.config import Build, Count, Data, Share
+from pipeline.config import Build, Data
+from pipeline.fields import Count, Share
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.features import Limits
 from pipeline.tasks.question_answering.joined import Joining

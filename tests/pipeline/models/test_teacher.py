@@ -123,7 +123,7 @@ def hub(tiny_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_hub_id_is_found_in_the_cache_offline(hub: Path) -> None:
     found = find_teacher("acme/tiny-bert", SPAN_HEAD, 2)
-    assert found == Source("acme/tiny-bert", found.folder, "bert", 3, 512, 32, False, False)
+    assert found == Source("acme/tiny-bert", found.folder, "bert", 3, 512, 32, 64, False, False)
     assert found.folder.samefile(hub)
     assert load_for_task(found, SPAN_HEAD, 2).config.num_hidden_layers == 3
     assert load_tokenizer(found.folder).cls_token_id == 2

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a student smaller: a narrower feed-forward, and a vocabulary cut to what is used.
+
+As in `learning.py`, the function of a stage fills a folder and returns facts for the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converters.pretrained import load_with_head
+from pipeline.config import Build
+from pipeline.data.corpus import PASSAGES
+from pipeline.learning import save
+from pipeline.session import prepare, progress
+
+if TYPE_CHECKING:
+    from pipeline.data.corpus import Corpus
+    from pipeline.tasks.task import Examples, Feature, Task, Traits
+
+Facts = Mapping[str, Any]
+
+MEASURED = 256  # examples that the importance of neurons is measured on
+AT_A_TIME = 16
+
+
+def narrow(
+    build: Build, task: Task, student: Any, features: Sequence[Feature], pad_id: int
+) -> tuple[Any, Facts]:
+    """The student with the neurons that matter most, and how many those are; it still has to learn.
+
+    What matters is measured on some of the examples it is about to learn, with its gold loss.
+    """
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from pipeline.models import narrowing
+    from pipeline.models.layers import width_of
+    from pipeline.tasks.finetune import Collate, student_loss
+    from pipeline.training.batches import to_device
+
+    asked = build.student
+    assert asked.intermediate_size is not None
+    had = narrowing.matrices(student)[0][0].out_features
+    width = width_of(asked.intermediate_size, had)
+    facts = {"neurons": f"{width:,} of {had:,}"}
+    if width == had:
+        return student, facts
+    segments = student.config.model_type == "bert"
+    chosen = np.random.default_rng(build.seed).permutation(len(features))[:MEASURED]
+    collate = Collate(task, pad_id)
+    model = student.to(prepare(build))
+
+    def loss(model: Any, batch: Any) -> Tensor:
+        parts = student_loss(
+            task, model, batch, build.finetune, with_teacher=False, segments=segments
+        )
+        return torch.stack(list(parts.values())).sum()
+
+    def batches() -> Iterator[Any]:
+        for begin in range(0, len(chosen), AT_A_TIME):
+            numbers = chosen[begin : begin + AT_A_TIME]
+            yield to_device(collate([(0, (int(n), features[n])) for n in numbers]), model)
+
+    scores = narrowing.importance(model, batches(), loss, asked.neurons, build.seed)
+    return narrowing.narrowed(model.to("cpu"), scores, width), facts
+
+
+def trim_vocabulary(
+    folder: Path,
+    build: Build,
+    task: Task,
+    student: Path,
+    text: Corpus | None,
+    train: Examples | None,
+    evaluation: Examples,
+    traits: Traits,
+) -> Facts:
+    """The student without the word pieces that nothing uses, see `pipeline.models.trimming`.
+
+    Every text that decided is cut by both tokenizers: none may change.
+    """
+    from converters.runtimes.torch import TorchPredictor
+    from pipeline.models import origin, trimming
+    from pipeline.models import teacher as teachers
+
+    prepare(build)
+    tokenizer, model = teachers.load_tokenizer(student), load_with_head(student)
+    predictor = TorchPredictor(model, student.name)
+    encode = task.reader(predictor, tokenizer, build.data, traits).encode
+    examples = list(evaluation.examples)
+    if train and PASSAGES in build.words.vocabulary_text:
+        examples += train.examples
+    paragraphs = text.paragraphs if text else ()
+    used: set[int] = set()
+    for example in progress(build, examples, "reading the examples", task.unit):
+        used.update(*(each.ids.tolist() for each in encode(example)))
+    for paragraph in progress(build, paragraphs, "reading the text", "paragraph"):
+        used.update(_pieces(tokenizer, paragraph))
+    kept = trimming.kept_pieces(tokenizer, used)
+    trimmed = trimming.trimmed_tokenizer(tokenizer, kept, folder)
+    new = {old: place for place, old in enumerate(kept)}
+    for paragraph in (*paragraphs, *evaluation.texts):
+        if _pieces(trimmed, paragraph) != [new[old] for old in _pieces(tokenizer, paragraph)]:
+            raise RuntimeError(f"the smaller vocabulary cuts {paragraph[:60]!r} in another way")
+    before = model.get_input_embeddings().weight
+    small = trimming.trimmed_model(model, kept)
+    save(small, trimmed, folder)
+    if known := origin.read(student):
+        origin.write(folder, known)
+    saved = (before.shape[0] - len(kept)) * before.shape[1]
+    return {"pieces": len(kept), "pieces_before": before.shape[0], "parameters_saved": saved}
+
+
+def _pieces(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    return ids
