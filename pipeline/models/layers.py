@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import UserError
 
-MULTIPLE = 16  # a share of the neurons is rounded to one: kernels take so many at a time
+MULTIPLE = 32  # a share of the neurons is rounded to one: a scale of int4 stands for so many
 
 
 def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int, ...]:

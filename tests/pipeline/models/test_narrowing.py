@@ -110,7 +110,7 @@ def test_measuring_leaves_the_model_as_it_was(model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "width"), [(0.5, 768), (0.25, 384), (0.001, 16), (1536, 1536), (700, 700), (1, 1)]
+    ("wanted", "width"), [(0.5, 768), (0.25, 384), (0.001, 32), (1536, 1536), (700, 700), (1, 1)]
 )
 def test_widths(wanted: float, width: int) -> None:
     assert width_of(wanted, 1536) == width
