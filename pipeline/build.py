@@ -196,10 +196,11 @@ def learn(store: Store, began: Start) -> Learned:
     if source:
         teacher = store.stage(
             "teacher",
-            lambda folder, scratch: learning.finetune_teacher(
-                folder, scratch, config, task, source, train, traits
-            ),
-            settings=common | inputs | {"teacher": config.teacher.optimization},
+            lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
+            settings=common
+            | inputs
+            | began.scored_by(config.teacher.optimization)
+            | {"teacher": config.teacher.optimization},
             inputs={"came": came, **trained_on},
             everywhere=True,
             folder="teacher",
@@ -275,18 +276,12 @@ def learn(store: Store, began: Start) -> Learned:
         lambda folder, scratch: learning.finetune_student(
             folder,
             scratch,
-            config,
-            task,
-            teacher.folder if teacher else None,
-            brought,
-            distilled.folder if distilled else None,
-            outputs.folder if outputs else None,
-            train,
-            traits,
-            layers,
+            began,
+            *(each.folder if each else None for each in (teacher, distilled, outputs)),
         ),
         settings=common
         | inputs
+        | began.scored_by(second_step.optimization)
         | {"finetune": second_step, "student": config.student, "layers": layers},
         inputs={
             **({"came": model_key(brought)} if brought else {}),

@@ -84,8 +84,15 @@ class Optimization(Strict):
     checkpoint_steps: Count | None = None
     """Save a checkpoint every so many optimizer steps as well."""
     log_steps: Count | None = None
-    """Log the losses every so many optimizer steps: as often as checkpoints by steps, or every 50,
-    if it is not given."""
+    """Log the losses every so many optimizer steps, by default every `checkpoint_steps` or 50."""
+    eval_steps: Count | None = None
+    """Score a model that learns the task every so many optimizer steps, and at the end."""
+    eval_examples: Count = 500
+    """Score it on this many evaluation examples, evenly spread, or on all if there are fewer."""
+    keep_best: bool = False
+    """Keep the weights with the best score instead of the last ones."""
+    patience: Count | None = None
+    """End the training when this many scores in a row bring no gain."""
 
 
 @dataclass(frozen=True)
