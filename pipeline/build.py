@@ -185,10 +185,14 @@ def learn(store: Store, began: Start) -> Learned:
     common = {"seed": config.seed, "precision": config.hardware.precision}
     inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
+    shape = {"student": config.student, "layers": layers}
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
 
-    if source and train and not (store.root / INNER / "teacher-outputs").exists():
-        plan.check_disk(config, task, source, train, traits, layers)
+    def check_disk() -> None:
+        if source and train and not (store.root / INNER / "teacher-outputs").exists():
+            plan.check_disk(config, task, source, train, traits, layers)
+
+    check_disk()
 
     # The teacher learns the task, unless it knows it.
     teacher = None
@@ -236,20 +240,21 @@ def learn(store: Store, began: Start) -> Learned:
                 inputs=taught_by,
                 everywhere=True,
             )
+        taught = speaker.folder if speaker else origin
+
+        def distil(folder: Path, scratch: Path) -> learning.Facts:
+            check_disk()  # again: it may have filled up while the teacher was trained
+            return learning.distil(folder, scratch, config, taught, corpus, layers)
+
         distilled = store.stage(
             "distilled",
-            lambda folder, scratch: learning.distil(
-                folder, scratch, config, speaker.folder if speaker else origin, corpus, layers
-            ),
-            settings=common
-            | text
-            | {"distil": first_step, "student": config.student, "layers": layers},
+            distil,
+            settings=common | text | {"distil": first_step} | shape,
             inputs=_present(speaker) or taught_by,
             everywhere=True,
         )
 
-    # The student learns the task, from the labels and from the teacher's logits: the second step.
-    # One that knows it already stays as it is.
+    # The student learns the task, from the labels and the teacher's logits, unless it knows it.
     if brought and given.ready:
         student = store.stage(
             "student",
@@ -282,7 +287,8 @@ def learn(store: Store, began: Start) -> Learned:
         settings=common
         | inputs
         | began.scored_by(second_step.optimization)
-        | {"finetune": second_step, "student": config.student, "layers": layers},
+        | {"finetune": second_step}
+        | shape,
         inputs={
             **({"came": model_key(brought)} if brought else {}),
             **_present(teacher, distilled, outputs),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_model, load_with_head
-from pipeline import plan
+from pipeline import disk, plan
 from pipeline.config import Build, Optimization
 from pipeline.errors import UserError
 from pipeline.session import prepare, progress
@@ -176,6 +176,7 @@ def record_teacher_outputs(
         / 1e9
     )
     plan.refuse_large(len(features), size, build.finetune.cache_gigabytes)
+    disk.require(folder, size, "the teacher's outputs", remedy=plan.SMALLER if kept else "")
     return finetune.record_outputs(
         task,
         model,

@@ -25,7 +25,7 @@ from transformers.integrations import (
     is_tensorboard_available,
 )
 
-from pipeline import ranks
+from pipeline import disk, ranks
 from pipeline.artifacts import LOSSES, RUNS, SCORES, write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
@@ -107,11 +107,13 @@ def fit(
         measure: scores the model where the settings ask for it; needed there.
 
     Raises:
-        UserError: the batch is smaller than the number of devices, the device cannot do it, or
-            there is nothing to score the model with.
+        UserError: the batch is smaller than the number of devices, the device cannot do it, the
+            disk has no room for the checkpoints, or there is nothing to score the model with.
     """
     evaluation.check(settings, measure)
     scratch.mkdir(parents=True, exist_ok=True)
+    if ranks.FIRST:
+        _require_room(model, settings, scratch, label)
     _set_dropout(model, settings)
     if hardware.compile:
         # The encoder alone and in place: losses call the parts of a model, and names stay.
@@ -200,6 +202,15 @@ def fit(
         losses=trainer.last_parts(),
         scores=scored.finish() if scored else {},
     )
+
+
+def _require_room(model: nn.Module, settings: Optimization, scratch: Path, label: str) -> None:
+    """Raises a UserError where the checkpoints of a training do not fit the disk."""
+    weights = sum(each.numel() for each in model.parameters())
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    size = 2 * (disk.WEIGHT * weights + (disk.CHECKPOINT - disk.WEIGHT) * trained)
+    size += 2 * disk.WEIGHT * weights * settings.keep_best
+    disk.require(scratch, 1e-9 * size, f"the checkpoints of {label}", there=scratch)
 
 
 def _trackers(wanted: Sequence[str]) -> list[str]:

@@ -124,7 +124,7 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
 
         def measure(model: Any) -> tuple[str, float]:
             assert ranks.FIRST, "one process measures"
-            return "near", -float((model.qa_outputs.weight - before).norm())
+            return "near", -float((model.qa_outputs.weight.detach() - before).norm())
 
         how = Optimization(**{**vars(HOW), "eval_steps": 2, "keep_best": True, "patience": 1})
         result = finetune.finetune_teacher(
