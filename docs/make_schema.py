@@ -23,6 +23,7 @@ SCHEMAS = PAGE.parent / "schema"
 sys.path.insert(0, str(PAGE.parent.parent))
 
 from benchmarks.measure.schema import Benchmark  # noqa: E402 - found through the line above
+from benchmarks.measure.training_schema import Training  # noqa: E402
 from pipeline.report.schema import Report  # noqa: E402
 
 TOP = """\
@@ -46,10 +47,12 @@ to the current version first.
 
 For other programs, [schema/report.json](schema/report.json) and [schema/benchmark.json](schema/benchmark.json) describe
 the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours). The types that both documents share come last.
+[schema/training.json](schema/training.json) describes the document of `python -m benchmarks.training`.
 """
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS = (("report.json", Report), ("benchmark.json", Benchmark))
+SCHEMA_ALONE = (("training.json", Training),)
 PLAIN = {str: "string", int: "integer", float: "number", bool: "true or false", Any: "any JSON"}
 
 
@@ -186,6 +189,6 @@ def _parts(kind: Any) -> tuple[Any, ...]:
 if __name__ == "__main__":
     SCHEMAS.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
-    for file, document in DOCUMENTS:
+    for file, document in (*DOCUMENTS, *SCHEMA_ALONE):
         (SCHEMAS / file).write_text(json_schema(document), encoding="utf-8")
     print(f"wrote {PAGE.name} and {', '.join(f'schema/{file}' for file, _ in DOCUMENTS)}")

@@ -12,6 +12,7 @@ replaced or removed: see `made.py`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -31,7 +32,9 @@ INNER = "stages"  # the folder of what is not an end result
 SCRATCH = "scratch"
 RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
 LOSSES = "losses.json"  # of a training, there
-CHECKPOINTS = ("checkpoint-*", "precision.json", "gate-*", f"{RUNS}/*")  # what stages keep there
+SCORES = "scores.json"  # of the evaluations in a training, there
+# What stages keep in the scratch folder.
+CHECKPOINTS = ("checkpoint-*", "best-*", "precision.json", "gate-*", f"{RUNS}/*")
 CHANGED = "settings or inputs changed"
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
 
@@ -169,12 +172,14 @@ class Store:
             path.replace(place)
 
     def losses(self, name: str) -> dict[str, Any]:
-        """`{"losses": [...]}` of a stage that trained, for the report; empty for others."""
-        path = self.root / INNER / RUNS / name / LOSSES
-        try:
-            return {"losses": json.loads(path.read_text(encoding="utf-8"))}
-        except (OSError, ValueError):  # an older build, or one whose logs were removed
-            return {}
+        """`losses` of a stage that trained and `evaluations` where it has any, for the report."""
+        found = {}
+        for key, file in (("losses", LOSSES), ("evaluations", SCORES)):
+            path = self.root / INNER / RUNS / name / file
+            # An older build may lack them, and somebody may have removed them.
+            with contextlib.suppress(OSError, ValueError):
+                found[key] = json.loads(path.read_text(encoding="utf-8"))
+        return found
 
     def _scratch(self, name: str, key: str) -> Path:
         """Where a stage keeps checkpoints; another key, another folder."""

@@ -24,7 +24,7 @@ from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import learning, place, plan, ranks, settings, shipping, shrinking
 from pipeline.artifacts import INNER, Artifact, Store
-from pipeline.config import Build, Student
+from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
 from pipeline.errors import UserError
@@ -165,10 +165,15 @@ def learn(store: Store, began: Start) -> Learned:
     common = {"seed": config.seed, "precision": config.hardware.precision}
     inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
+    shape = {"student": config.student, "layers": layers}
+    whole = replace(config.student, intermediate_size=None, neurons="activation")
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
 
-    if source and train and not (store.root / INNER / "teacher-outputs").exists():
-        plan.check_disk(config, task, source, train, traits, layers)
+    def check_disk() -> None:
+        if source and train and not (store.root / INNER / "teacher-outputs").exists():
+            plan.check_disk(config, task, source, train, traits, layers)
+
+    check_disk()
 
     # The teacher learns the task, unless it knows it.
     teacher = None
@@ -176,10 +181,11 @@ def learn(store: Store, began: Start) -> Learned:
     if source:
         teacher = store.stage(
             "teacher",
-            lambda folder, scratch: learning.finetune_teacher(
-                folder, scratch, config, task, source, train, traits
-            ),
-            settings=common | inputs | {"teacher": config.teacher.optimization},
+            lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
+            settings=common
+            | inputs
+            | began.scored_by(config.teacher.optimization)
+            | {"teacher": config.teacher.optimization},
             inputs={"came": came, **trained_on},
             everywhere=True,
             folder="teacher",
@@ -215,20 +221,21 @@ def learn(store: Store, began: Start) -> Learned:
                 inputs=taught_by,
                 everywhere=True,
             )
+        taught = speaker.folder if speaker else origin
+
+        def distil(folder: Path, scratch: Path) -> learning.Facts:
+            check_disk()  # again: it may have filled up while the teacher was trained
+            return learning.distil(folder, scratch, config, taught, corpus, layers)
+
         distilled = store.stage(
             "distilled",
-            lambda folder, scratch: learning.distil(
-                folder, scratch, config, speaker.folder if speaker else origin, corpus, layers
-            ),
-            settings=common
-            | text
-            | {"distil": first_step, "student": _whole(config.student), "layers": layers},
+            distil,
+            settings=common | text | {"distil": first_step} | shape | {"student": whole},
             inputs=_present(speaker) or taught_by,
             everywhere=True,
         )
 
-    # The student learns the task, from the labels and from the teacher's logits: the second step.
-    # One that knows it already stays as it is.
+    # The student learns the task, from the labels and the teacher's logits, unless it knows it.
     if brought and given.ready:
         student = store.stage(
             "student",
@@ -255,19 +262,14 @@ def learn(store: Store, began: Start) -> Learned:
         lambda folder, scratch: learning.finetune_student(
             folder,
             scratch,
-            config,
-            task,
-            teacher.folder if teacher else None,
-            brought,
-            distilled.folder if distilled else None,
-            outputs.folder if outputs else None,
-            train,
-            traits,
-            layers,
+            began,
+            *(each.folder if each else None for each in (teacher, distilled, outputs)),
         ),
         settings=common
         | inputs
-        | {"finetune": second_step, "student": config.student, "layers": layers},
+        | began.scored_by(second_step.optimization)
+        | {"finetune": second_step}
+        | shape,
         inputs={
             **({"came": model_key(brought)} if brought else {}),
             **_present(teacher, distilled, outputs),
@@ -353,11 +355,6 @@ def _corpus_facts(learned: Learned) -> dict[str, Any] | None:
     facts = learned.distilled.facts
     found = {"sha256": facts["text_sha256"], "samples": facts["examples"]}
     return {"name": learned.corpus.name, **found}
-
-
-def _whole(student: Student) -> Student:
-    """The settings that general distillation depends on: neurons are taken after it."""
-    return replace(student, intermediate_size=None, neurons="activation")
 
 
 def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:

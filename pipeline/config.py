@@ -15,7 +15,7 @@ from pydantic import Field
 from tyro.conf import OmitArgPrefixes, Suppress
 
 from converters.precisions import PRECISIONS
-from pipeline.fields import BelowOne, Count, Positive, Share, Strict, Weight
+from pipeline.fields import BelowOne, Count, Gate, Positive, Share, Strict, Weight
 
 # The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
@@ -73,8 +73,15 @@ class Optimization(Strict):
     checkpoint_steps: Count | None = None
     """Save a checkpoint every so many optimizer steps as well."""
     log_steps: Count | None = None
-    """Log the losses every so many optimizer steps: as often as checkpoints by steps, or every 50,
-    if it is not given."""
+    """Log the losses every so many optimizer steps, by default every `checkpoint_steps` or 50."""
+    eval_steps: Count | None = None
+    """Score a model that learns the task every so many optimizer steps, and at the end."""
+    eval_examples: Count = 500
+    """Score it on this many evaluation examples, evenly spread, or on all if there are fewer."""
+    keep_best: bool = False
+    """Keep the weights with the best score instead of the last ones."""
+    patience: Count | None = None
+    """End the training when this many scores in a row bring no gain."""
 
 
 @dataclass(frozen=True)
@@ -303,25 +310,6 @@ class Export(Strict):
             if target in self.target or "all" in self.target
         }
         return cast(dict[Target, tuple[FilePrecision, ...]], asked)
-
-
-@dataclass(frozen=True)
-class Limit(Strict):
-    """A threshold and why it lies there."""
-
-    limit: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Gate(Strict):
-    """What a file may differ from the student by, over the evaluation examples."""
-
-    max_logit_error: Limit
-    mean_logit_error: Limit
-    changed_predictions: Limit
-    padding_changes: Limit
-    score_drop: Limit
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.config import Build, Optimization
+from pipeline.disk import HELD
 from pipeline.models.layers import choose_layers
 
 
@@ -163,7 +164,7 @@ def _task_step(name: str, how: Optimization, shape: Shape, train: Count, length:
     memory = _memory(shape, how, length, 0.0)
     operations = 3 * tokens * shape.operations(length)
     passes = inputs / max(1, train.inputs)
-    return Step(name, steps, inputs, tokens, passes, operations, memory, 16e-9 * shape.weights)
+    return Step(name, steps, inputs, tokens, passes, operations, memory, _held(shape))
 
 
 def _text_step(
@@ -183,7 +184,12 @@ def _text_step(
     examples = None if steps is None else steps * how.batch_size
     tokens = None if examples is None else float(examples * length)
     operations = None if tokens is None else tokens * cost
-    return Step(name, steps, examples, tokens, passes, operations, memory, 16e-9 * shape.weights)
+    return Step(name, steps, examples, tokens, passes, operations, memory, _held(shape))
+
+
+def _held(shape: Shape) -> float:
+    """Gigabytes of disk while a model trains: its checkpoints, of which there are two at times."""
+    return 1e-9 * HELD * shape.weights
 
 
 def _memory(shape: Shape, how: Optimization, length: int, named: float) -> float:

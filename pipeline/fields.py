@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What settings are made of: numbers with bounds, and a class that refuses unknown keys."""
+"""What settings are made of: bounded numbers, thresholds, and a class that refuses unknown keys."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -18,3 +19,22 @@ class Strict:
     """A settings class that refuses keys it does not have."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Limit(Strict):
+    """A threshold and why it lies there."""
+
+    limit: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gate(Strict):
+    """What a file may differ from the student by, over the evaluation examples."""
+
+    max_logit_error: Limit
+    mean_logit_error: Limit
+    changed_predictions: Limit
+    padding_changes: Limit
+    score_drop: Limit

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_model, load_with_head
-from pipeline import plan
-from pipeline.config import Build
+from pipeline import disk, plan, shrinking
+from pipeline.config import Build, Optimization
 from pipeline.errors import UserError
+from pipeline.models.saving import save
 from pipeline.session import prepare, progress
 
 if TYPE_CHECKING:
     from pipeline.data.corpus import Corpus
     from pipeline.models.teacher import Source
+    from pipeline.start import Start
     from pipeline.tasks.task import Examples, Task, Traits
+    from pipeline.training.evaluation import Measure
     from pipeline.training.stream import Stream
 
 Facts = Mapping[str, Any]
@@ -66,31 +69,31 @@ def fit_mlm_head(
 def finetune_teacher(
     folder: Path,
     scratch: Path,
-    build: Build,
-    task: Task,
+    began: Start,
     source: Source,
-    train: Examples | None,
-    traits: Traits,
 ) -> Facts:
     """The teacher with a head for the task: its own, or fine-tuned on the examples."""
     from pipeline.tasks import finetune
 
+    build, task, train, traits = began.config, began.task, began.train, began.traits
     device = prepare(build)
     tokenizer, model = _opened(source, task, traits)
     model = model.to(device)
     facts: Facts = {"head": "the teacher's own"}
     if not source.has_head:
         assert train is not None  # it is loaded wherever anything is trained
+        how = build.teacher.optimization
         facts = finetune.finetune_teacher(
             task,
             model,
             task.features(tokenizer, build.data, train, traits),
             tokenizer.pad_token_id,
-            optimization=build.teacher.optimization,
+            optimization=how,
             hardware=build.hardware,
             seed=build.seed,
             scratch=scratch,
-        ).facts()
+            measure=measure_of(began, tokenizer, how),
+        ).facts() | _measured_on(began, how)
     save(model, tokenizer, folder, task.head_settings(traits))
     return facts
 
@@ -174,6 +177,7 @@ def record_teacher_outputs(
         / 1e9
     )
     plan.refuse_large(len(features), size, build.finetune.cache_gigabytes)
+    disk.require(folder, size, "the teacher's outputs", remedy=plan.SMALLER if kept else "")
     return finetune.record_outputs(
         task,
         model,
@@ -189,24 +193,21 @@ def record_teacher_outputs(
 def finetune_student(
     folder: Path,
     scratch: Path,
-    build: Build,
-    task: Task,
+    began: Start,
     teacher: Path | None,
-    brought: Source | None,
     distilled: Path | None,
     outputs: Path | None,
-    train: Examples,
-    traits: Traits,
-    layers: Sequence[int],
 ) -> Facts:
     """The student that is shipped, fine-tuned with or without the second distillation step.
 
     It is the one that was brought, the one of general distillation, or layers of the teacher.
     """
-    from pipeline import shrinking
     from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
 
+    build, task, train, traits = began.config, began.task, began.train, began.traits
+    brought, layers = began.given.student, began.given.layers
+    assert train is not None
     prepare(build)
     if brought is not None:
         tokenizer, student = _opened(brought, task, traits)
@@ -215,9 +216,10 @@ def finetune_student(
         tokenizer = teachers.load_tokenizer(teacher)
         student = _new_student(build, task, teacher, distilled, layers, task.labels(traits))
     features, pad_id = task.features(tokenizer, build.data, train, traits), tokenizer.pad_token_id
-    facts: Facts = {}
+    facts: dict[str, Any] = {}
     if build.student.intermediate_size is not None:
         student, facts = shrinking.narrow(build, task, student, features, pad_id)
+    how = build.finetune.optimization
     result = finetune.finetune_student(
         task,
         student,
@@ -228,10 +230,42 @@ def finetune_student(
         hardware=build.hardware,
         seed=build.seed,
         scratch=scratch,
+        measure=measure_of(began, tokenizer, how),
     )
     save(student, tokenizer, folder, task.head_settings(traits))
     write_origin(folder, build, brought)
-    return {**facts, **result.facts()}
+    return facts | result.facts() | _measured_on(began, how)
+
+
+def measure_of(began: Start, tokenizer: Any, how: Optimization) -> Measure | None:
+    """What scores a model while it learns the task; None where the settings ask for no scores.
+
+    The score is the task's first metric over some of the evaluation examples.  What only a finished
+    model tells, such as a threshold, is found anew for each score, on the same examples.
+    """
+    from converters.runtimes.torch import TorchPredictor
+
+    if not how.eval_steps:
+        return None
+    task, data, some = began.task, began.config.data, began.evaluation.spread(how.eval_examples)
+
+    def measure(model: Any) -> tuple[str, float]:
+        predictor, traits = TorchPredictor(model, "model"), began.traits
+        if task.calibrates(traits, some):
+            found = task.calibrate(predictor, tokenizer, data, traits, some)
+            traits = {**traits, **found}
+        reader = task.reader(predictor, tokenizer, data, traits)
+        predictions = [reader.read(example).prediction for example in some.examples]
+        return next(iter(task.score(predictions, some).items()))
+
+    return measure
+
+
+def _measured_on(began: Start, how: Optimization) -> dict[str, Any]:
+    """The number of examples behind the scores, for the facts of a training that has scores."""
+    if not how.eval_steps:
+        return {}
+    return {"eval_examples": min(how.eval_examples, len(began.evaluation.examples))}
 
 
 def _new_student(
@@ -350,18 +384,3 @@ def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
         smoothing=build.distil.mask_smoothing,
         seed=build.seed,
     )
-
-
-def save(model: Any, tokenizer: Any, folder: Path, head: Mapping[str, Any] | None = None) -> None:
-    """Writes a Hugging Face folder: float32 safetensors, configuration, tokenizer.
-
-    Args:
-        model: is moved to the CPU.
-        tokenizer: of the model.
-        folder: to write into.
-        head: settings of the configuration, see `Task.head_settings`.
-    """
-    for name, value in (head or {}).items():
-        setattr(model.config, name, value)
-    model.to("cpu").save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

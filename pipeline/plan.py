@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.page.text_table import table
+from pipeline import disk
+from pipeline.artifacts import SCRATCH
 from pipeline.config import Build
 from pipeline.costs import DATA, DEVICES, HEADS, MODELS, Count, Device, Shape, Step, stages
 from pipeline.errors import UserError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.start import Start
     from pipeline.tasks.task import Examples, Task, Traits
 
+SMALLER = "leave out the hidden states with --finetune.alpha-hidden 0"  # for error messages
 TRUST = "The hours of the table's devices are an estimate; trust them within a factor of 2."
 
 
@@ -187,7 +189,8 @@ def check_disk(
 ) -> None:
     """Refuses a build whose teacher's outputs take too much room, before anything is trained.
 
-    The inputs are counted only where they may be too many, since that takes a while.
+    They lie on the disk while the student trains, beside its checkpoints. The inputs are counted
+    only where they may be too many, since that takes a while.
 
     Raises:
         UserError: they take more than the settings allow, or than the disk has.
@@ -196,21 +199,22 @@ def check_disk(
     kept = len(layers) if second.alpha_hidden else 0
     if not second.second_step or not kept:
         return  # logits alone are small
-    folder = config.folder
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
     each = 2e-9 * (kept * source.hidden_size + 2)
-    tokens = counted(task, config, source, train, traits, exact=False).tokens
-    if 2 * tokens * each > min(free, second.cache_gigabytes):
-        tokens = counted(task, config, source, train, traits, exact=True).tokens
-    size = tokens * each
+    size = each * counted(task, config, source, train, traits, exact=False).tokens
+    student = dataclasses.replace(shape_of(source.folder), layers=kept)
+    checkpoints = 1e-9 * disk.HELD * student.weights
+
+    room = disk.free(config.folder) - checkpoints
+    if 2 * size > min(room, second.cache_gigabytes):
+        size = each * counted(task, config, source, train, traits, exact=True).tokens
     refuse_large(len(train.examples), size, second.cache_gigabytes)
-    if size > free:
-        raise UserError(
-            f"the teacher's outputs take {size:.1f} GB and the disk has {free:.1f} GB left: make "
-            "room, or leave out the hidden states with --finetune.alpha-hidden 0"
-        )
+    disk.require(
+        config.folder,
+        size + checkpoints,
+        "the teacher's outputs and the student's checkpoints",
+        there=config.folder / SCRATCH,
+        remedy=SMALLER,
+    )
 
 
 def refuse_large(examples: int, size: float, limit: float) -> None:
@@ -218,8 +222,7 @@ def refuse_large(examples: int, size: float, limit: float) -> None:
     if size > limit:
         raise UserError(
             f"the teacher's outputs for {examples} inputs take {size:.1f} GB, the limit "
-            f"is {limit:g}: raise --finetune.cache-gigabytes, or leave "
-            "out the hidden states with --finetune.alpha-hidden 0"
+            f"is {limit:g}: raise --finetune.cache-gigabytes, or {SMALLER}"
         )
 
 

@@ -218,6 +218,7 @@ def check(build: Build) -> Build:
     ]
     problems += tasks.find(build.task).problems(build)
     problems += _file_problems(build)
+    problems += _score_problems(build)
     first, second = build.distil, build.finetune
     if first.enabled and not any(loss_weights(first).values()):
         problems.append("distil: every alpha is 0; give one a weight, or pass --no-distil")
@@ -234,6 +235,30 @@ def check(build: Build) -> Build:
     if problems:
         raise UserError("; ".join(problems))
     return build
+
+
+def _score_problems(build: Build) -> Iterator[str]:
+    """What keeps trainings from being scored as asked."""
+    trained = {name: getattr(build, name) for name in ("teacher", "mlm_head", "distil", "finetune")}
+    for name, stage in trained.items():
+        how, flag = stage.optimization, f"--{name.replace('_', '-')}.optimization"
+        asked = [
+            setting.replace("_", "-")
+            for setting in ("eval_steps", "keep_best", "patience")
+            if getattr(how, setting)
+        ]
+        if asked and name in ("mlm_head", "distil"):
+            yield (
+                f"{flag}.{asked[0]}: training on plain text has no metric; set it for teacher or "
+                "finetune, or leave it out"
+            )
+        elif how.keep_best and not how.eval_steps:
+            yield f"{flag}.keep-best needs scores to compare: give {flag}.eval-steps too"
+        elif how.patience and not (how.eval_steps and how.keep_best):
+            yield (
+                f"{flag}.patience ends a training whose best weights are kept: give "
+                f"{flag}.eval-steps and {flag}.keep-best too"
+            )
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from converters.pretrained import load_with_head
 from pipeline.config import Build
 from pipeline.data.corpus import PASSAGES
-from pipeline.learning import save
+from pipeline.models.saving import save
 from pipeline.session import prepare, progress
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TEXTS = 1000  # that are cut at a time
 
 def narrow(
     build: Build, task: Task, student: Any, features: Sequence[Feature], pad_id: int
-) -> tuple[Any, Facts]:
+) -> tuple[Any, dict[str, Any]]:
     """The student with the neurons that matter most, and how many those are; it still has to learn.
 
     What matters is measured on some of the examples it is about to learn, with its gold loss.

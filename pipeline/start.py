@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import ranks, tasks
-from pipeline.config import Build
+from pipeline.config import Build, Optimization
 from pipeline.data.corpus import PASSAGES, Corpus, words_of
 from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.models import found
@@ -45,6 +45,13 @@ class Start:
         """What decides how predictions are read: for the keys of stages that predict."""
         how = self.task.reading(self.config.data)
         return {"task": self.task.name, "traits": self.traits, "reading": how}
+
+    def scored_by(self, how: Optimization) -> dict[str, Any]:
+        """What the scores in a training depend on, for its key; nothing where none are taken."""
+        if not how.eval_steps:
+            return {}
+        scoring = self.task.scoring(self.config.data)
+        return {"scored_by": {"scoring": scoring, **self.reading, **self.asked}}
 
     @property
     def asked(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Gate
+from pipeline.fields import Gate
 from pipeline.tasks.reading import Outputs, Reader
 from pipeline.tasks.task import Examples, Task
 

@@ -208,15 +208,18 @@ def distribution(title: str, shown: Sequence[Timed], ends: Sequence[float]) -> P
     return Plot(title, caption, svg(title, caption, bottom + 18, drawn))
 
 
-def curves(title: str, caption: str, shown: Sequence[Curve]) -> Plot | None:
-    """Lines over a linear axis, upward logarithmic, named at their right ends.
+def curves(
+    title: str, caption: str, shown: Sequence[Curve], *, linear: bool = False
+) -> Plot | None:
+    """Lines over a linear axis, upward logarithmic or linear, named at their right ends.
 
-    What took no time has no place on it.
+    What took no time has no place on a logarithmic axis.
     """
+    least = -math.inf if linear else 0.0
     shown = [
-        Curve(c.name, c.role, [p for p in c.line if p[1] > 0], [p for p in c.points if p[1] > 0])
+        Curve(c.name, c.role, *([p for p in each if p[1] > least] for each in (c.line, c.points)))
         for c in shown
-        if any(y > 0 for _, y in c.line)
+        if any(y > least for _, y in c.line)
     ]
     every = [place for curve in shown for place in (*curve.line, *curve.points)]
     if not every:
@@ -226,9 +229,11 @@ def curves(title: str, caption: str, shown: Sequence[Curve]) -> Plot | None:
     places = sorted({x for x, _ in every})
     low, high = places[0], places[-1] or 1
     across = Scale(0 if low <= high / 2 else low - (high - low or high) / 20, high, 36, right)
-    up = log_scale([y for _, y in every], height - 20, 12)
+    heights = [y for _, y in every]
+    up = (_linear_scale if linear else log_scale)(heights, height - 20, 12)
     drawn = []
-    for value, is_named in _log_ticks(up, 13):
+    marks = ((y, True) for y in _steps(up)) if linear else _log_ticks(up, 13)
+    for value, is_named in marks:
         drawn.append(f'<path class="grid" d="M36 {up(value)}H{right}"/>')
         if is_named:
             drawn.append(text(30, up(value) + 4, f"{value:g}", "end muted figure"))
@@ -281,6 +286,12 @@ def log_scale(values: Sequence[float], start: float, end: float) -> Scale:
     """A logarithmic scale with some room at both ends."""
     positive = [value for value in values if value > 0] or [1.0]
     return Scale(min(positive) / 1.25, max(positive) * 1.25, start, end, log=True)
+
+
+def _linear_scale(values: Sequence[float], start: float, end: float) -> Scale:
+    """A linear scale with some room at both ends."""
+    room = (max(values) - min(values)) / 10 or 1.0
+    return Scale(min(values) - room, max(values) + room, start, end)
 
 
 def ticks(across: Scale, top: float, bottom: float) -> Iterator[str]:

@@ -29,6 +29,7 @@ def plots(report: Report) -> list[Plot]:
         _distribution(report, NATURAL),
         _distribution(report, PADDED),
         _losses(report),
+        _evaluations(report),
     ]
     return [plot for plot in drawn if plot]
 
@@ -83,6 +84,21 @@ def _losses(report: Report) -> Plot | None:
             shown.append(Curve(stage["name"], role, line))
     caption = "The loss of each training, logarithmic, over its steps in percent."
     return curves("Loss in training", caption, shown)
+
+
+def _evaluations(report: Report) -> Plot | None:
+    """The score of each training over its steps, where the settings ask for scores."""
+    shown, labels = [], set()
+    known = {metric["name"]: metric["label"] for metric in report["metrics"]}
+    for stage in report["stages"]:
+        if scores := stage.get("evaluations", []):
+            line = [(float(each["step"]), each["score"]) for each in scores]
+            name, ended = stage["name"], stage["facts"].get("ended_early")
+            role = {"teacher": "teacher", "student": "accent"}.get(name, "other")
+            shown.append(Curve(f"{name}, ended early" if ended else name, role, line, line))
+            labels |= {known.get(each["metric"], each["metric"]) for each in scores}
+    caption = f"{' and '.join(sorted(labels))} on some evaluation examples, over optimizer steps."
+    return curves("Score in training", caption, shown, linear=True)
 
 
 def _role(report: Report, name: str) -> str:

@@ -102,6 +102,20 @@ class Losses(TypedDict):
     parts: dict[str, float]
 
 
+class Evaluation(TypedDict):
+    """A score that was measured during a training, on some of the evaluation examples.
+
+    Attributes:
+        step: The optimizer step.
+        metric: The name of the metric, of which more is better.
+        score: Its value.
+    """
+
+    step: Count
+    metric: str
+    score: float
+
+
 class Stage(TypedDict):
     """One stage of the build.
 
@@ -112,6 +126,8 @@ class Stage(TypedDict):
         facts: What the stage reports about itself.
         losses: The losses over the training, in the order of the steps; absent where nothing was
             trained.
+        evaluations: The scores during the training, in the order of the steps; absent where the
+            settings ask for none.
     """
 
     name: str
@@ -119,6 +135,7 @@ class Stage(TypedDict):
     resumed: bool
     facts: dict[str, Scalar]
     losses: NotRequired[list[Losses]]
+    evaluations: NotRequired[list[Evaluation]]
 
 
 class Model(TypedDict):

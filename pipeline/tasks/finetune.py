@@ -22,6 +22,7 @@ from pipeline.config import Finetune, Hardware, Optimization
 from pipeline.tasks.task import Feature, Task
 from pipeline.training import losses
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
+from pipeline.training.evaluation import Measure
 from pipeline.training.loop import Fit, fit
 from pipeline.training.losses import Term
 
@@ -65,6 +66,7 @@ def finetune_teacher(
     hardware: Hardware,
     seed: int,
     scratch: Path,
+    measure: Measure | None = None,
 ) -> Fit:
     """Trains a BERT in place on the gold labels (Devlin et al. 2019, section 4)."""
 
@@ -81,6 +83,7 @@ def finetune_teacher(
         seed=seed,
         scratch=scratch,
         label="teacher",
+        measure=measure,
     )
 
 
@@ -95,6 +98,7 @@ def finetune_student(
     hardware: Hardware,
     seed: int,
     scratch: Path,
+    measure: Measure | None = None,
 ) -> Fit:
     """Trains the student in place; with `outputs`, the second distillation step."""
     if not config.train_embeddings:
@@ -117,6 +121,7 @@ def finetune_student(
         scratch=scratch,
         label="student",
         counts=lambda batch: {"hidden": int(batch["attention_mask"].sum())},
+        measure=measure,
     )
     student.requires_grad_(True)
     return result

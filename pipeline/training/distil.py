@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertForMaskedLM, DistilBertForMaskedLM
+from transformers import BertForMaskedLM, DistilBertForMaskedLM, TrainerCallback
 
 from pipeline.config import Distil, Hardware, MlmHead
 from pipeline.training import losses
@@ -212,6 +212,7 @@ def distil(
     hardware: Hardware,
     seed: int,
     scratch: Path,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fit:
     """Trains the student in place on the triple loss.
 
@@ -225,6 +226,7 @@ def distil(
         hardware: see :func:`pipeline.training.loop.fit`, like `seed` and `scratch`.
         seed: of dropout.
         scratch: for checkpoints.
+        callbacks: further ones of the Trainer.
     """
     teacher.eval().requires_grad_(False)
     if not config.train_embeddings:
@@ -250,6 +252,7 @@ def distil(
         scratch=scratch,
         label="general distillation",
         counts=counts,
+        callbacks=callbacks,
     )
     student.requires_grad_(True)
     return result

@@ -12,25 +12,26 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.integrations import (
     TensorBoardCallback,
     get_available_reporting_integrations,
     is_tensorboard_available,
 )
 
-from pipeline import ranks
-from pipeline.artifacts import LOSSES, RUNS, write_json
+from pipeline import disk, ranks
+from pipeline.artifacts import LOSSES, RUNS, SCORES, write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
-from pipeline.training import attention, precision
+from pipeline.training import attention, evaluation, precision
 from pipeline.training.batches import Batch, Schedule
+from pipeline.training.evaluation import STATE, Evaluations, Measure
 from pipeline.training.loader import Loader, Split
 from pipeline.training.precision import Loss, pick_device
 from pipeline.training.stream import Stream
@@ -51,12 +52,14 @@ class Fit:
         examples: examples seen.
         precision: `fp32`, `bf16` or `fp16`.
         losses: mean of each part of the loss over the last logging interval.
+        scores: facts of the evaluations, see `Evaluations.finish`; empty without any.
     """
 
     steps: int
     examples: int
     precision: str
     losses: dict[str, float]
+    scores: dict[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """Flat scalars for the report."""
@@ -66,6 +69,7 @@ class Fit:
             "examples": self.examples,
             "precision": self.precision,
             **parts,
+            **self.scores,
         }
 
 
@@ -82,6 +86,7 @@ def fit(
     label: str,
     counts: Counts | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    measure: Measure | None = None,
 ) -> Fit:
     """Trains `model` in place; goes on from the last whole checkpoint in `scratch`.
 
@@ -99,11 +104,16 @@ def fit(
         counts: gives what each part of the loss is averaged over, such as the tokens of a batch; a
             part that is not named is averaged over the batch's examples.
         callbacks: further ones of the Trainer, called after its own.
+        measure: scores the model where the settings ask for it; needed there.
 
     Raises:
-        UserError: the batch is smaller than the number of devices, or the device cannot do it.
+        UserError: the batch is smaller than the number of devices, the device cannot do it, the
+            disk has no room for the checkpoints, or there is nothing to score the model with.
     """
+    evaluation.check(settings, measure)
     scratch.mkdir(parents=True, exist_ok=True)
+    if ranks.FIRST:
+        _require_room(model, settings, scratch, label)
     _set_dropout(model, settings)
     if hardware.compile:
         # The encoder alone and in place: losses call the parts of a model, and names stay.
@@ -163,11 +173,22 @@ def fit(
 
         writer: Any = SummaryWriter(scratch / RUNS)  # type: ignore[no-untyped-call]
         trainer.add_callback(TensorBoardCallback(writer))
-    with attention.fit_for(model, chosen, device):
-        trainer.train(resume_from_checkpoint=ranks.agree(last_checkpoint(scratch)))
+    scored = None
+    if settings.eval_steps and measure:
+        scored = Evaluations(trainer, measure, settings, scratch, label, hardware.progress)
+        trainer.add_callback(scored)
+    checkpoint = ranks.agree(last_checkpoint(scratch))
+    if scored and checkpoint and scored.is_over(checkpoint):
+        trainer.state = TrainerState.load_from_json(str(Path(checkpoint) / STATE))
+    else:
+        with attention.fit_for(model, chosen, device):
+            trainer.train(resume_from_checkpoint=checkpoint)
     if ranks.FIRST:
         (scratch / RUNS).mkdir(exist_ok=True)
         write_json(scratch / RUNS / LOSSES, trainer.history())
+        if scored:
+            scores = evaluation.scores_of(trainer.state.log_history)
+            write_json(scratch / RUNS / SCORES, scores)
     if recompute:
         model.gradient_checkpointing_disable()
     model.eval()
@@ -179,7 +200,17 @@ def fit(
         examples=seen,
         precision=chosen,
         losses=trainer.last_parts(),
+        scores=scored.finish() if scored else {},
     )
+
+
+def _require_room(model: nn.Module, settings: Optimization, scratch: Path, label: str) -> None:
+    """Raises a UserError where the checkpoints of a training do not fit the disk."""
+    weights = sum(each.numel() for each in model.parameters())
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    size = 2 * (disk.WEIGHT * weights + (disk.CHECKPOINT - disk.WEIGHT) * trained)
+    size += 2 * disk.WEIGHT * weights * settings.keep_best
+    disk.require(scratch, 1e-9 * size, f"the checkpoints of {label}", there=scratch)
 
 
 def _trackers(wanted: Sequence[str]) -> list[str]:

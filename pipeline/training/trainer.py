@@ -161,6 +161,10 @@ class LossTrainer(Trainer):
             self._sums, self._steps = {}, 0
         super().log(logs, start_time)
 
+    def pause(self, seconds: float) -> None:
+        """Leaves seconds that were not spent on training out of the speed."""
+        self._logged += seconds
+
     def _speed(self) -> dict[str, float]:
         """Tokens a second over all devices since the last log, and the time left at this speed."""
         now = time.monotonic()

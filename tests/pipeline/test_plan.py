@@ -13,7 +13,7 @@ import torch
 from conftest import MakeTeacher
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline import costs, plan, settings
+from pipeline import costs, disk, learning, plan, settings
 from pipeline.build import main
 from pipeline.config import Optimization
 from pipeline.costs import MODELS, Count, Device, Shape
@@ -147,7 +147,7 @@ def test_a_full_disk_is_refused_early(
     from pipeline.models.teacher import look
     from pipeline.tasks.question_answering import TASK
 
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     config = dataclasses.replace(settings.load("smoke"), out=tmp_path / "not" / "there")
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, train_file=str(squad_file))
@@ -157,3 +157,82 @@ def test_a_full_disk_is_refused_early(
     train = TASK.load(config.data, "train")
     with pytest.raises(UserError, match=r"the disk has 0\.0 GB left: make room"):
         plan.check_disk(config, TASK, source, train, TASK.traits(train), (0, 1))
+
+
+def free(monkeypatch: pytest.MonkeyPatch, count: float) -> None:
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": count}))
+
+
+def test_what_an_interrupted_run_wrote_counts_as_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint-4").mkdir()
+    (tmp_path / "checkpoint-4" / "model").write_bytes(bytes(600_000))
+    free(monkeypatch, 500_000)
+    disk.require(tmp_path / "new", 0.001, "checkpoints", there=tmp_path)
+    with pytest.raises(UserError, match=r"checkpoints take 0\.0 GB more .* with --out") as caught:
+        disk.require(tmp_path / "new", 0.001, "checkpoints")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_filled_up_is_noticed_before_each_long_stage(
+    monkeypatch: pytest.MonkeyPatch,
+    make_teacher: MakeTeacher,
+    squad_file: Path,
+    text_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After the teacher was trained, before general distillation; and before outputs are stored."""
+    flags = ["--preset", "smoke", "--out", str(tmp_path / "out"), "--hardware.no-progress"]
+    flags += ["--teacher.model", str(make_teacher(layers=2)), "--distil.text", str(text_file)]
+    flags += ["--train-file", str(squad_file), "--eval-file", str(squad_file)]
+    flags += ["--distil.alpha-ce", "0", "--distil.alpha-mlm", "0", "--max-length", "128"]
+    flags += ["--stride", "32"]
+    trained = learning.finetune_teacher
+
+    def fills(*arguments: Any) -> Any:
+        facts = trained(*arguments)
+        free(monkeypatch, 1000)
+        return facts
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learning, "finetune_teacher", fills)
+        patch.setattr(learning, "distil", lambda *_: pytest.fail("it began"))
+        assert main(flags) == 2
+    said = capsys.readouterr()
+    assert "teacher: not made yet" in said.out
+    assert "the teacher's outputs and the student's checkpoints take 0.0 GB more" in said.err
+    assert "--finetune.alpha-hidden 0" in said.err
+
+    free(monkeypatch, 10**12)
+    recorded = learning.record_teacher_outputs
+
+    def full(*arguments: Any) -> Any:
+        free(monkeypatch, 1000)
+        return recorded(*arguments)
+
+    monkeypatch.setattr(learning, "record_teacher_outputs", full)
+    assert main(flags) == 2
+    said = capsys.readouterr()
+    assert "distilled: not made yet" in said.out
+    assert "the teacher's outputs take 0.0 GB more and the disk has 0.0 GB left" in said.err
+
+
+def test_checkpoints_that_do_not_fit_are_refused_before_the_first_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pipeline.training import loop
+
+    model = torch.nn.Linear(999, 1)  # 1000 weights: 24 bytes each
+    free(monkeypatch, 23_999)
+    with pytest.raises(UserError, match=r"of general distillation take 0\.0 GB"):
+        loop._require_room(model, Optimization(), tmp_path, "general distillation")
+    free(monkeypatch, 24_001)
+    loop._require_room(model, Optimization(), tmp_path, "general distillation")
+    with pytest.raises(UserError):  # the best weights, and better ones beside them
+        loop._require_room(model, Optimization(keep_best=True), tmp_path, "student")
+    model.bias.requires_grad_(False)
+    model.weight.requires_grad_(False)
+    free(monkeypatch, 8_001)
+    loop._require_room(model, Optimization(), tmp_path, "MLM head")

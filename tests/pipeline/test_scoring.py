@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from class_files import dev_texts, write_student
 
-from pipeline import scoring, settings
+from converters.runtimes.torch import TorchPredictor
+from pipeline import scoring, settings, shipping
 from pipeline.scoring import Scoring, score_files, spread
 from pipeline.tasks.question_answering.evaluate import Answer
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
+from pipeline.tasks.text_classification import TASK
 from pipeline.verify import Run
 
 
@@ -130,3 +133,40 @@ def test_files_are_scored_by_processes_of_their_own(
     entries = score_files(plan, files, answered(range(4)), tmp_path)
     assert sizes == [2] and order == [".mlpackage", ".tflite"]
     assert [entry["name"] for entry in entries] == [file.name for file in files]
+
+
+def test_the_student_answers_once_for_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None, tokenizer: Any
+) -> None:
+    """However many formats and precisions there are, and however often their scoring goes on."""
+    student = write_student(tmp_path / "student", tokenizer)
+    texts, build = dev_texts(5), settings.load("embedded-classification")
+    calls: list[int] = []
+    run = TorchPredictor.run
+
+    def counted(self: Any, *arrays: Any) -> Any:
+        calls.append(1)
+        return run(self, *arrays)
+
+    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
+        zeros = tuple([(np.zeros(6),)] for _ in texts.examples)
+        reader: Any = TASK.reader(Any, tokenizer, build.data, TASK.traits(texts))
+        predictions = [reader.decode(text, [], [zeros[0][0]]) for text in texts.examples]
+        return (Run(zeros, tuple(predictions), {"accuracy": 0.0}),) * 2
+
+    monkeypatch.setattr(TorchPredictor, "run", counted)
+    monkeypatch.setattr(scoring, "score_file", score_file)
+    files = [
+        tmp_path / target / f"student-{precision}.{suffix}"
+        for target, suffix in (("tflite", "tflite"), ("onnx", "onnx"), ("coreml", "mlpackage"))
+        for precision in ("fp32", "fp16", "int8")
+        if (target, precision) != ("coreml", "fp32")
+    ]
+    folder = tmp_path / "verify"
+    folder.mkdir()
+    build = dataclasses.replace(build, hardware=dataclasses.replace(build.hardware, progress=False))
+    shipping.verify(
+        folder, tmp_path / "scratch", build, TASK, None, student, files, texts, TASK.traits(texts)
+    )
+    document = json.loads((folder / "verify.json").read_text("utf-8"))
+    assert len(document["files"]) == len(files) == 8 and len(calls) == 5

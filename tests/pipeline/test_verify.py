@@ -16,7 +16,7 @@ from transformers import BertForQuestionAnswering
 
 from converters.runtimes.torch import TorchPredictor
 from pipeline import settings
-from pipeline.config import Gate, Limit
+from pipeline.fields import Gate, Limit
 from pipeline.tasks.question_answering import TASK
 from pipeline.tasks.question_answering.evaluate import Answer, Answerer
 from pipeline.tasks.question_answering.features import Limits

@@ -118,6 +118,22 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
         )
         return teacher
 
+    def chosen(scratch: Path) -> Any:
+        teacher = answering()
+        before = teacher.qa_outputs.weight.detach().clone()
+
+        def measure(model: Any) -> tuple[str, float]:
+            assert ranks.FIRST, "one process measures"
+            return "near", -float((model.qa_outputs.weight.detach() - before).norm())
+
+        how = Optimization(**{**vars(HOW), "eval_steps": 2, "keep_best": True, "patience": 1})
+        result = finetune.finetune_teacher(
+            TASK, teacher, features(), 0,
+            optimization=how, scratch=scratch, measure=measure, **common,
+        )  # fmt: skip
+        assert result.scores["best_step"] == 2, "the nearest to where it began"
+        return teacher
+
     def second(scratch: Path) -> Any:
         teacher, outputs = answering().eval(), scratch.with_name("outputs")
         outputs.mkdir(exist_ok=True)
@@ -134,6 +150,7 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
 
     stages: dict[str, Callable[[Path], Any]] = {
         "teacher": teach,
+        "chosen": chosen,
         "mlm-head": head,
         "distilled": partial(general, alpha_hidden=1.0),
         "distilled-masked": partial(general, ce_on="masked"),

@@ -50,11 +50,14 @@ def test_two_processes_train_every_stage_as_one_does(
                     / "trainer_state.json"
                 ).read_text()
             )
-            assert state_file["global_step"] == (20 if stage == "streamed" else 5)
+            last = {"streamed": 20, "chosen": 4}  # which ends after one score without a gain
+            assert state_file["global_step"] == last.get(stage, 5)
             # Rounding alone: float32 sums in another order, relative to the size of each tensor.
             for name, tensor in one[stage].items():
                 error = float((state[name] - tensor).norm() / tensor.norm().clamp_min(0.1))
                 assert error < 1e-6, f"{folder} {stage} {name}: {error:.1e}"
+            if stage == "chosen":  # its best weights come before the cut
+                continue
             wrong, moved = (
                 sum(float((other[name] - one[stage][name]).square().sum()) for name in state)
                 for other in (state, early[stage])

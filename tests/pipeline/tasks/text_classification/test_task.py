@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.config import Gate, Limit
 from pipeline.errors import UserError
+from pipeline.fields import Gate, Limit
 from pipeline.tasks.text_classification import TASK, golden
 from pipeline.tasks.text_classification.data import Text, TextSet
 from pipeline.tasks.text_classification.evaluate import Prediction
