@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import ConversionError, one_line
-from converters.interface import interface_of_class
+from converters.interface import Interface, interface_of_class
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -116,10 +116,23 @@ def load_with_head(folder: Path) -> Any:
     """
     import transformers
 
-    names = load_config(folder).architectures or []
-    name = next((str(name) for name in names), "")
-    interface = interface_of_class(name)
-    return load_model(getattr(transformers, f"AutoModel{interface.head}"), folder)
+    head = interface_in(folder, load_config(folder)).head
+    return load_model(getattr(transformers, f"AutoModel{head}"), folder)
+
+
+def interface_in(folder: Path, config: Any) -> Interface:
+    """What the model in a folder gives, by the class that its configuration names.
+
+    Args:
+        folder: for messages.
+        config: of the folder, see `load_config`.
+
+    Raises:
+        ConversionError: it names no head of `converters.interface`.
+    """
+    names = config.architectures
+    first = str(names[0]) if isinstance(names, list) and names else ""
+    return interface_of_class(first, folder)
 
 
 def check_shapes(
