@@ -53,7 +53,7 @@ test: .venv/ready $(ANSWERS)  ## Run the fast tests in WORKERS processes, and th
 test-long: .venv/ready  ## Run the long tests: kills and resumes, every length at full size.
 	$(BIN)/python -m pytest -m long $(ARGS)
 
-fuzz: .venv/ready  ## Read 20,000 damaged files with every reader, and print what came of it (ARGS="--share 0.1").
+fuzz: .venv/ready  ## Read 24,000 damaged files with every reader, and print what came of it (ARGS="--share 0.1").
 	$(BIN)/python tests/fuzz/harness.py $(ARGS)
 
 # transformers.js and playwright from npm, optimum in an environment of its own: 6 GB with its PyTorch.

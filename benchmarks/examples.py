@@ -174,12 +174,11 @@ def _draw(examples: Sequence[Any], count: int, seed: int) -> tuple[Any, ...]:
 
 def _classifies(model: Path) -> bool:
     """Whether a file or a Hugging Face folder is of a classifier."""
-    from converters.interface import CLASSES, interface_of_class
-    from converters.pretrained import load_config
+    from converters.interface import CLASSES
+    from converters.pretrained import interface_in, load_config
     from pipeline import tasks
 
     if (model / "config.json").is_file():
-        architectures = load_config(model).architectures or ["the model"]
-        return interface_of_class(architectures[0]) is CLASSES
+        return interface_in(model, load_config(model)) is CLASSES
     label = tasks.find("text-classification").label
     return beside.description(model.parent / "model.json").get("task") == label

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -144,8 +145,12 @@ def interface_of(outputs: Iterable[str]) -> Interface | None:
     return next((one for one in INTERFACES if sorted(one.names) == names), None)
 
 
-def interface_of_class(name: str) -> Interface:
+def interface_of_class(name: str, folder: Path | None = None) -> Interface:
     """The interface of a Hugging Face class such as `DistilBertForQuestionAnswering`.
+
+    Args:
+        name: of the class.
+        folder: whose config.json names the class, for the message.
 
     Raises:
         ConversionError: no file can be made of its head.
@@ -153,9 +158,11 @@ def interface_of_class(name: str) -> Interface:
     for one in INTERFACES:
         if name.endswith(one.head):
             return one
+    holds = "" if folder is None else f"{folder} holds "
     raise ConversionError(
-        f"{name or 'the model'} has no head that a file can be made of: expected a class whose "
-        f"name ends in {' or '.join(one.head for one in INTERFACES)}"
+        f"{holds}{name or 'a model of no named class'}, which has no head for a task: expected a "
+        f"class whose name ends in {' or '.join(one.head for one in INTERFACES)}, as a model that "
+        "was fine-tuned has"
     )
 
 

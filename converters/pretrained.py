@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line
-from converters.interface import interface_of_class
+from converters import ConversionError, one_line, sealed
+from converters.interface import Interface, interface_of_class
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -24,6 +24,9 @@ DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
 
 # The names that TensorFlow checkpoints gave to parts of layer norm.
 _OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+
+# The layers of a model are made one by one: a damaged number would keep a command busy for hours.
+MOST_LAYERS = 1000
 
 # How many tensors that fail alike a message names: a damaged model may have hundreds.
 NAMED = 5
@@ -52,18 +55,22 @@ def load_config(folder: Path, **changes: Any) -> Any:
         raise ConversionError(f"no readable {path}: expected a Hugging Face folder") from error
     if decoder:
         raise ConversionError(
-            f"{path} has {decoder} {document[decoder]!r}: only encoders are supported; name a "
-            "model without it"
+            f"{path} has {decoder} {one_line(repr(document[decoder]), 60)}: only encoders are "
+            "supported; name a model without it"
         )
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **changes
         )
+        if (layers := getattr(config, "num_hidden_layers", 0)) > MOST_LAYERS:
+            raise ValueError(f"{layers} layers, at most {MOST_LAYERS:,} are supported")
+        return config
     except Exception as error:  # its errors have no common type
         if "auto_map" in document:
             raise ConversionError(
-                f"{folder} holds a {document.get('model_type')!r}, which only code in that folder "
-                "can open, and such code is never run: name a model that transformers knows"
+                f"{folder} holds a {one_line(repr(document.get('model_type')), 60)}, which only "
+                "code in that folder can open, and such code is never run: name a model that "
+                "transformers knows"
             ) from error
         raise ConversionError(
             f"{path} cannot be used ({one_line(error)}): save it again"
@@ -116,10 +123,23 @@ def load_with_head(folder: Path) -> Any:
     """
     import transformers
 
-    names = load_config(folder).architectures or []
-    name = next((str(name) for name in names), "")
-    interface = interface_of_class(name)
-    return load_model(getattr(transformers, f"AutoModel{interface.head}"), folder)
+    head = interface_in(folder, load_config(folder)).head
+    return load_model(getattr(transformers, f"AutoModel{head}"), folder)
+
+
+def interface_in(folder: Path, config: Any) -> Interface:
+    """What the model in a folder gives, by the class that its configuration names.
+
+    Args:
+        folder: for messages.
+        config: of the folder, see `load_config`.
+
+    Raises:
+        ConversionError: it names no head of `converters.interface`.
+    """
+    names = config.architectures
+    first = str(names[0]) if isinstance(names, list) and names else ""
+    return interface_of_class(first, folder)
 
 
 def check_shapes(
@@ -242,9 +262,13 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return [index.with_name(name) for name in sorted(names)]  # a ValueError for a path
+        if odd := [str(name) for name in names if not sealed.is_plain(name)]:
+            raise ValueError(f"it names {one_line(repr(min(odd)), 60)}, which can be no file here")
+        return [index.with_name(name) for name in sorted(names)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConversionError(f"{index} is damaged ({error}): fetch it again") from error
+        raise ConversionError(
+            f"{index} is damaged ({one_line(error, 100)}): fetch it again"
+        ) from error
 
 
 def _named_as(prefix: str, stored: Mapping[str, Shape]) -> Iterator[tuple[str, Shape]]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/report.md and docs/schema/*.json from the types that documents are checked against.
 
+The page describes reports and benchmarks; of what lies beside exported files there are schemas only.
+
 python docs/make_schema.py
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
@@ -24,7 +26,14 @@ sys.path.insert(0, str(PAGE.parent.parent))
 
 from benchmarks.measure.schema import Benchmark  # noqa: E402 - found through the line above
 from benchmarks.measure.training_schema import Training  # noqa: E402
+from pipeline.documents.schema import (  # noqa: E402
+    GoldenQuestions,
+    GoldenTexts,
+    ModelDescription,
+)
 from pipeline.report.schema import Report  # noqa: E402
+from pipeline.tasks.question_answering.described import SpanPart  # noqa: E402
+from pipeline.tasks.text_classification.described import ClassPart  # noqa: E402
 
 TOP = """\
 # The JSON of reports and benchmarks
@@ -48,11 +57,18 @@ to the current version first.
 For other programs, [schema/report.json](schema/report.json) and [schema/benchmark.json](schema/benchmark.json) describe
 the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours). The types that both documents share come last.
 [schema/training.json](schema/training.json) describes the document of `python -m benchmarks.training`.
+[schema/model.json](schema/model.json) and [schema/golden.json](schema/golden.json) describe what lies beside exported
+files.
 """
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS = (("report.json", Report), ("benchmark.json", Benchmark))
 SCHEMA_ALONE = (("training.json", Training),)
+# What an app reads beside an exported file.
+BESIDE = (
+    ("model.json", ModelDescription, (SpanPart, ClassPart)),
+    ("golden.json", GoldenQuestions | GoldenTexts, ()),
+)
 PLAIN = {str: "string", int: "integer", float: "number", bool: "true or false", Any: "any JSON"}
 
 
@@ -86,6 +102,27 @@ def json_schema(root: Any) -> str:
             mine["properties"][key]["description"] = meaning
             mine["properties"][key].pop("title", None)  # the key again, in capitals
     return json.dumps({"$schema": DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+def beside_schema(root: Any, parts: Sequence[Any]) -> str:
+    """The JSON Schema of a document to which each task adds keys of its own.
+
+    Args:
+        root: the type of the keys that every task has, or of the whole document.
+        parts: the types of the keys that each task adds; none if there are no such keys.
+    """
+    schema = json.loads(json_schema(root))
+    if parts:
+        for part in parts:
+            own = json.loads(json_schema(part))
+            schema["$defs"] |= own.pop("$defs", {})
+            del own["$schema"], own["additionalProperties"]
+            schema["$defs"][part.__name__] = own
+        # Neither half may refuse the keys of the other; what is in no half is refused here.
+        del schema["additionalProperties"]
+        schema["anyOf"] = [{"$ref": f"#/$defs/{part.__name__}"} for part in parts]
+        schema["unevaluatedProperties"] = False
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def types_in(kind: Any) -> Iterator[Any]:
@@ -191,4 +228,7 @@ if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     for file, document in (*DOCUMENTS, *SCHEMA_ALONE):
         (SCHEMAS / file).write_text(json_schema(document), encoding="utf-8")
-    print(f"wrote {PAGE.name} and {', '.join(f'schema/{file}' for file, _ in DOCUMENTS)}")
+    for file, document, parts in BESIDE:
+        (SCHEMAS / file).write_text(beside_schema(document, parts), encoding="utf-8")
+    files = [file for file, *_ in (*DOCUMENTS, *SCHEMA_ALONE, *BESIDE)]
+    print(f"wrote {PAGE.name} and {', '.join(f'schema/{file}' for file in files)}")

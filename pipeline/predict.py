@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from converters import terminal
-from converters.interface import interface_of_class
-from converters.pretrained import load_config
+from converters.pretrained import interface_in, load_config
 from pipeline import settings, tasks
 from pipeline.errors import UserError, at_least_one
 from pipeline.files import beside
@@ -113,7 +112,7 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     if not any((folder / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {folder}: expected {' or '.join(TOKENIZER)}")
     config = load_config(folder)
-    interface = interface_of_class(next(iter(config.architectures or ["the model"])))
+    interface = interface_in(folder, config)
     _check_task(folder, next(t for t in _tasks() if t.head.interface is interface))
     labels = [str(config.id2label[place]) for place in range(len(config.id2label))]
     regression = len(labels) == 1

@@ -35,6 +35,7 @@ _ENTRY = b"TFLITE_METADATA"
 _RUNTIME_ENTRY = b"min_runtime_version"
 _RUNTIME_BYTES = 16  # fixed by the runtimes, padded with zeros
 _IDENTIFIER = b"M001"
+_LARGEST_MEMBER = 64 * 2**20  # bytes; the vocabularies of large multilingual models take 5 MB
 _PARSER_VERSION = "1.1.0"  # the first that knows tokenizers
 
 # The tables of the schema: their fields in its order, which makes the slots of the flatbuffer.
@@ -193,8 +194,8 @@ def read_metadata(path: str | Path) -> Metadata:
             if file.get("type") == _LABELS_TYPE
         ]
         with zipfile.ZipFile(path) as zipped:
-            pieces = _pieces(zipped.read(vocabulary))
-            labels = _pieces(zipped.read(named[0])) if named else ()
+            pieces = _pieces(_member(zipped, vocabulary))
+            labels = _pieces(_member(zipped, named[0])) if named else ()
         runtime = entries.get(_RUNTIME_ENTRY)
         return Metadata(
             about=About(**{field.name: found.get(field.name, "") for field in fields(About)}),
@@ -211,6 +212,13 @@ def read_metadata(path: str | Path) -> Metadata:
             f"the metadata of {path} is damaged or not of this form "
             f"({type(error).__name__}: {error}); export the file again"
         ) from error
+
+
+def _member(zipped: zipfile.ZipFile, name: str) -> bytes:
+    """A file of the zip, unless it says that it unpacks to more than any vocabulary has."""
+    if (size := zipped.getinfo(name).file_size) > _LARGEST_MEMBER:
+        raise ValueError(f"{name} unpacks to {size:,} bytes")
+    return zipped.read(name)
 
 
 def _tensors(entries: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

@@ -61,13 +61,18 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
             "a teacher that has it"
         )
     vocabulary_lines(tokenizer)
-    special = {
+    special: dict[str, Any] = {
         "pad": tokenizer.pad_token,
         "unknown": tokenizer.unk_token,
         "cls": tokenizer.cls_token,
         "sep": tokenizer.sep_token,
         "mask": tokenizer.mask_token,
     }
+    if lacking := [name for name, piece in special.items() if piece is None]:
+        raise UserError(
+            f"the tokenizer names no piece for {', '.join(lacking)}: save it again with all of "
+            "BERT's special tokens"
+        )
     _check_distinct(tokenizer, backend["added_tokens"])
     lower = bool(normalizer.get("lowercase", True))
     strip = normalizer.get("strip_accents")

@@ -18,6 +18,7 @@ from converters import ConversionError, one_line
 from converters.pretrained import (
     DECODERS,
     INDEX,
+    MOST_LAYERS,
     NAMED,
     WEIGHTS,
     Shape,
@@ -44,6 +45,7 @@ SIZES = {
     "positions": ("max_position_embeddings", "max_position_embeddings"),
     "rows": ("vocab_size", "vocab_size"),
 }
+MOST = 2**24  # of any size but layers: ids and places in a file of ours are smaller
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
     *("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout"),
@@ -128,7 +130,7 @@ def judge(
     given.document = document
     if kind not in kinds:
         allowed = " or ".join(KINDS[each] for each in kinds)
-        given.problems.append(f"{what} is a {kind!r}: only {allowed} can be the {role}")
+        given.problems.append(f"{what} is a {_shown(kind)}: only {allowed} can be the {role}")
         return given
     given.kind = kind
     wrong = dict(_config_problems(given))
@@ -150,7 +152,9 @@ def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
         key = names[not is_bert]
         value = document.get(key, getattr(default, key))
         if type(value) is not int or value < 1:
-            yield key, f"config.json has {key} {value!r}, expected 1 or more"
+            yield key, f"config.json has {key} {_shown(value)}, expected 1 or more"
+        elif value > (most := MOST_LAYERS if name == "layers" else MOST):
+            yield key, f"config.json has {key} {_shown(value)}, expected at most {most:,}"
         else:
             given.sizes[name] = value
     width, heads = given.sizes.get("width", 0), given.sizes.get("heads", 1)
@@ -162,33 +166,36 @@ def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
         )
     segments = document.get("type_vocab_size", 2)
     if is_bert and (type(segments) is not int or segments < 1):
-        yield "type_vocab_size", f"config.json has type_vocab_size {segments!r}, expected 1 or more"
+        yield (
+            "type_vocab_size",
+            f"config.json has type_vocab_size {_shown(segments)}, expected 1 or more",
+        )
     for key in _DROPOUTS:
         value = document.get(key)
         if value is not None and not (_is_number(value) and 0 <= value < 1):
-            yield key, f"config.json has {key} {value!r}, expected a share from 0 to below 1"
+            yield key, f"config.json has {key} {_shown(value)}, expected a share from 0 to below 1"
     for key in ("layer_norm_eps", "initializer_range"):
         value = document.get(key, 1.0)
         if not (_is_number(value) and value > 0):
-            yield key, f"config.json has {key} {value!r}, expected a positive number"
+            yield key, f"config.json has {key} {_shown(value)}, expected a positive number"
     key = _ACTIVATION[not is_bert]
     activation = document.get(key, "gelu")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         yield (
             key,
-            f"config.json has {key} {activation!r}, which no exported file can compute: take a "
-            f"model with {', '.join(sorted(ACTIVATIONS))}",
+            f"config.json has {key} {_shown(activation)}, which no exported file can compute: take "
+            f"a model with {', '.join(sorted(ACTIVATIONS))}",
         )
     positions = document.get("position_embedding_type") or "absolute"
     if positions != "absolute":
         yield (
             "position_embedding_type",
-            f"config.json has position_embedding_type {positions!r}, which no exported file can "
-            "compute: take a model with 'absolute'",
+            f"config.json has position_embedding_type {_shown(positions)}, which no exported file "
+            "can compute: take a model with 'absolute'",
         )
     for key in DECODERS:
         if value := document.get(key):
-            yield key, f"config.json has {key} {value!r}: only encoders are supported"
+            yield key, f"config.json has {key} {_shown(value)}: only encoders are supported"
     if document.get("quantization_config"):
         yield (
             "quantization_config",
@@ -203,7 +210,10 @@ def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
     pad = document.get("pad_token_id", 0)
     rows = given.sizes.get("rows", 0)
     if pad is not None and rows and not (type(pad) is int and 0 <= pad < rows):
-        yield "pad_token_id", f"config.json has pad_token_id {pad!r}, expected 0 to {rows - 1}"
+        yield (
+            "pad_token_id",
+            f"config.json has pad_token_id {_shown(pad)}, expected 0 to {rows - 1}",
+        )
 
 
 def _default_config(kind: str) -> Any:
@@ -211,6 +221,11 @@ def _default_config(kind: str) -> Any:
     import transformers
 
     return {"bert": transformers.BertConfig, "distilbert": transformers.DistilBertConfig}[kind]()
+
+
+def _shown(value: Any) -> str:
+    """A value of config.json for a message; people's files hold anything."""
+    return one_line(repr(value), 60)
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError
+from converters import ConversionError, one_line
 from converters.extras import install_hint
 from converters.pretrained import INDEX, load_config, load_model, weight_files
 from converters.pretrained import WEIGHTS as WHOLE
@@ -254,10 +254,11 @@ def _tokenizer_problems(given: Judgement) -> Iterator[str]:
     except UserError as error:
         yield f"{what}: {error}"
         return
-    if left_out := sorted(set(range(max(ids, default=0))) - ids):
+    if left_out := max(ids, default=-1) + 1 - len(ids):
+        first = next(place for place, each in enumerate(sorted(ids)) if place != each)
         yield (
-            f"{what}: its tokenizer has {len(left_out)} ids that no piece has, such as "
-            f"{left_out[0]}: vocab.txt has no place for gaps; fill them with unused pieces"
+            f"{what}: its tokenizer has {left_out} ids that no piece has, such as {first}: "
+            "vocab.txt has no place for gaps; fill them with unused pieces"
         )
 
 
@@ -293,7 +294,7 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     except Exception as error:  # tokenizers raises plain Exception
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = one_line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
         raise UserError(
             f"the tokenizer in {folder} cannot be read ({reason}): save it there again with "
             "tokenizer.save_pretrained(folder)"

@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work(name, int(seed), int(first), int(last), Path(folder))
         return 0
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--share", type=float, default=1.0, help="Of the 20,000 inputs.")
+    parser.add_argument("--share", type=float, default=1.0, help="Of the 24,000 inputs.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the changes.")
     parser.add_argument("--only", nargs="+", choices=readers.names(), help="Only these readers.")
     given = parser.parse_args(arguments)

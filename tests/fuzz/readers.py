@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mutations
+import outside
 from repository import CONTRACT
 
 TINY = CONTRACT / "tiny"
@@ -248,7 +249,31 @@ READERS = (
     Reader("SQuAD, values", 1000, _squad, _questions, _document),
     Reader("questions", 1000, _asked_file, _asked),
     Reader("settings", 500, _settings, _settings_read),
-)  # 20,000 in all
+    Reader("teacher, config.json", 400, outside.teacher("config.json"), outside.taught, _document),
+    Reader(
+        "teacher, tokenizer.json", 400, outside.teacher("tokenizer.json"), outside.taught, _document
+    ),
+    Reader(
+        "teacher, tokenizer_config.json",
+        400,
+        outside.teacher("tokenizer_config.json"),
+        outside.taught,
+        _document,
+    ),
+    Reader("teacher, safetensors", 400, outside.teacher("model.safetensors"), outside.taught),
+    Reader(
+        "teacher, index of shards",
+        400,
+        outside.teacher("model.safetensors.index.json", shards="20KB"),
+        outside.taught,
+        _document,
+    ),
+    Reader("texts, TSV", 400, outside.table("dev.tsv"), outside.texts),
+    Reader("texts, CSV", 400, outside.table("dev.csv"), outside.texts),
+    Reader("texts, gzip", 400, outside.table("dev.csv.gz"), outside.texts),
+    Reader("texts, JSON Lines", 400, outside.table("dev.jsonl"), outside.texts),
+    Reader("texts, values", 400, outside.table("dev.jsonl"), outside.texts, outside.of_rows),
+)  # 24,000 in all
 
 
 def prepared(reader: Reader, folder: Path) -> tuple[Path, bytes]:

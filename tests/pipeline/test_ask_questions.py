@@ -278,7 +278,8 @@ def test_a_model_that_answers_no_questions_is_refused(
     classes = Path(shutil.copytree(bare, tmp_path / "classes"))
     sizes = BertConfig.from_pretrained(bare)
     BertForSequenceClassification(sizes).save_pretrained(classes)
-    for folder, word in ((bare, "has no head"), (classes, "gives logits")):
+    for folder, word in ((bare, "has no head for a task"), (classes, "gives logits")):
         assert ask.main([str(folder), "who?", "--context", PASSAGE]) == 2
         captured = capsys.readouterr()
-        assert word in captured.err and captured.err.count("\n") == 1 and not captured.out
+        assert word in captured.err and str(folder) in captured.err
+        assert captured.err.count("\n") == 1 and not captured.out

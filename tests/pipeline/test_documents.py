@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import json_schema
 import pytest
 from hostile import CONTRACT, DOCUMENTS, folder_with
+from repository import ROOT
 
 from pipeline import ask, documents, predict
 
@@ -53,3 +55,28 @@ def test_without_the_digest_the_schema_still_counts(tmp_path: Path) -> None:
     path.write_text(json.dumps(document | {"made_by": 7}))
     with pytest.raises(documents.UserError, match="made_by is 7, which should be a valid string"):
         documents.model(path, verify=False)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_published_schemas_say_what_the_reader_takes(name: str) -> None:
+    for file in ("model.json", "golden.json"):
+        schema = json.loads((ROOT / "docs" / "schema" / file).read_text("utf-8"))
+        document = json.loads((CONTRACT / name / file).read_text("utf-8"))
+        assert json_schema.wrong(document, schema) == ""
+        for key in document:
+            rest = {other: value for other, value in document.items() if other != key}
+            optional = key in ("null_threshold", "search")
+            assert bool(json_schema.wrong(rest, schema)) != optional, key
+            assert json_schema.wrong(rest | {key: object()}, schema), key
+        assert "is unknown" in json_schema.wrong(document | {"more": 1}, schema)
+
+
+def test_the_published_schemas_refuse_what_they_can(tmp_path: Path) -> None:
+    """Types, bounds and keys; not a digest, a contradiction or the name of a file."""
+    for number, (name, entry) in enumerate(DOCUMENTS.items()):
+        if "unknown" in name or " as a" in name or " of null" in name or name.startswith("no "):
+            folder = folder_with(entry, tmp_path / str(number))
+            document = json.loads((folder / entry["file"]).read_text("utf-8"))
+            schema = json.loads((ROOT / "docs" / "schema" / entry["file"]).read_text("utf-8"))
+            if name != "no labels and no regression":
+                assert json_schema.wrong(document, schema), name

@@ -19,7 +19,15 @@ from pipeline.tasks.reading import Model
 
 
 class SpanLimits(TypedDict):
-    """See `Limits`."""
+    """How a passage is cut and an answer read, in word pieces; see `Limits`.
+
+    Attributes:
+        max_length: The longest window, special tokens included.
+        stride: The distance between the starts of two windows.
+        max_query: The question is cut to this many.
+        max_answer: The longest answer.
+        n_best: How many starts and how many ends are considered.
+    """
 
     max_length: documents.Length
     stride: documents.Length
@@ -29,14 +37,27 @@ class SpanLimits(TypedDict):
 
 
 class SpanSearch(TypedDict):
-    """See `Search`."""
+    """How a long passage is searched; see `Search`.
+
+    Attributes:
+        rule: How scores of different windows are compared.
+        max_windows: Only the windows with most in common with the question are read; null for all.
+    """
 
     rule: Rule
     max_windows: documents.Length | None
 
 
 class SpanPart(TypedDict):
-    """What question answering adds to a model.json."""
+    """What question answering adds to a model.json.
+
+    Attributes:
+        limits: How a passage is cut and an answer read.
+        may_abstain: Whether the model may give no answer.
+        null_threshold: The margin, in logits, by which "no answer" must exceed the best span; 0 if
+            absent.
+        search: How a long passage is searched.
+    """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
 

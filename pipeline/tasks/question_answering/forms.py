@@ -8,20 +8,17 @@ refused with its place.
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pipeline.data.sources import Part
+from pipeline.data.sources import GZIP, Part, unpacked
 from pipeline.errors import UserError
 
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON joins the two halves of a whole pair
-GZIP: Final = b"\x1f\x8b"
 FORM: Final = (
     "SQuAD's form: data[].paragraphs[].{context, qas[].{id, question, answers[].{text, "
     "answer_start}}}, or rows with id, title, context, question and answers"
@@ -82,15 +79,10 @@ def read_document(content: bytes, name: str, repairs: Counter[str]) -> Any:
     """What the bytes of a JSON or JSON Lines file hold, in gzip or not.
 
     Raises:
-        UserError: it is empty, damaged, or not JSON; the line is named.
+        UserError: it is empty, damaged, not JSON, or unpacks to too much; the line is named.
     """
     if content.startswith(GZIP):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(
-                f"{name} is a damaged gzip file ({error}): fetch or export it again"
-            ) from error
+        content = unpacked(content, name)
     if not content.strip():
         raise UserError(f"{name} is empty: expected a SQuAD 1.1 or 2.0 JSON file")
     try:
@@ -147,8 +139,9 @@ def _parse(text: str, name: str, repairs: Counter[str]) -> Any:
             "short: fetch or export it again"
         ) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
+        place = f"{name}, line {number + 1}" if number else name
         raise UserError(
-            f"{name} is no JSON that can be read ({error}): fetch or export it again"
+            f"{place} is no JSON that can be read ({error}): fetch or export it again"
         ) from error
 
 

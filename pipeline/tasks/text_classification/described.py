@@ -15,13 +15,25 @@ from pipeline.errors import UserError
 
 
 class ClassLimits(TypedDict):
-    """The longest input, in word pieces."""
+    """The longest input.
+
+    Attributes:
+        max_length: In word pieces, special tokens included.
+    """
 
     max_length: Annotated[int, Field(ge=3, le=2**16)]
 
 
 class ClassPart(TypedDict):
-    """The classes, and how inputs are made."""
+    """What text classification adds to a model.json: the classes, and how inputs are made.
+
+    Attributes:
+        labels: The classes in the order of the logits; empty for a regression.
+        regression: Whether the one logit is the predicted number.
+        pair: Whether an input is a pair of texts.
+        limits: Of the length.
+        truncation: How a pair that is too long is cut: the longer text loses its last piece first.
+    """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
 

@@ -9,17 +9,15 @@ character like any other.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import sys
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.sources import Part, read_bytes
+from pipeline.data.sources import Part, read_bytes, unpacked
 from pipeline.errors import UserError
 from pipeline.tasks.text_classification import glue
 
@@ -90,10 +88,7 @@ def read_table(path: Path, task: str = "") -> Table:
     data, kind = content, path.suffix.lower()
     if kind == ".gz":
         kind = Path(path.stem).suffix.lower()
-        try:
-            data = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{name} is damaged ({error}): compress it again") from error
+        data = unpacked(content, name)
     if kind not in SUFFIXES:
         raise UserError(
             f"{name}: a file of texts ends in {', '.join(SUFFIXES)}, and then in .gz or not"

@@ -235,6 +235,9 @@ def test_the_committed_page_is_what_the_script_writes(monkeypatch: pytest.Monkey
     for name, root in (*make_schema.DOCUMENTS, *make_schema.SCHEMA_ALONE):
         stored = (DOCS / "schema" / name).read_text(encoding="utf-8")
         assert stored == make_schema.json_schema(root), "write it again: python docs/make_schema.py"
+    for name, root, parts in make_schema.BESIDE:
+        stored = (DOCS / "schema" / name).read_text(encoding="utf-8")
+        assert stored == make_schema.beside_schema(root, parts), "python docs/make_schema.py"
     headings = [line[4:] for line in text.splitlines() if line.startswith("### ")]
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\(#(.*?)\)", text)) <= anchors and len(anchors) == len(headings)

@@ -6,21 +6,24 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from coreml_fixtures import package
 from export_fixtures import exported_onnx
+from repository import CONTRACT
 
 from benchmarks import android, run
 from converters import ConversionError, sealed
 from converters.compat import matrix as compat
 from converters.runtimes import checksums
 from converters.runtimes import open as runtimes
-from pipeline import ask
+from pipeline import ask, predict
 
-PLACES = 100
+# How many random bytes are changed; each costs a start of every command.
+PLACES = pytest.mark.parametrize("places", [9, pytest.param(100, marks=pytest.mark.long)])
 
 
 class Opened(Exception):  # noqa: N818 - what a refusal must come before
@@ -53,6 +56,18 @@ def _no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(runtimes, "open_predictor", opened)
     monkeypatch.setattr(run, "open_predictor", opened)
+    monkeypatch.setattr(compat, "examine", opened)
+
+
+Command = tuple[Callable[[list[str]], int], list[str]]
+
+
+def commands_of(file: Path, folder: Path) -> list[Command]:
+    """The commands that open a file which answers questions; what they write goes to a folder."""
+    asking = [str(file), "who?", "--context", "anna came."]
+    measuring = [str(file), "--quick", "--lengths", "16", "--out", str(folder / "out.json")]
+    trying = [str(file), "--environments", str(folder)]
+    return [(ask.main, asking), (run.main, measuring), (compat.main, trying)]
 
 
 def flip(path: Path, place: int) -> None:
@@ -64,22 +79,22 @@ def flip(path: Path, place: int) -> None:
         handle.write(bytes([byte ^ 0x55]))
 
 
+@PLACES
 @pytest.mark.usefixtures("_no_runtime")
 def test_a_changed_byte_anywhere_is_refused(
-    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    places: int, file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asking = [str(file), "who?", "--context", "anna came."]
-    measuring = [str(file), "--quick", "--lengths", "16", "--out", str(tmp_path / "out.json")]
-    for command, arguments in ((ask.main, asking), (run.main, measuring)):
+    commands = commands_of(file, tmp_path)
+    for command, arguments in commands:
         with pytest.raises(Opened):  # as long as the file is whole
             command(arguments)
     parts = [file] if file.is_file() else sorted(p for p in file.rglob("*") if p.is_file())
     picks = random.Random(0)
-    for turn in range(PLACES):
+    for turn in range(places):
         part = parts[turn % len(parts)]
         place = picks.randrange(part.stat().st_size)
         flip(part, place)
-        for command, arguments in ((ask.main, asking), (run.main, measuring)):
+        for command, arguments in commands:
             capsys.readouterr()
             assert command(arguments) == 2, (part.name, place)
             message = capsys.readouterr().err
@@ -89,20 +104,17 @@ def test_a_changed_byte_anywhere_is_refused(
     assert not (tmp_path / "out.json").exists()
 
 
+@PLACES
 @pytest.mark.usefixtures("_no_runtime")
 @pytest.mark.parametrize("name", ["vocab.txt", "model.json", "golden.json"])
 def test_a_changed_byte_in_what_lies_beside_a_file_is_refused(
-    name: str, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, places: int, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
     file = folder / "student-int8.tflite"
-    measuring = [str(file), "--quick", "--lengths", "16", "--out", str(tmp_path / "out.json")]
-    commands = (
-        (ask.main, [str(file), "who?", "--context", "anna came."]),
-        (run.main, measuring),
-    )
+    commands = commands_of(file, tmp_path)
     picks = random.Random(1)
-    for _ in range(PLACES):
+    for _ in range(places):
         place = picks.randrange((folder / name).stat().st_size)
         flip(folder / name, place)
         for command, arguments in commands:
@@ -115,6 +127,28 @@ def test_a_changed_byte_in_what_lies_beside_a_file_is_refused(
     for command, arguments in commands:
         with pytest.raises(Opened):
             command(arguments)
+
+
+@PLACES
+@pytest.mark.usefixtures("_no_runtime")
+@pytest.mark.parametrize(
+    "name", ["student-int8-per-tensor.tflite", "vocab.txt", "model.json", "golden.json"]
+)
+def test_a_changed_byte_of_a_classifier_is_refused(
+    name: str, places: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(CONTRACT / "tiny-classes", tmp_path / "files"))
+    arguments = [str(folder / "student-int8-per-tensor.tflite"), "a text"]
+    picks = random.Random(2)
+    for _ in range(places):
+        place = picks.randrange((folder / name).stat().st_size)
+        flip(folder / name, place)
+        assert predict.main(arguments) == 2, place
+        message = capsys.readouterr().err
+        assert message.startswith("error: ") and message.count("\n") == 1 and name in message
+        flip(folder / name, place)
+    with pytest.raises(Opened):
+        predict.main(arguments)
 
 
 def test_no_verify_opens_what_was_changed_on_purpose(

@@ -287,3 +287,16 @@ def test_a_file_without_metadata_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(b"nothing")
     with pytest.raises(ConversionError, match=r"is not a \.tflite file"):
         read_metadata(tmp_path / "a.tflite")
+
+
+def test_a_vocabulary_that_unpacks_to_too_much_is_not_unpacked(
+    tmp_path: Path, vocabulary: Path
+) -> None:
+    path = add_metadata(copy("int8", tmp_path), vocabulary, ABOUT)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"PK\3\4")])  # the model alone
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("vocab.txt", bytes(65 * 2**20))
+    assert path.stat().st_size < len(whole) + 2**20
+    with pytest.raises(ConversionError, match=r"vocab\.txt unpacks to 68,157,440 bytes"):
+        read_metadata(path)

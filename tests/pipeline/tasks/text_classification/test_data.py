@@ -156,7 +156,7 @@ def test_json_lines_lists_and_gzip(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(lines.encode(), mtime=0))
     assert pairs(load(packed)) == expected
     packed.write_bytes(packed.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"a\.jsonl\.gz is damaged"):
+    with pytest.raises(UserError, match=r"a\.jsonl\.gz is a damaged gzip file"):
         load(packed)
 
 

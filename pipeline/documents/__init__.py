@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of `model.json` and `golden.json`, and the one reader of both.
+"""The one reader of `model.json` and `golden.json`.
 
 A document is read strictly: no unknown key, no key twice, no value of another type, sizes within
-bounds, names that are plain file names. What a task adds to `model.json` is a TypedDict of its own,
-which `own_part` checks. `tests/contract/hostile.json` lists documents that every reader refuses.
+bounds, names that are plain file names. `schema` holds the types of both. What a task adds to
+`model.json` is a TypedDict of its own, which `own_part` checks. `tests/contract/hostile.json` lists
+documents that every reader refuses.
 """
 
 from __future__ import annotations
@@ -11,229 +12,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Any
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict, get_type_hints
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import get_type_hints
 
 from converters import ConversionError, one_line, sealed
 from converters.interface import INPUTS
+from pipeline.documents.schema import (
+    GOLDEN_SCHEMA,
+    MODEL_SCHEMA,
+    GoldenQuestions,
+    GoldenTexts,
+    Length,
+    ModelDescription,
+    Short,
+)
 from pipeline.errors import UserError
 
-MODEL_SCHEMA: Final = 3  # 3 added `digest`
-GOLDEN_SCHEMA: Final = 2  # 2 added `digest`
-
-_STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-_OPEN: Final = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-def _plain(name: str) -> str:
-    if not sealed.is_plain(name):
-        raise ValueError("must be a plain file name")
-    return name
-
-
-def _paired(text: str) -> str:
-    """No half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
-    if any("\ud800" <= each <= "\udfff" for each in text):
-        raise ValueError("holds half a surrogate pair")
-    return text
-
-
-# The bounds are far beyond any BERT, and far below what would fill a machine's memory.
-Name = Annotated[str, AfterValidator(_plain)]
-Short = Annotated[str, Field(max_length=1000), AfterValidator(_paired)]
-Passage = Annotated[str, Field(max_length=10_000_000), AfterValidator(_paired)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1, le=2**40)]  # bytes
-Length = Annotated[int, Field(ge=1, le=2**16)]  # word pieces
-Place = Annotated[int, Field(ge=0, lt=2**24)]  # an id, or a position in a text
-Row = Annotated[int, Field(ge=-1, le=2**16)]  # of a shape; -1 is any
-Logits = Annotated[list[float], Field(min_length=1, max_length=2**16)]
-Ids = Annotated[list[Place], Field(min_length=1, max_length=2**16)]
-
-
-File = TypedDict(
-    "File",
-    {
-        "path": Name,
-        "bytes": Size,
-        "sha256": Sha256,
-        "min_runtime": dict[Short, Short],
-        "faults": dict[Short, Short],
-        "for": Short,
-    },
-)
-File.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
-File.__doc__ = "One exported file: its name, size and checksum, what runs it, and what it is for."
-
-
-class Tensor(TypedDict):
-    """An input or output of the files."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    name: Short
-    dtype: Literal["int32", "float32"]
-    shape: Annotated[list[Row], Field(min_length=1, max_length=8)]
-
-
-class Lengths(TypedDict):
-    """The lengths of inputs that the files take, in word pieces."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    default: Length
-    min: Length
-    max: Length
-    static: Annotated[list[Length], Field(max_length=1000)]
-    note: NotRequired[Short]
-
-
-class Piece(TypedDict):
-    """A word piece and its id."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    piece: Annotated[Short, Field(min_length=1)]
-    id: Place
-
-
-class Special(TypedDict):
-    """The five special pieces."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    pad: Piece
-    unknown: Piece
-    cls: Piece
-    sep: Piece
-    mask: Piece
-
-
-class Added(TypedDict):
-    """A token that is found whole, before a text is cut into word pieces."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    content: Annotated[Short, Field(min_length=1)]
-    id: Place
-    special: bool
-    lstrip: bool
-    rstrip: bool
-    single_word: bool
-    normalized: bool
-    word_piece: bool
-
-
-class Tokenizer(TypedDict):
-    """Everything that decides how a text becomes ids."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    type: Literal["wordpiece"]
-    size: Annotated[int, Field(ge=5, le=2**24)]
-    lower_case: bool
-    strip_accents: bool
-    split_cjk: bool
-    clean_text: bool
-    continuation: Annotated[Short, Field(max_length=100)]
-    max_word_characters: Annotated[int, Field(ge=1, le=2**20)]
-    split_special: bool
-    special: Special
-    added: Annotated[list[Added], Field(max_length=2**20)]
-    file: Name
-    sha256: Sha256
-
-
-class ModelDescription(TypedDict):
-    """What `model.json` says of the exported files beside it, whatever their task."""
-
-    __pydantic_config__ = _OPEN  # type: ignore[misc] # the task's own keys are checked apart
-
-    schema_version: int
-    made_by: Short
-    task: Short
-    default: Name
-    files: Annotated[dict[Short, File], Field(min_length=1, max_length=100)]
-    signature: Short
-    inputs: Annotated[list[Tensor], Field(min_length=1, max_length=10)]
-    outputs: Annotated[list[Tensor], Field(min_length=1, max_length=10)]
-    lengths: Lengths
-    tokenizer: Tokenizer
-    golden: Name
-    digest: Sha256
-
-
-class GoldenWindow(TypedDict):
-    """The first window of a passage."""
-
-    ids: Ids
-    first: Place
-    offsets: list[Annotated[list[Place], Field(min_length=2, max_length=2)]]
-
-
-class GoldenAnswer(TypedDict):
-    """What a file answered when it was built."""
-
-    text: Passage
-    start: Place
-    end: Place
-    score: float
-    start_logits: Logits
-    end_logits: Logits
-
-
-class GoldenQuestion(TypedDict):
-    """A question with its passage."""
-
-    question: Passage
-    context: Passage
-    windows: Annotated[list[GoldenWindow], Field(max_length=1)]
-    window_count: Annotated[int, Field(ge=1, lt=2**24)]
-    answers: Annotated[dict[Name, GoldenAnswer], Field(min_length=1)]
-
-
-class GoldenPrediction(TypedDict):
-    """The class of a text with its probability, or the number predicted for it."""
-
-    label: NotRequired[Short]
-    probability: NotRequired[Annotated[float, Field(ge=0, le=1)]]
-    value: NotRequired[float]
-    logits: Logits
-
-
-class GoldenText(TypedDict):
-    """A text, or a pair of texts."""
-
-    text: Passage
-    pair: NotRequired[Passage]
-    ids: Ids
-    segment_ids: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(min_length=1)]
-    answers: Annotated[dict[Name, GoldenPrediction], Field(min_length=1)]
-
-
-class GoldenQuestions(TypedDict):
-    """`golden.json` of question answering."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    schema_version: int
-    offsets: Literal["Unicode code points"]
-    logits: Short
-    cases: Annotated[list[GoldenQuestion], Field(min_length=1, max_length=100_000)]
-    digest: Sha256
-
-
-class GoldenTexts(TypedDict):
-    """`golden.json` of text classification."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    schema_version: int
-    logits: Short
-    cases: Annotated[list[GoldenText], Field(min_length=1, max_length=100_000)]
-    digest: Sha256
+__all__ = [
+    "GOLDEN_SCHEMA",
+    "MODEL_SCHEMA",
+    "Length",
+    "Short",
+    "check",
+    "golden",
+    "model",
+    "own_part",
+]
 
 
 def model(path: Path, *, verify: bool = True) -> dict[str, Any]:
