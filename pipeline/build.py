@@ -28,7 +28,7 @@ from pipeline import __version__, learning, place, plan, ranks, settings, shippi
 from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
-from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
+from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA, SEARCH_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
@@ -94,7 +94,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             # Other targets' settings may change without this one's files.
             settings={
                 "export": replace(config.export, target=(target,), precision=precisions),
-                "schemas": (MODEL_SCHEMA, GOLDEN_SCHEMA),
+                "schemas": (MODEL_SCHEMA, SEARCH_SCHEMA, GOLDEN_SCHEMA),
                 **reading,
             },
             inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},

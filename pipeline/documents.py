@@ -21,6 +21,7 @@ from converters.interface import INPUTS
 from pipeline.errors import UserError
 
 MODEL_SCHEMA: Final = 3  # 3 added `digest`
+SEARCH_SCHEMA: Final = 4  # of a model.json with `search`, so that older apps refuse it
 GOLDEN_SCHEMA: Final = 2  # 2 added `digest`
 
 _STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -246,7 +247,7 @@ def model(path: Path, *, verify: bool = True) -> dict[str, Any]:
     Raises:
         UserError: it is missing, damaged, of another schema, or says what no build writes.
     """
-    document = _read(path, MODEL_SCHEMA, verify)
+    document = _read(path, (MODEL_SCHEMA, SEARCH_SCHEMA), verify)
     check(path, document, ModelDescription, _contradictions)
     return document
 
@@ -261,7 +262,7 @@ def golden(path: Path, *, verify: bool = True) -> dict[str, Any]:
     Raises:
         UserError: it is missing, damaged, of another schema, or says what no build writes.
     """
-    document = _read(path, GOLDEN_SCHEMA, verify)
+    document = _read(path, (GOLDEN_SCHEMA,), verify)
     kind, contradictions = (
         (GoldenQuestions, _wrong_questions)
         if "offsets" in document
@@ -325,15 +326,21 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _read(path: Path, schema: int, verify: bool) -> dict[str, Any]:
-    """A document of the schema that this version reads."""
+def model_schema(document: Mapping[str, Any]) -> int:
+    """The schema of a model.json: a reader that knows no `search` would answer otherwise."""
+    return SEARCH_SCHEMA if "search" in document else MODEL_SCHEMA
+
+
+def _read(path: Path, schemas: tuple[int, ...], verify: bool) -> dict[str, Any]:
+    """A document of a schema that this version reads."""
     try:
         document = sealed.parse(path)
         if not isinstance(document, dict) or type(document.get("schema_version")) is not int:
             raise UserError(f"no readable {path}: it belongs beside the exported file")
-        if (version := document["schema_version"]) != schema:
+        if (version := document["schema_version"]) not in schemas:
             raise UserError(
-                f"{path} has schema {one_line(version, 20)}, this version reads {schema}: "
+                f"{path} has schema {one_line(version, 20)}, this version reads "
+                f"{' and '.join(map(str, schemas))}: "
                 "build the file again"
             )
         if verify:
@@ -345,6 +352,8 @@ def _read(path: Path, schema: int, verify: bool) -> dict[str, Any]:
 
 def _contradictions(document: Any) -> Iterator[str]:
     """What a model.json says that contradicts itself; a line each."""
+    if document["schema_version"] != model_schema(document):
+        yield f"schema_version is {SEARCH_SCHEMA} where there is a search, and only there"
     names = [file["path"] for file in document["files"].values()]
     if len(set(names)) < len(names):
         yield "files has a path twice"

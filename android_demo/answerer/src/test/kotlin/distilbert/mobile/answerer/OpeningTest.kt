@@ -108,9 +108,9 @@ class OpeningTest {
             broken { folder ->
                 val description = folder.resolve("model.json")
                 val text = description.readText()
-                description.writeText(text.replace("schema_version\": 3", "schema_version\": 4"))
+                description.writeText(text.replace("schema_version\": 3", "schema_version\": 5"))
             }
-        assertEquals("model.json has schema 4, this version reads 3: update this app", newer)
+        assertEquals("model.json has schema 5, this version reads 3 and 4: update this app", newer)
     }
 
     @Test

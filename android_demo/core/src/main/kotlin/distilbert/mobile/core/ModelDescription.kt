@@ -19,7 +19,14 @@ package distilbert.mobile.core
  */
 open class ModelDescription protected constructor(json: Json) {
     init {
-        requireSchema("model.json", json, SCHEMA)
+        requireSchema("model.json", json, SCHEMA, SEARCH_SCHEMA)
+        val isSearched = "search" in json.members()
+        if (isSearched != (json["schema_version"].integer() == SEARCH_SCHEMA)) {
+            throw ModelException(
+                "schema_version is $SEARCH_SCHEMA where there is a search, and only there: build " +
+                    "the model again",
+            )
+        }
     }
 
     val task: String = json["task"].text()
@@ -45,8 +52,11 @@ open class ModelDescription protected constructor(json: Json) {
     }
 
     companion object {
-        /** The one version of `model.json` that this library reads. */
+        /** The version of `model.json` that this library reads. */
         const val SCHEMA = 3
+
+        /** The version of a `model.json` with a `search`, which older libraries would ignore. */
+        const val SEARCH_SCHEMA = 4
 
         /**
          * Reads the general part of `model.json`.
@@ -136,12 +146,12 @@ class Lengths(val default: Int, val longest: Int, val static: IntArray) {
 }
 
 /** Refuses a document of another version than [supported], with what to do about it. */
-internal fun requireSchema(file: String, json: Json, supported: Int) {
+internal fun requireSchema(file: String, json: Json, vararg supported: Int) {
     val found = json["schema_version"].integer()
-    if (found == supported) return
-    val remedy = if (found > supported) "update this app" else "build the model again"
+    if (found in supported) return
+    val remedy = if (found > supported.max()) "update this app" else "build the model again"
     throw ModelException(
-        "$file has schema $found, this version reads $supported: $remedy",
+        "$file has schema $found, this version reads ${supported.joinToString(" and ")}: $remedy",
         kind = ErrorKind.UNSUPPORTED,
     )
 }

@@ -27,8 +27,8 @@ class ModelDescriptionTest {
                 )
             }.message
         val start = "model.json has schema"
-        assertEquals("$start 4, this version reads 3: update this app", message(4))
-        assertEquals("$start 1, this version reads 3: build the model again", message(1))
+        assertEquals("$start 5, this version reads 3 and 4: update this app", message(5))
+        assertEquals("$start 1, this version reads 3 and 4: build the model again", message(1))
     }
 
     @Test
@@ -161,7 +161,7 @@ class ModelDescriptionTest {
             empty.message,
         )
         assertEquals(ErrorKind.DAMAGED, empty.kind)
-        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 3", "\"schema_version\": 4")
+        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 3", "\"schema_version\": 5")
         val error = assertThrows(ModelException::class.java) { ModelDescription.parse(newer) }
         assertEquals(ErrorKind.UNSUPPORTED, error.kind)
     }

@@ -10,8 +10,8 @@ import distilbert.mobile.core.goldenCases
  *
  * @property question what is asked.
  * @property passage where the answer lies.
- * @property windowCount how many windows the passage is cut into.
- * @property ids of the first window.
+ * @property windowCount how many windows of the passage are read.
+ * @property ids of the first of them.
  * @property answers by the name of the exported file.
  */
 class GoldenCase(

@@ -162,6 +162,7 @@ class AnswererTest {
         val few = answerer.answer(passage, "who?", AnswerOptions(maxWindows = 3))
         assertFalse(few.isComplete)
         assertEquals(whole.windows, few.windows)
+        assertEquals(listOf(whole.windows, 3), listOf(whole.windowsRead, few.windowsRead))
         assertTrue("${few.tokens} pieces", few.tokens <= 3 * 24)
         val slow =
             Predictor { ids, mask, segmentIds ->
@@ -174,6 +175,25 @@ class AnswererTest {
         assertFalse(short.isComplete)
         assertEquals(24, short.tokens)
         assertThrows(IllegalArgumentException::class.java) { AnswerOptions(maxWindows = 0) }
+    }
+
+    @Test
+    fun `the windows with the question's words are read, as the options or the model say`() {
+        val passage = Passage("the tower of a. ".repeat(50) + "who was rome? " + "a. ".repeat(99))
+        val one = AnswerOptions(maxWindows = 1)
+        val found = answerer.answer(passage, "who was?", one)
+        assertEquals(listOf("rome", "1"), listOf(found.text, "${found.windowsRead}"))
+        val search = "\"search\": {\"rule\": \"log-odds\", \"max_windows\": 1}, \"may_abstain\""
+        val document =
+            ModelFiles.DESCRIPTION
+                .replace("_version\": 3", "_version\": 4")
+                .replace("\"may_abstain\"", search)
+        val searching = Answerer(SpanDescription.parse(document), tokenizer, model)
+        val same = searching.answer(passage, "who was?", AnswerOptions())
+        assertEquals(listOf("rome", "1"), listOf(same.text, "${same.windowsRead}"))
+        assertTrue(same.isComplete && !found.isComplete && same.isAnswer)
+        val all = searching.answer(passage, "who was?", AnswerOptions(maxWindows = 999))
+        assertEquals(all.windows, all.windowsRead)
     }
 
     @Test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core.spans
 
+import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFiles
 import org.junit.Assert.assertEquals
@@ -27,6 +28,45 @@ class SpanDescriptionTest {
             ModelFiles.DESCRIPTION.replace(mayAbstain, "\"null_threshold\": -1.25, $mayAbstain")
         assertEquals(-1.25, SpanDescription.parse(document).nullThreshold, 0.0)
     }
+
+    @Test
+    fun `reads how a passage is searched, where that is not the default`() {
+        val plain = SpanDescription.parse(ModelFiles.DESCRIPTION).search
+        assertEquals(Search.Rule.LOGITS to null, plain.rule to plain.maxWindows)
+        val search = SpanDescription.parse(searched("log-odds", "2")).search
+        assertEquals(Search.Rule.LOG_ODDS to 2, search.rule to search.maxWindows)
+        assertEquals(null, SpanDescription.parse(searched("logits", "null")).search.maxWindows)
+    }
+
+    @Test
+    fun `refuses a search that it does not know, and one that an older app would ignore`() {
+        val unknown = assertThrows(ModelException::class.java) { parse(searched("luck", "2")) }
+        assertEquals(ErrorKind.UNSUPPORTED, unknown.kind)
+        for (most in listOf("0", "-1", "65537", "1.5", "true", "\"2\"")) {
+            assertThrows(most, ModelException::class.java) { parse(searched("logits", most)) }
+        }
+        for (document in listOf(
+            searched("logits", "2").replace("_version\": 4", "_version\": 3"),
+            ModelFiles.DESCRIPTION.replace("_version\": 3", "_version\": 4"),
+        )) {
+            val error = assertThrows(ModelException::class.java) { parse(document) }
+            assertEquals(
+                "model.json: schema_version is 4 where there is a search, and only there: build " +
+                    "the model again",
+                error.message,
+            )
+        }
+    }
+
+    private fun parse(document: String) = SpanDescription.parse(document)
+
+    private fun searched(rule: String, most: String) =
+        ModelFiles.DESCRIPTION
+            .replace("_version\": 3", "_version\": 4")
+            .replace(
+                "\"may_abstain\"",
+                "\"search\": {\"rule\": \"$rule\", \"max_windows\": $most}, \"may_abstain\"",
+            )
 
     @Test
     fun `finds the logits by the outputs' names`() {
