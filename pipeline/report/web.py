@@ -2,10 +2,10 @@
 """The page of the hub folder that tries the model in a browser: one file, written by a build.
 
 A task has a page if it names a folder with `index.html.j2`, `style.css`, `reader.mjs` (the task's
-rules, without a page), `sealed.mjs` (the check of files) and `app.mjs` (the page).  All of it goes
-into one `index.html`, which works from any static server.  Its content security policy allows the scripts of this file by their
-hashes, the two libraries by their addresses, and nothing else; the import map makes the browser
-check the libraries' content.
+rules, without a page), `sealed.mjs` (the check of files) and `app.mjs` (the page). All of it goes
+into one `index.html`, which works from any static server. Its content security policy allows the
+scripts of this file by their hashes, the two libraries by their addresses, and nothing else; the
+import map makes the browser check the libraries' content.
 """
 
 from __future__ import annotations

@@ -28,10 +28,19 @@ class GoldenCase(
         /**
          * Reads `golden.json`.
          *
+         * @param verify whether its digest must fit.
          * @return one case at least.
-         * @throws ModelException if it is not JSON, of another version, or lacks something.
+         * @throws ModelException if it is not JSON, of another version, damaged, or says what no
+         *   build writes.
          */
-        fun parse(document: String): List<GoldenCase> = goldenCases(document, SCHEMA) { of(it) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): List<GoldenCase> =
+            goldenCases(
+                document,
+                SCHEMA,
+                verify,
+            ) { json -> of(json).also { requireGoldenQuestion(json) } }
 
         private fun of(json: Json): GoldenCase {
             val passage = json["context"].text()

@@ -5,7 +5,7 @@ import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.readingFile
+import distilbert.mobile.core.readModel
 
 /**
  * What `model.json` says of a model that answers questions: the general description, and the
@@ -62,15 +62,21 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
 
         private const val START_LOGITS = "start_logits"
         private const val END_LOGITS = "end_logits"
+        private val OWN = listOf("limits", "may_abstain", "null_threshold", "search")
 
         /**
          * Reads `model.json`.
          *
-         * @throws ModelException if it is not JSON, of another version, lacks something, or
-         *   describes a model of another task.
+         * @param verify whether its digest must fit.
+         * @throws ModelException if it is not JSON, of another version, damaged, says what no build
+         *   writes, or describes a model of another task.
          */
-        fun parse(document: String): SpanDescription =
-            readingFile("model.json") { SpanDescription(Json.parse(document)) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): SpanDescription =
+            readModel(document, verify, OWN) { json ->
+                SpanDescription(json).also { requireSpans(json) }
+            }
     }
 }
 

@@ -9,7 +9,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 
 class SpanDecoderTest {
-    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION)
+    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION, verify = false)
     private val tokenizer =
         WordPieceTokenizer.read(description.tokenizer, ModelFiles.VOCABULARY.toByteArray())
     private val passage = "The tower of Rome was built by Anna."

@@ -13,7 +13,7 @@ import org.junit.Test
 class SpanDescriptionTest {
     @Test
     fun `reads the settings of the task beside the general ones`() {
-        val description = SpanDescription.parse(ModelFiles.DESCRIPTION)
+        val description = SpanDescription.parse(ModelFiles.DESCRIPTION, verify = false)
         assertEquals("student-int8.tflite", description.default)
         assertEquals(24, description.limits.maxLength)
         assertEquals(8, description.limits.stride)
@@ -26,16 +26,19 @@ class SpanDescriptionTest {
         val mayAbstain = "\"may_abstain\""
         val document =
             ModelFiles.DESCRIPTION.replace(mayAbstain, "\"null_threshold\": -1.25, $mayAbstain")
-        assertEquals(-1.25, SpanDescription.parse(document).nullThreshold, 0.0)
+        assertEquals(-1.25, SpanDescription.parse(document, verify = false).nullThreshold, 0.0)
     }
 
     @Test
     fun `reads how a passage is searched, where that is not the default`() {
-        val plain = SpanDescription.parse(ModelFiles.DESCRIPTION).search
+        val plain = SpanDescription.parse(ModelFiles.DESCRIPTION, verify = false).search
         assertEquals(Search.Rule.LOGITS to null, plain.rule to plain.maxWindows)
-        val search = SpanDescription.parse(searched("log-odds", "2")).search
+        val search = SpanDescription.parse(searched("log-odds", "2"), verify = false).search
         assertEquals(Search.Rule.LOG_ODDS to 2, search.rule to search.maxWindows)
-        assertEquals(null, SpanDescription.parse(searched("logits", "null")).search.maxWindows)
+        assertEquals(
+            null,
+            SpanDescription.parse(searched("logits", "null"), verify = false).search.maxWindows,
+        )
     }
 
     @Test
@@ -58,7 +61,7 @@ class SpanDescriptionTest {
         }
     }
 
-    private fun parse(document: String) = SpanDescription.parse(document)
+    private fun parse(document: String) = SpanDescription.parse(document, verify = false)
 
     private fun searched(rule: String, most: String) =
         ModelFiles.DESCRIPTION
@@ -76,14 +79,20 @@ class SpanDescriptionTest {
                 .replace("end_logits", "start_logits")
                 .replace("first", "end_logits")
         val outputs = List(2) { floatArrayOf(it.toFloat()) }
-        assertSame(outputs[0], SpanDescription.parse(ModelFiles.DESCRIPTION).logits(outputs).start)
-        assertSame(outputs[1], SpanDescription.parse(turned).logits(outputs).start)
+        assertSame(
+            outputs[0],
+            SpanDescription.parse(ModelFiles.DESCRIPTION, verify = false).logits(outputs).start,
+        )
+        assertSame(outputs[1], SpanDescription.parse(turned, verify = false).logits(outputs).start)
     }
 
     @Test
     fun `refuses a model of another task`() {
         val document = ModelFiles.DESCRIPTION.replace("start_logits", "logits")
-        val error = assertThrows(ModelException::class.java) { SpanDescription.parse(document) }
+        val error =
+            assertThrows(
+                ModelException::class.java,
+            ) { SpanDescription.parse(document, verify = false) }
         assertEquals(
             "model.json describes the task \"extractive question answering\" with the outputs " +
                 "logits, end_logits; answering questions needs start_logits and end_logits: " +
