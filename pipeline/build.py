@@ -26,7 +26,7 @@ from pipeline import learning, place, plan, ranks, settings, shipping, shrinking
 from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
-from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA
+from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA, SEARCH_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
@@ -92,7 +92,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             # Other targets' settings may change without this one's files.
             settings={
                 "export": replace(config.export, target=(target,), precision=precisions),
-                "schemas": (MODEL_SCHEMA, GOLDEN_SCHEMA),
+                "schemas": (MODEL_SCHEMA, SEARCH_SCHEMA, GOLDEN_SCHEMA),
                 **reading,
             },
             inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},

@@ -22,6 +22,7 @@ from converters.interface import INPUTS
 from pipeline.documents.schema import (
     GOLDEN_SCHEMA,
     MODEL_SCHEMA,
+    SEARCH_SCHEMA,
     GoldenQuestions,
     GoldenTexts,
     Length,
@@ -33,6 +34,7 @@ from pipeline.errors import UserError
 __all__ = [
     "GOLDEN_SCHEMA",
     "MODEL_SCHEMA",
+    "SEARCH_SCHEMA",
     "Length",
     "Short",
     "check",
@@ -52,7 +54,7 @@ def model(path: Path, *, verify: bool = True) -> dict[str, Any]:
     Raises:
         UserError: it is missing, damaged, of another schema, or says what no build writes.
     """
-    document = _read(path, MODEL_SCHEMA, verify)
+    document = _read(path, (MODEL_SCHEMA, SEARCH_SCHEMA), verify)
     check(path, document, ModelDescription, _contradictions)
     return document
 
@@ -67,7 +69,7 @@ def golden(path: Path, *, verify: bool = True) -> dict[str, Any]:
     Raises:
         UserError: it is missing, damaged, of another schema, or says what no build writes.
     """
-    document = _read(path, GOLDEN_SCHEMA, verify)
+    document = _read(path, (GOLDEN_SCHEMA,), verify)
     kind, contradictions = (
         (GoldenQuestions, _wrong_questions)
         if "offsets" in document
@@ -131,15 +133,21 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _read(path: Path, schema: int, verify: bool) -> dict[str, Any]:
-    """A document of the schema that this version reads."""
+def model_schema(document: Mapping[str, Any]) -> int:
+    """The schema of a model.json: a reader that knows no `search` would answer otherwise."""
+    return SEARCH_SCHEMA if "search" in document else MODEL_SCHEMA
+
+
+def _read(path: Path, schemas: tuple[int, ...], verify: bool) -> dict[str, Any]:
+    """A document of a schema that this version reads."""
     try:
         document = sealed.parse(path)
         if not isinstance(document, dict) or type(document.get("schema_version")) is not int:
             raise UserError(f"no readable {path}: it belongs beside the exported file")
-        if (version := document["schema_version"]) != schema:
+        if (version := document["schema_version"]) not in schemas:
             raise UserError(
-                f"{path} has schema {one_line(version, 20)}, this version reads {schema}: "
+                f"{path} has schema {one_line(version, 20)}, this version reads "
+                f"{' and '.join(map(str, schemas))}: "
                 "build the file again"
             )
         if verify:
@@ -151,6 +159,8 @@ def _read(path: Path, schema: int, verify: bool) -> dict[str, Any]:
 
 def _contradictions(document: Any) -> Iterator[str]:
     """What a model.json says that contradicts itself; a line each."""
+    if document["schema_version"] != model_schema(document):
+        yield f"schema_version is {SEARCH_SCHEMA} where there is a search, and only there"
     names = [file["path"] for file in document["files"].values()]
     if len(set(names)) < len(names):
         yield "files has a path twice"

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from converters import sealed
 
 MODEL_SCHEMA: Final = 3  # 3 added `digest`
+SEARCH_SCHEMA: Final = 4  # of a model.json with `search`, so that older apps refuse it
 GOLDEN_SCHEMA: Final = 2  # 2 added `digest`
 
 _STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -221,7 +222,7 @@ class ModelDescription(TypedDict):
 
     __pydantic_config__ = _OPEN  # type: ignore[misc] # the task's own keys are checked apart
 
-    schema_version: Annotated[int, Field(ge=MODEL_SCHEMA, le=MODEL_SCHEMA)]
+    schema_version: Annotated[int, Field(ge=MODEL_SCHEMA, le=SEARCH_SCHEMA)]
     made_by: Short
     task: Short
     default: Name

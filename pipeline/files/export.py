@@ -12,7 +12,7 @@ from converters import sealed
 from converters.interface import INPUTS, Interface
 from converters.runtimes.checksums import sha256
 from pipeline import __version__
-from pipeline.documents import MODEL_SCHEMA
+from pipeline.documents import model_schema
 from pipeline.files.targets import format_of
 from pipeline.files.tokenizer import describe_tokenizer, vocabulary_lines
 
@@ -60,7 +60,7 @@ def write_model_json(
     rows = -1 if kind.takes_rows else 1
     note = "" if static_lengths else kind.lengths_note
     document = {
-        "schema_version": MODEL_SCHEMA,
+        "schema_version": model_schema(about),
         "made_by": f"pipeline {__version__}",
         "task": about["task"],
         "default": next(iter(files.values())).name,

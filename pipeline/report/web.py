@@ -2,10 +2,10 @@
 """The page of the hub folder that tries the model in a browser: one file, written by a build.
 
 A task has a page if it names a folder with `index.html.j2`, `style.css`, `reader.mjs` (the task's
-rules, without a page) and `app.mjs` (the page).  All of it goes into one `index.html`, which works
-from any static server.  Its content security policy allows the scripts of this file by their
-hashes, the two libraries by their addresses, and nothing else; the import map makes the browser
-check the libraries' content.
+rules, without a page), `sealed.mjs` (the check of files) and `app.mjs` (the page). All of it goes
+into one `index.html`, which works from any static server. Its content security policy allows the
+scripts of this file by their hashes, the two libraries by their addresses, and nothing else; the
+import map makes the browser check the libraries' content.
 """
 
 from __future__ import annotations
@@ -170,14 +170,14 @@ def page(task: Task, title: str, files: Mapping[str, HubFile]) -> str | None:
 
 
 def _bundled(folder: Path) -> str:
-    """`reader.mjs` and `app.mjs` as one module: the import between them is not needed there."""
-    reader = (folder / "reader.mjs").read_text(encoding="utf-8")
+    """The modules as one: the imports between them are not needed there."""
+    parts = [(folder / name).read_text(encoding="utf-8") for name in ("reader.mjs", "sealed.mjs")]
     app = (folder / "app.mjs").read_text(encoding="utf-8")
-    imports = re.compile(r'^import .* from "\./reader\.mjs";\n', re.MULTILINE)
-    assert len(imports.findall(app)) == 1
+    imports = re.compile(r'^import .* from "\./(?:reader|sealed)\.mjs";\n', re.MULTILINE)
+    assert len(imports.findall(app)) == len(parts)
     exports = re.compile(r"^export (?=(?:class|function|const) )", re.MULTILINE)
-    # Imports come first in a module by custom, not by rule: the reader may stand before them.
-    return f"\n{exports.sub('', reader)}\n{imports.sub('', app)}"
+    # Imports come first in a module by custom, not by rule: the others may stand before them.
+    return f"\n{exports.sub('', ''.join(parts))}\n{imports.sub('', app)}"
 
 
 def _policy(*, scripts: Sequence[str], styles: Sequence[str], modules: Sequence[str]) -> str:

@@ -49,6 +49,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "tokenizer.json.gz",
         "added.json.gz",
         "answers.json.gz",
+        "search.json.gz",
         "classes.json.gz",
         "figures.json.gz",
     ],

@@ -6,6 +6,7 @@ python -m tests.contract.make_golden
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
 `added.json.gz` the same for tokenizers with added tokens,
 `answers.json.gz` questions with windows, logits and the spans read out of them, and percentiles,
+`search.json.gz` how long passages are searched (`search.py`),
 `figures.json.gz` what a benchmark makes of its samples and answers. Offsets count code points.
 `android_start.json` holds arguments of `am start` for the app's benchmark with what they ask for,
 or the extra for which they are refused.
@@ -34,7 +35,7 @@ from pipeline.tasks.question_answering.evaluate import decode
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.squad import Question, load_questions
 
-from . import added, classes, tiny
+from . import added, classes, search, tiny
 from .figures import figures_document
 from .texts import special_texts, texts
 
@@ -55,6 +56,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "tokenizer.json.gz": tokenizer_document(words),
         "added.json.gz": added_document(words),
         "answers.json.gz": answers_document(words),
+        "search.json.gz": search_of(words),
         "classes.json.gz": classes_of(words),
         "figures.json.gz": figures_document(SEED, [q.answers[0] for q in questions()]),
     }
@@ -248,6 +250,12 @@ def answer_case(
         ],
         "answer": {"text": passage[start:end], "start": start, "end": end, "score": score},
     }
+
+
+def search_of(words: list[str]) -> dict[str, Any]:
+    """How long passages are searched, see `search`."""
+    tokenizer = make_tokenizer(words, {"lowercase": True, "strip_accents": True})
+    return search.search_document(tokenizer, description(tokenizer), questions(), SEED)
 
 
 def classes_of(words: list[str]) -> dict[str, Any]:

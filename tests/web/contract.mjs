@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
 
 const [reader, folder] = process.argv.slice(2);
-const { WordPiece, cutWindows, decode } = await import(pathToFileURL(resolve(reader)).href);
+const { WordPiece, cutWindows, decode, shortlist } = await import(pathToFileURL(resolve(reader)).href);
 const read = (name) => JSON.parse(gunzipSync(readFileSync(join(folder, name))).toString("utf8"));
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
@@ -52,4 +52,30 @@ for (const golden of document.cases) {
     answers.differ.push({ question: golden.question.slice(0, 80), text, start, end, score });
   }
 }
-console.log(JSON.stringify({ pieces, added, answers }));
+
+const NUMBERS = { nan: NaN, inf: Infinity, "-inf": -Infinity };
+const number = (value) => (typeof value === "string" ? NUMBERS[value] : value);
+const EQUAL = 1e-9; // libraries of exp and log differ in the last digits
+const searched = read("search.json.gz");
+const search = { cases: 0, differ: [] };
+for (const golden of searched.cases) {
+  const limits = searched.limits[golden.limits];
+  const windows = cutWindows(tokenizer, limits, golden.question, golden.context);
+  const found = shortlist(windows, golden.search.max_windows);
+  const kept = golden.read.map((place) => windows[place]);
+  const logits = golden.logits.map((pair) => {
+    const [start, end] = pair.map((values) => Float32Array.from(values, number));
+    return { start, end };
+  });
+  const { start, end, score } = decode(kept, logits, { ...golden, limits });
+  const expected = number(golden.answer.score);
+  const isEqual =
+    windows.length === golden.window_count &&
+    found.length === kept.length &&
+    found.every((window, place) => window === kept[place]) &&
+    same([start, end], [golden.answer.start, golden.answer.end]) &&
+    (score === expected || Math.abs(score - expected) < EQUAL);
+  search.cases += 1;
+  if (!isEqual) search.differ.push({ question: golden.question.slice(0, 80), start, end, score });
+}
+console.log(JSON.stringify({ pieces, added, answers, search }));

@@ -31,6 +31,7 @@ def test_the_reader_follows_the_contract(node: str) -> None:
     assert len(results["pieces"]["differ"]) <= MOST_DIFFERENT
     assert results["added"]["cases"] == 5600 and len(results["added"]["differ"]) <= MOST_DIFFERENT
     assert len(results["answers"]["differ"]) <= 1
+    assert results["search"]["cases"] == 300 and not results["search"]["differ"]
     texts = [case["text"] for case in results["pieces"]["differ"]]
     texts += [case["text"] for case in results["added"]["differ"]]
     texts += [case["question"] for case in results["answers"]["differ"]]

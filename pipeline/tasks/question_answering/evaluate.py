@@ -93,8 +93,6 @@ def best_span(
     if found is None:
         return None
     starts, ends, scores = found
-    if not np.isfinite(scores.max()):
-        return None
     row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
     return Span(int(starts[row]), int(ends[column]), float(scores[row, column]))
 
@@ -113,7 +111,10 @@ def spans(
 def _scored(
     start_logits: np.ndarray, end_logits: np.ndarray, window: Window, limits: Limits
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Starts [N], ends [M] and scores [N, M], -inf where a pair is no span; None without pieces."""
+    """Starts [N], ends [M] and scores [N, M], -inf where a pair is no span.
+
+    None without pieces, and where the best score is no finite number: such a window is skipped.
+    """
     first, stop = window.first, window.stop
     if first >= stop:
         return None
@@ -121,7 +122,8 @@ def _scored(
     ends = _best(end_logits[first:stop], limits.n_best) + first
     lengths = ends[None, :] - starts[:, None] + 1  # [N, M]
     scores = start_logits[starts][:, None] + end_logits[ends][None, :]
-    return starts, ends, np.where((lengths >= 1) & (lengths <= limits.max_answer), scores, -np.inf)
+    scores = np.where((lengths >= 1) & (lengths <= limits.max_answer), scores, -np.inf)
+    return (starts, ends, scores) if np.isfinite(scores.max()) else None
 
 
 def _best(logits: np.ndarray, count: int) -> np.ndarray:
@@ -162,7 +164,7 @@ def decode(
 
 
 def null_score(logits: Sequence[Outputs], heights: Sequence[float] | None = None) -> float:
-    """The score of "no answer": start plus end logit of [CLS], the lowest of all windows.
+    """The score of "no answer": start plus end logit of [CLS], the lowest number of all windows.
 
     Args:
         logits: of each window.
@@ -171,7 +173,7 @@ def null_score(logits: Sequence[Outputs], heights: Sequence[float] | None = None
     scores = [float(start[0] + end[0]) for start, end in logits]
     if heights is not None:
         scores = [score - height for score, height in zip(scores, heights, strict=True)]
-    return min(scores, default=float("inf"))
+    return min((score for score in scores if score == score), default=float("inf"))
 
 
 class Answerer(Reader[Window, Answer]):

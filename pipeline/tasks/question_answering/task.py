@@ -89,13 +89,8 @@ class QuestionAnswering(Task):
         yield f"scores: by the rules of the language {sets[-1].language}{found}"
 
     def problems(self, build: Build) -> Iterator[str]:
-        """Windows that would leave out pieces of a passage, and a search that no app follows."""
+        """Windows that would leave out pieces of a passage."""
         yield from settings.problems(_own(build.data))
-        if build.android_assets and _own(build.data).search != Search():
-            yield (
-                "--android-assets: apps read every window and compare logits; leave out "
-                "--compare-windows and --max-windows"
-            )
 
     def traits(self, train: Any) -> Traits:
         """Whether some questions have no answer (SQuAD 2.0), so that a model may abstain."""

@@ -176,8 +176,8 @@ def test_ids_that_the_script_reads_are_there(page: Page, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", tasks.TASKS)
-def test_a_task_with_a_page_has_its_four_files(name: str) -> None:
+def test_a_task_with_a_page_has_its_five_files(name: str) -> None:
     folder: Path | None = tasks.find(name).page
     if folder is not None:
         names = {path.name for path in folder.iterdir()}
-        assert names == {"index.html.j2", "style.css", "reader.mjs", "app.mjs"}
+        assert names == {"index.html.j2", "style.css", "reader.mjs", "sealed.mjs", "app.mjs"}

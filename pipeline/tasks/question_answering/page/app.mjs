@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: loads the model on the first question, answers, and marks the answer in the passage.
 
-import { WordPiece, checkContent, cutWindows, decode, parseSealed } from "./reader.mjs";
+import { WordPiece, cutWindows, decode, shortlist } from "./reader.mjs";
+import { canCheck, checkContent, parseSealed } from "./sealed.mjs";
 
 const element = (id) => document.getElementById(id);
 const settings = JSON.parse(element("settings").textContent);
@@ -139,12 +140,13 @@ async function infer({ ids, first }) {
 async function answer(request) {
   const text = passage.value;
   await loadModel();
-  const { wordPiece, limits } = description;
+  const { wordPiece, limits, search } = description;
   say("The model reads the passage.");
   await nextFrame();
   const begun = performance.now();
   const asked = wordPiece.pieces(question.value).ids.length;
-  const windows = cutWindows(wordPiece, limits, question.value, text);
+  const all = cutWindows(wordPiece, limits, question.value, text);
+  const windows = shortlist(all, search?.max_windows);
   const logits = [];
   for (const window of windows) {
     if (windows.length > 1) {
@@ -166,6 +168,7 @@ function show(text, { start, end, score }, windows, milliseconds, cut) {
   element("answer").textContent = words || NO_ANSWER;
   element("answer").classList.toggle("none", !words);
   element("score").textContent = score.toFixed(2);
+  element("scale").hidden = (description.search?.rule ?? "logits") === "logits";
   element("time").textContent = duration(milliseconds);
   element("windows").textContent = windows.toLocaleString("en");
   const marked = element("marked");
@@ -295,6 +298,7 @@ settings.files.forEach(({ label, bytes }, place) => {
   element("file").add(new Option(`${label}, ${megabytes(bytes)}`, place));
 });
 element("file").addEventListener("change", announce);
+element("unchecked").hidden = canCheck();
 count();
 submit.disabled = false;
 announce();

@@ -254,14 +254,74 @@ export function cutWindows(tokenizer, limits, question, passage) {
   }
 }
 
-/** Positions of the `count` largest values, ascending; of equal values the earlier ones. */
+// BM25's usual constants: how soon more of a piece stops counting, and how much a longer window is
+// discounted (Robertson and Zaragoza 2009, section 3).
+const SATURATION = 1.2;
+const LENGTH_SHARE = 0.75;
+
+/**
+ * The windows that have most in common with their question, in the order of the passage: BM25 over
+ * word pieces, with the windows as the documents and the question's distinct pieces as the query.
+ * Of equal windows the earlier ones are kept.
+ *
+ * @param {object[]} windows of `cutWindows`.
+ * @param {?number} most how many to keep; null or undefined keeps all.
+ */
+export function shortlist(windows, most) {
+  if (!most || windows.length <= most) return windows;
+  const query = [...new Set(windows[0].ids.slice(1, windows[0].first - 1))];
+  const scores = bm25(query, windows.map(({ ids, first }) => ids.slice(first, -1)));
+  const places = Array.from(windows.keys()).sort((a, b) => scores[b] - scores[a] || a - b);
+  return places.slice(0, most).sort((a, b) => a - b).map((place) => windows[place]);
+}
+
+/** BM25 of each document for a query of distinct ids, added up in the order of the query. */
+function bm25(query, documents) {
+  const counts = documents.map((ids) => {
+    const count = new Map(query.map((piece) => [piece, 0]));
+    for (const id of ids) if (count.has(id)) count.set(id, count.get(id) + 1);
+    return count;
+  });
+  const mean = documents.reduce((sum, ids) => sum + ids.length, 0) / documents.length;
+  return documents.map((ids, number) => {
+    const norm = mean ? 1 - LENGTH_SHARE + (LENGTH_SHARE * ids.length) / mean : 1;
+    return query.reduce((score, piece) => {
+      const found = counts.filter((count) => count.get(piece)).length;
+      const often = counts[number].get(piece);
+      const rarity = Math.log(1 + (documents.length - found + 0.5) / (found + 0.5));
+      return score + (rarity * often * (SATURATION + 1)) / (often + SATURATION * norm);
+    }, 0);
+  });
+}
+
+/** What the scores of a window are reduced by, so that they compare with other windows'. */
+function level(rule, window, { start, end }) {
+  if (rule === "log-odds") return start[0] + end[0];
+  if (rule === "log-probability") return logSumExp(start, window) + logSumExp(end, window);
+  if (rule === "logits") return 0;
+  throw new Error(`This page cannot compare windows by ${rule}.`);
+}
+
+/** Log of the sum of exp over [CLS] and the passage pieces; 0 where one is infinite or NaN. */
+function logSumExp(logits, { first, offsets }) {
+  const kept = [logits[0], ...logits.slice(first, first + offsets.length)];
+  const highest = Math.max(...kept);
+  if (!Number.isFinite(highest)) return 0;
+  return highest + Math.log(kept.reduce((sum, one) => sum + Math.exp(one - highest), 0));
+}
+
+/** Positions of the `count` largest values, ascending; of equal values the earlier ones, NaN last. */
 function best(values, count) {
   const places = Array.from(values, (_, place) => place);
-  places.sort((a, b) => values[b] - values[a] || a - b);
+  const rank = (one, other) => Number(other > one) - Number(other < one);
+  const isNumber = (place) => !Number.isNaN(values[place]);
+  places.sort((a, b) => {
+    return isNumber(b) - isNumber(a) || rank(values[a], values[b]) || a - b;
+  });
   return places.slice(0, count).sort((a, b) => a - b);
 }
 
-/** The best span of one window; null if the window has no passage piece. */
+/** The best span of one window; null without passage pieces, or if a score is no finite number. */
 function bestSpan(starts, ends, window, limits) {
   const { first, offsets } = window;
   const inside = (logits) => best(logits.slice(first, first + offsets.length), limits.n_best);
@@ -271,19 +331,22 @@ function bestSpan(starts, ends, window, limits) {
     for (const end of lasts) {
       if (end < start || end - start >= limits.max_answer) continue;
       const score = Math.fround(starts[first + start] + ends[first + end]); // as float32 adds
+      if (Number.isNaN(score)) return null;
       if (!span || score > span.score) span = { start, end, score };
     }
   }
-  return span;
+  return span && Number.isFinite(span.score) ? span : null;
 }
 
 /**
- * The best answer over all windows: the highest sum of a start and an end logit.
+ * The best answer over windows: the highest sum of a start and an end logit, on the scale of the
+ * model's rule.
  *
- * @param {object[]} windows of `cutWindows`.
+ * @param {object[]} windows that were read, see `shortlist`.
  * @param {{start: Float32Array, end: Float32Array}[]} logits of each window, one for each token.
- * @param {object} model of model.json: `limits`, `may_abstain`, and by how many logits [CLS] has to
- *   beat the best span, `null_threshold` (0 if it is absent).
+ * @param {object} model of model.json: `limits`, `may_abstain`, by how many logits [CLS] has to beat
+ *   the best span, `null_threshold` (0 if it is absent), and the rule of `search` ("logits" if it is
+ *   absent).
  * @returns {{start: number, end: number, score: number}} code points of the passage; an empty span
  *   where the model answers nothing.
  */
@@ -292,12 +355,14 @@ export function decode(windows, logits, model) {
   let nothing = Infinity;
   windows.forEach((window, number) => {
     const { start, end } = logits[number];
-    nothing = Math.min(nothing, Math.fround(start[0] + end[0]));
+    const height = level(model.search?.rule ?? "logits", window, logits[number]);
+    const none = Math.fround(start[0] + end[0]) - height;
+    if (none < nothing) nothing = none;
     const span = bestSpan(start, end, window, model.limits);
-    if (span && span.score > answer.score) {
+    if (span && span.score - height > answer.score) {
       const [from] = window.offsets[span.start];
       const [, to] = window.offsets[span.end];
-      answer = { start: from, end: to, score: span.score };
+      answer = { start: from, end: to, score: span.score - height };
     }
   });
   const threshold = model.null_threshold ?? 0;
@@ -306,38 +371,4 @@ export function decode(windows, logits, model) {
     return { start: 0, end: 0, score: Number.isFinite(nothing) ? nothing : 0 };
   }
   return answer;
-}
-
-/** A document as RFC 8785 writes it: sorted keys, no white space, numbers as this language has them. */
-function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const members = Object.keys(value).sort();
-  return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
-}
-
-/**
- * The SHA-256 of bytes or of a text in UTF-8, in hexadecimal; null where a browser computes none,
- * as on a page that is neither from https nor from this machine.
- */
-export async function sha256(content) {
-  if (!globalThis.crypto?.subtle) return null;
-  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Refuses content whose checksum is not the one that was stated. */
-export async function checkContent(name, content, stated) {
-  const found = await sha256(content);
-  if (found !== null && found !== stated) {
-    throw new Error(`The file ${name} is damaged or was changed: copy the whole folder again.`);
-  }
-}
-
-/** Reads a document that carries a digest of itself, and refuses one that was changed. */
-export async function parseSealed(name, text) {
-  const { digest, ...rest } = JSON.parse(text);
-  await checkContent(name, canonical(rest), digest);
-  return rest;
 }

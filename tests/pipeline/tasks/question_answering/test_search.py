@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Sequence
@@ -14,15 +15,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import CONTRACT
 
+from converters import sealed
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.candidates import candidates
 from pipeline.tasks.question_answering.described import Described
-from pipeline.tasks.question_answering.evaluate import Answerer, decode
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer, decode
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.search import RULES, Search, bm25, levels, shortlist
 from pipeline.tasks.question_answering.settings import problems
 from pipeline.tasks.question_answering.task import QuestionAnswering
+from pipeline.tasks.reading import Reading
 
 LIMITS = Limits(max_length=32, stride=12, max_query=8, max_answer=4)
 DESCRIBED = {"limits": asdict(LIMITS), "lengths": {"max": 512}}
@@ -178,10 +183,10 @@ def test_a_build_says_how_windows_are_searched_where_that_is_not_the_default(
     assert task.reader(Pointer(1), tokenizer, own, traits).search == Search("log-odds", 2)
     assert list(problems(replace(plain, read_stride=400)))
     build = replace(task.settings(), data=own)
-    assert not list(task.problems(build))
-    assert "leave out --compare-windows" in "".join(
-        task.problems(replace(build, android_assets=Path("app")))
-    )
+    assert not list(task.problems(replace(build, android_assets=Path("app"))))
+    # An app that knows no search refuses the schema, and answers nothing in another way.
+    assert documents.model_schema(document) == documents.SEARCH_SCHEMA == 4
+    assert documents.model_schema(task.describe(plain, traits)) == documents.MODEL_SCHEMA == 3
 
 
 @pytest.mark.parametrize(
@@ -191,3 +196,32 @@ def test_a_search_that_is_not_understood_is_refused(tokenizer: Any, search: Any)
     document = {**DESCRIBED, "may_abstain": False, "search": search}
     with pytest.raises(UserError, match=r"model\.json: search"):
         Described.of(document, tokenizer, Path("model.json"))
+
+
+@pytest.mark.parametrize(("schema", "search"), [(3, True), (4, False), (4, True), (3, False)])
+def test_the_schema_of_a_description_says_whether_it_has_a_search(
+    tmp_path: Path, schema: int, search: bool
+) -> None:
+    document = json.loads((CONTRACT / "tiny" / "model.json").read_text(encoding="utf-8"))
+    document |= {"schema_version": schema}
+    document |= {"search": {"rule": "logits", "max_windows": 2}} if search else {}
+    path = sealed.write(tmp_path / "model.json", document)
+    if search == (schema == documents.SEARCH_SCHEMA):
+        assert documents.model(path)["schema_version"] == schema
+    else:
+        with pytest.raises(UserError, match="schema_version is 4 where there is a search, and"):
+            documents.model(path)
+
+
+def test_a_window_with_a_score_that_is_no_number_has_no_candidates(tokenizer: Any) -> None:
+    odd, plain = np.full(8, np.nan, np.float32), np.zeros(8, np.float32)
+    odd[3:5] = 1.0
+    windows = [window(4), replace(window(4), offsets=window(8).offsets[4:])]
+    logits = [(odd, odd), (plain, plain)]
+    answerer = Answerer(Pointer(1), tokenizer, LIMITS, may_abstain=True, null_threshold=-9.0)
+    start, end, score = decode(windows, logits, LIMITS, may_abstain=True, null_threshold=9.0)
+    assert (start, end, score) == (20, 24, 0.0)
+    answer = Answer("x", start, end, score)
+    found = candidates(answerer, Reading(windows, logits, answer), "x" * 40)
+    assert all(one.start >= 20 for one in found if one.answer)
+    assert sum(one.probability for one in found) == pytest.approx(1.0)

@@ -13,17 +13,19 @@ import distilbert.mobile.core.TaskModel
  * wrong. Whatever else goes wrong would go wrong with the next file too, and is thrown.
  *
  * @param passed which files need no test; the one that passes is added.
+ * @param verify whether `model.json` must have the digest that it states.
  * @param open opens the file of that name.
  * @throws ModelException if no file is right; it says why the first one is not.
  */
 internal fun <M : TaskModel> firstRight(
     folder: ModelFolder,
     passed: PassedTests,
+    verify: Boolean,
     isCancelled: () -> Boolean,
     onProgress: (done: Int, of: Int) -> Unit,
     open: (String) -> M,
 ): M {
-    val description = ModelDescription.parse(folder.text("model.json"))
+    val description = ModelDescription.parse(folder.text("model.json"), verify)
     val names = listOf(description.default) + description.files.values.map { it.path }
     val problems = ArrayList<ModelException>()
     for (name in names.distinct()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
+import android.content.Context
 import android.content.res.AssetManager
 import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelException
@@ -32,11 +33,23 @@ internal interface ModelFolder {
      * @throws ModelException if it is missing or cannot be mapped.
      */
     fun map(name: String): MappedByteBuffer
+
+    /** What changes if a file does; null if that cannot be told, and nothing may be remembered. */
+    fun state(name: String): String? = null
+
+    /** What remembers the files that were checked. */
+    val verified: Verified get() = Verified.InProcess
 }
 
 /** A [folder] among an app's assets. */
-internal class AssetFolder(private val assets: AssetManager, private val folder: String) :
-    ModelFolder {
+internal class AssetFolder(context: Context, private val folder: String) : ModelFolder {
+    private val assets: AssetManager = context.assets
+
+    /** Assets change with the installation alone. */
+    override val verified: Verified = Verified.OfInstallation(context)
+
+    override fun state(name: String) = place(name)
+
     override fun read(name: String): ByteArray =
         reading(place(name), { isFolder(name) }) {
             assets.open(path(name)).use(InputStream::readBytes)
@@ -83,6 +96,19 @@ internal class FileFolder(private val folder: File) : ModelFolder {
                 FileInputStream(file).channel.use { it.map(READ_ONLY, 0, it.size()) }
             }
         }
+
+    /** Its size and time of change; a file that just changed could change again without a trace. */
+    override fun state(name: String): String? {
+        val file = File(folder, name)
+        val changed = file.lastModified()
+        val isSettled = changed != 0L && System.currentTimeMillis() - changed > SETTLED
+        return if (isSettled) "${file.absolutePath} ${file.length()} $changed" else null
+    }
+
+    private companion object {
+        /** Milliseconds; the coarsest clocks of file systems count two seconds. */
+        const val SETTLED = 3_000
+    }
 }
 
 /**

@@ -2,13 +2,15 @@
 package distilbert.mobile.answerer
 
 import distilbert.mobile.core.ErrorKind
+import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
 import distilbert.mobile.core.ModelFile
 import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.TaskResult
 import distilbert.mobile.core.WordPieceTokenizer
-import distilbert.mobile.core.sha256
+import distilbert.mobile.core.requireDigest
+import distilbert.mobile.core.requireSeal
 import java.nio.ByteBuffer
 import java.util.Locale
 import java.util.concurrent.CancellationException
@@ -29,6 +31,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
     val tokenizer: WordPieceTokenizer,
     private val bytes: ByteBuffer,
     threads: Int,
+    private val verify: Boolean,
 ) : AutoCloseable {
     /** The file in the app's runtime; only to be used within [alone]. */
     val model = TfLiteModel(bytes, file, description, threads)
@@ -81,13 +84,13 @@ internal class OpenModel<D : ModelDescription> private constructor(
      * @throws ModelException if the cases are missing, or the file is not that of `model.json`.
      */
     fun <C> selfTest(
-        parse: (String) -> List<C>,
+        parse: (String, Boolean) -> List<C>,
         compare: (List<C>) -> GoldenComparison<C>,
         isCancelled: () -> Boolean,
         onProgress: (done: Int, of: Int) -> Unit,
     ): SelfTest {
-        if (bytes.sha256() != file.sha256) throw otherFile(file, "another digest")
-        val cases = parse(folder.text(description.golden))
+        if (verify) requireDigest(folder, bytes, file)
+        val cases = parse(folder.text(description.golden), verify)
         val comparison = compare(cases)
         cases.forEachIndexed { index, case ->
             comparison.add(case, isCancelled)
@@ -129,19 +132,21 @@ internal class OpenModel<D : ModelDescription> private constructor(
          * @param parse reads the task's `model.json`.
          * @param path of the file in `model.json`; its default if null.
          * @param threads how many the runtime computes with.
+         * @param verify whether every file must be the build's, by its digest.
          * @throws ModelException if something is missing or damaged, or the runtime refuses it.
          */
         fun <D : ModelDescription> open(
             folder: ModelFolder,
-            parse: (String) -> D,
+            parse: (String, Boolean) -> D,
             path: String?,
             threads: Int,
+            verify: Boolean,
         ): OpenModel<D> {
             require(threads in 1..MOST_THREADS) {
                 "$threads threads: allowed are 1 to $MOST_THREADS"
             }
             try {
-                val description = parse(folder.text("model.json"))
+                val description = parse(folder.text("model.json"), verify)
                 val wanted = path ?: description.default
                 val file =
                     description.files.values.find { it.path == wanted } ?: throw ModelException(
@@ -149,12 +154,13 @@ internal class OpenModel<D : ModelDescription> private constructor(
                             description.files.values.joinToString { it.path },
                     )
                 val vocabulary = folder.read(description.tokenizer.file)
-                val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary)
+                val tokenizer = WordPieceTokenizer.read(description.tokenizer, vocabulary, verify)
                 val bytes = folder.map(file.path)
-                if (bytes.capacity().toLong() != file.bytes) {
-                    throw otherFile(file, "${bytes.capacity()} bytes instead of ${file.bytes}")
+                if (verify) {
+                    requireDigest(folder, bytes, file)
+                    requireGolden(folder, description.golden)
                 }
-                return OpenModel(folder, description, file, tokenizer, bytes, threads)
+                return OpenModel(folder, description, file, tokenizer, bytes, threads, verify)
             } catch (error: OutOfMemoryError) {
                 throw ModelException(
                     "there is not enough memory to open the model: close other apps",
@@ -164,10 +170,33 @@ internal class OpenModel<D : ModelDescription> private constructor(
             }
         }
 
-        private fun otherFile(file: ModelFile, why: String) =
-            ModelException(
-                "${file.path} is not the file that model.json names ($why): copy both from the " +
-                    "same build",
-            )
+        private fun requireDigest(folder: ModelFolder, bytes: ByteBuffer, file: ModelFile) {
+            if (bytes.capacity().toLong() != file.bytes) {
+                throw ModelException(
+                    "${file.path} is not the file that model.json names (${bytes.capacity()} " +
+                        "bytes instead of ${file.bytes}): copy both from the same build",
+                )
+            }
+            once(folder, file.path, file.sha256) { file.requireDigest(bytes) }
+        }
+
+        /** Golden cases may be left out, as where an app has no room for them. */
+        private fun requireGolden(folder: ModelFolder, golden: String) {
+            try {
+                once(folder, golden, "its own") {
+                    Json.parse(folder.text(golden)).requireSeal(golden)
+                }
+            } catch (error: ModelException) {
+                if (error.kind != ErrorKind.MISSING) throw error
+            }
+        }
+
+        /** Checks a file unless it is remembered in the state that it has. */
+        private fun once(folder: ModelFolder, name: String, digest: String, check: () -> Unit) {
+            val state = folder.state(name)?.let { "$it $digest" }
+            if (state != null && state in folder.verified) return
+            check()
+            if (state != null) folder.verified.add(state)
+        }
     }
 }

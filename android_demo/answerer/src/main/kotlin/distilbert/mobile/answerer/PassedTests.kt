@@ -3,7 +3,6 @@ package distilbert.mobile.answerer
 
 import android.content.Context
 import android.content.Context.MODE_PRIVATE
-import android.os.Build
 import distilbert.mobile.core.TaskModel
 
 /**
@@ -15,10 +14,7 @@ import distilbert.mobile.core.TaskModel
  */
 class PassedTests(context: Context) {
     private val preferences = context.getSharedPreferences("self-tests", MODE_PRIVATE)
-    private val installation =
-        context.packageManager.getPackageInfo(context.packageName, 0).let {
-            "${it.versionName} ${it.lastUpdateTime} ${Build.FINGERPRINT}"
-        }
+    private val installation = installation(context)
 
     /** Whether [model] passed its self-test. */
     operator fun contains(model: TaskModel): Boolean = preferences.getBoolean(key(model), false)

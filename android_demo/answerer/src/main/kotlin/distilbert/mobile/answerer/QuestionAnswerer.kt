@@ -125,6 +125,9 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              * @param folder where `model.json` and what it names lie.
              * @param file the path in `model.json` of the file to open; its default if null.
              * @param threads how many the runtime computes with, 1 to 64.
+             * @param verify whether the model, the vocabulary, `model.json` and `golden.json` must be
+             *   those of the build, by their digests. Each installation of the app, and each process
+             *   for a folder of files, reads an unchanged file once for that.
              * @throws ModelException if something is missing or damaged, or the runtime refuses it.
              * @throws CancellationException if the thread is interrupted.
              */
@@ -135,7 +138,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 folder: String = "model",
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
-            ): QuestionAnswerer = open(AssetFolder(context.assets, folder), file, threads)
+                verify: Boolean = true,
+            ): QuestionAnswerer = open(AssetFolder(context, folder), file, threads, verify)
 
             /**
              * As [fromAssets], from a folder of files. Never write into the folder while the model is
@@ -147,12 +151,14 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 folder: File,
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
-            ): QuestionAnswerer = open(FileFolder(folder), file, threads)
+                verify: Boolean = true,
+            ): QuestionAnswerer = open(FileFolder(folder), file, threads, verify)
 
             /**
              * Opens the first file that passes the self-test, the default of `model.json` first. A
              * file that [passed] remembers is not tested again.
              *
+             * @param verify as in [fromAssets].
              * @param isCancelled asked before each window of the test, on the calling thread.
              * @param onProgress called after each golden case with how many are done, of how many.
              * @throws ModelException if no file is right; it says why the first one is not.
@@ -165,11 +171,12 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 folder: String = "model",
                 passed: PassedTests = PassedTests(context),
                 threads: Int = OpenModel.defaultThreads(),
+                verify: Boolean = true,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): QuestionAnswerer =
-                firstRight(AssetFolder(context.assets, folder), passed, isCancelled, onProgress) {
-                    fromAssets(context, folder, it, threads)
+                firstRight(AssetFolder(context, folder), passed, verify, isCancelled, onProgress) {
+                    fromAssets(context, folder, it, threads, verify)
                 }
 
             /** As [firstRightFromAssets], from a folder of files. */
@@ -179,14 +186,21 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 folder: File,
                 passed: PassedTests,
                 threads: Int = OpenModel.defaultThreads(),
+                verify: Boolean = true,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): QuestionAnswerer =
-                firstRight(FileFolder(folder), passed, isCancelled, onProgress) {
-                    fromFolder(folder, it, threads)
+                firstRight(FileFolder(folder), passed, verify, isCancelled, onProgress) {
+                    fromFolder(folder, it, threads, verify)
                 }
 
-            internal fun open(folder: ModelFolder, path: String?, threads: Int) =
-                QuestionAnswerer(OpenModel.open(folder, SpanDescription::parse, path, threads))
+            internal fun open(
+                folder: ModelFolder,
+                path: String?,
+                threads: Int,
+                verify: Boolean = true,
+            ) = QuestionAnswerer(
+                OpenModel.open(folder, SpanDescription::parse, path, threads, verify),
+            )
         }
     }

@@ -8,6 +8,7 @@ import distilbert.mobile.core.spans.Answerer
 import distilbert.mobile.core.spans.GoldenAnswer
 import distilbert.mobile.core.spans.GoldenCase
 import distilbert.mobile.core.spans.Logits
+import distilbert.mobile.core.spans.Search
 import distilbert.mobile.core.spans.SpanDescription
 import kotlin.math.abs
 
@@ -45,7 +46,7 @@ internal class SpanComparison(
         val answer = answerer.answer(case.passage, case.question, isCancelled = isCancelled)
         val logits = checkNotNull(first) { "a passage has one window at least" }
         val isCutAlike =
-            answer.windows == case.windowCount &&
+            answer.windowsRead == case.windowCount &&
                 firstIds.contentEquals(case.ids) &&
                 expected.logits.start.size == firstIds.size &&
                 expected.logits.end.size == firstIds.size
@@ -55,8 +56,8 @@ internal class SpanComparison(
         val range = range(expected.logits.start + expected.logits.end)
         val startError = error(expected.logits.start, logits.start)
         val error = maxOf(startError, error(expected.logits.end, logits.end)) / range
-        // A score is the sum of two logits.
-        val scoreError = abs(answer.score - expected.score.toFloat()) / range / 2
+        val summands = if (description.search.rule == Search.Rule.LOGITS) 2 else 2 * 2
+        val scoreError = abs(answer.score - expected.score.toFloat()) / range / summands
         count(error, isEqual(answer, expected), scoreError)
     }
 

@@ -109,7 +109,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 folder: String = "model",
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
-            ): TextClassifier = open(AssetFolder(context.assets, folder), file, threads)
+                verify: Boolean = true,
+            ): TextClassifier = open(AssetFolder(context, folder), file, threads, verify)
 
             /** As [fromAssets], from a folder of files. */
             @JvmStatic
@@ -118,7 +119,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 folder: File,
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
-            ): TextClassifier = open(FileFolder(folder), file, threads)
+                verify: Boolean = true,
+            ): TextClassifier = open(FileFolder(folder), file, threads, verify)
 
             /** The first file that is right; as [QuestionAnswerer.firstRightFromAssets]. */
             @JvmStatic
@@ -128,14 +130,36 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 folder: String = "model",
                 passed: PassedTests = PassedTests(context),
                 threads: Int = OpenModel.defaultThreads(),
+                verify: Boolean = true,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): TextClassifier =
-                firstRight(AssetFolder(context.assets, folder), passed, isCancelled, onProgress) {
-                    fromAssets(context, folder, it, threads)
+                firstRight(AssetFolder(context, folder), passed, verify, isCancelled, onProgress) {
+                    fromAssets(context, folder, it, threads, verify)
                 }
 
-            internal fun open(folder: ModelFolder, path: String?, threads: Int) =
-                TextClassifier(OpenModel.open(folder, ClassDescription::parse, path, threads))
+            /** As [firstRightFromAssets], from a folder of files. */
+            @JvmStatic
+            @JvmOverloads
+            fun firstRightFromFolder(
+                folder: File,
+                passed: PassedTests,
+                threads: Int = OpenModel.defaultThreads(),
+                verify: Boolean = true,
+                isCancelled: () -> Boolean = { false },
+                onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
+            ): TextClassifier =
+                firstRight(FileFolder(folder), passed, verify, isCancelled, onProgress) {
+                    fromFolder(folder, it, threads, verify)
+                }
+
+            internal fun open(
+                folder: ModelFolder,
+                path: String?,
+                threads: Int,
+                verify: Boolean = true,
+            ) = TextClassifier(
+                OpenModel.open(folder, ClassDescription::parse, path, threads, verify),
+            )
         }
     }

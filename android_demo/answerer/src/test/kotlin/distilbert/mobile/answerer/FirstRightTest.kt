@@ -102,11 +102,9 @@ class FirstRightTest {
     /** A copy of the tiny build with another default. */
     private fun folder(default: String): File {
         val folder = TinyModel.copy(temporary.newFolder())
-        val description = folder.resolve("model.json")
-        val text = description.readText()
-        description.writeText(
-            text.replace(Regex("\"default\": \"student[^\"]*\""), "\"default\": \"$default\""),
-        )
+        TinyModel.edit(folder.resolve("model.json")) {
+            it.replace(Regex("\"default\": \"student[^\"]*\""), "\"default\": \"$default\"")
+        }
         return folder
     }
 }

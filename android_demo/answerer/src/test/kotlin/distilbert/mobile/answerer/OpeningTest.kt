@@ -82,12 +82,15 @@ class OpeningTest {
     }
 
     @Test
-    fun `a damaged model of the right size is refused by the runtime`() {
-        val message =
-            broken { folder ->
-                val file = folder.resolve(TinyModel.RIGHT)
-                file.writeBytes(ByteArray(file.length().toInt()) { 7 })
-            }
+    fun `a damaged model of the right size is refused, by the runtime where nothing is verified`() {
+        val damage = { folder: File ->
+            val file = folder.resolve(TinyModel.RIGHT)
+            file.writeBytes(ByteArray(file.length().toInt()) { 7 })
+        }
+        val changed = broken(change = damage)
+        assertTrue(changed, changed.startsWith("${TinyModel.RIGHT} is damaged or was changed: its"))
+        assertTrue(changed, changed.endsWith("with verify = false if you changed it on purpose"))
+        val message = broken(verify = false, damage)
         assertTrue(message, message.startsWith("TensorFlow Lite 2.16.1 refuses ${TinyModel.RIGHT}"))
         assertTrue(message, message.endsWith("copy the file and model.json from the same build"))
     }
@@ -108,20 +111,18 @@ class OpeningTest {
             broken { folder ->
                 val description = folder.resolve("model.json")
                 val text = description.readText()
-                description.writeText(text.replace("schema_version\": 3", "schema_version\": 4"))
+                description.writeText(text.replace("schema_version\": 3", "schema_version\": 5"))
             }
-        assertEquals("model.json has schema 4, this version reads 3: update this app", newer)
+        assertEquals("model.json has schema 5, this version reads 3 and 4: update this app", newer)
     }
 
     @Test
     fun `other signatures than promised are refused`() {
         val message =
             broken { folder ->
-                val description = folder.resolve("model.json")
-                val text = description.readText()
-                description.writeText(
-                    text.replace("\"signature\": \"answer\"", "\"signature\": \"a\""),
-                )
+                TinyModel.edit(folder.resolve("model.json")) {
+                    it.replace("\"signature\": \"answer\"", "\"signature\": \"a\"")
+                }
             }
         assertTrue(message, "has the signatures {answer=[" in message)
     }
@@ -173,10 +174,10 @@ class OpeningTest {
         }
     }
 
-    private fun broken(change: (File) -> Unit): String {
+    private fun broken(verify: Boolean = true, change: (File) -> Unit): String {
         val folder = TinyModel.copy(temporary.newFolder())
         change(folder)
-        return message { QuestionAnswerer.fromFolder(folder) }
+        return message { QuestionAnswerer.fromFolder(folder, verify = verify) }
     }
 
     private fun message(open: () -> QuestionAnswerer): String =

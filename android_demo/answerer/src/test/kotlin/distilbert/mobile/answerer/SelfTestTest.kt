@@ -64,14 +64,19 @@ class SelfTestTest {
 
     @Test
     fun `another model under the same name is found out`() {
-        val message =
-            broken { folder ->
-                val description = folder.resolve("model.json")
-                val text = description.readText()
-                val digest = Regex("\"sha256\": \"[0-9a-f]{4}")
-                description.writeText(digest.replaceFirst(text, "\"sha256\": \"0000"))
-            }
-        assertTrue(message, "is not the file that model.json names (another digest)" in message)
+        val folder = TinyModel.copy(temporary.newFolder())
+        TinyModel.edit(folder.resolve("model.json")) {
+            Regex("\"sha256\": \"[0-9a-f]{4}").replaceFirst(it, "\"sha256\": \"0000")
+        }
+        val error =
+            assertThrows(ModelException::class.java) { QuestionAnswerer.fromFolder(folder) }
+        val message = error.message.orEmpty()
+        assertTrue(message, "${TinyModel.RIGHT} is damaged or was changed" in message)
+        QuestionAnswerer
+            .fromFolder(
+                folder,
+                verify = false,
+            ).use { assertTrue(it.selfTest().isPassed) }
     }
 
     @Test
@@ -81,8 +86,7 @@ class SelfTestTest {
 
         fun edited(from: String, to: String) =
             broken { folder ->
-                val golden = folder.resolve("golden.json")
-                golden.writeText(golden.readText().replace(from, to))
+                TinyModel.edit(folder.resolve("golden.json")) { it.replace(from, to) }
             }
         assertEquals(
             "golden.json has no answers of ${TinyModel.RIGHT}: $COPY",

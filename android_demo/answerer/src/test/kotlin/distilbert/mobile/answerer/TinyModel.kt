@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.answerer
 
+import distilbert.mobile.core.Json
+import distilbert.mobile.core.digest
 import distilbert.mobile.testing.Builds
 import distilbert.mobile.testing.HostRuntime
 import org.junit.Assume.assumeTrue
@@ -15,7 +17,14 @@ internal object TinyModel {
     fun open(file: String = RIGHT) = QuestionAnswerer.fromFolder(Builds.tiny, file, threads = 1)
 
     /** A copy below [folder] to change. */
-    fun copy(folder: File): File = Builds.tiny.copyRecursively(folder).let { folder }
+    fun copy(folder: File, of: File = Builds.tiny): File = of.copyRecursively(folder).let { folder }
+
+    /** Changes a document, which then has a digest that fits. */
+    fun edit(file: File, change: (String) -> String) {
+        val text = change(file.readText())
+        val digest = Json.parse(text).digest()
+        file.writeText(text.replace(Regex("(\"digest\": ?)\"[0-9a-f]*\""), "$1\"$digest\""))
+    }
 }
 
 /** Loads the runtime, or skips the test with the reason. */

@@ -93,7 +93,7 @@ internal class MainView(private val activity: Activity) {
             resources.getString(R.string.confidence, reply.weight * PERCENT),
             resources.getString(R.string.score, reply.answer.score),
             with(reply.answer) {
-                resources.getQuantityString(R.plurals.windows, windows, windows)
+                resources.getQuantityString(R.plurals.windows, windowsRead, windowsRead)
             },
         ).joinToString(SEPARATOR)
 

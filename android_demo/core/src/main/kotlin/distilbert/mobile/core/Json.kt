@@ -8,6 +8,9 @@ package distilbert.mobile.core
  * and a library with one dependency less is easier to take over.
  */
 class Json private constructor(private val value: Any?, private val place: String) {
+    /** What [JsonReader] made of it. */
+    internal val raw: Any? get() = value
+
     /** The member [name] of an object. */
     operator fun get(name: String): Json =
         optional(name) ?: throw ModelException("$place lacks \"$name\"")
@@ -31,12 +34,25 @@ class Json private constructor(private val value: Any?, private val place: Strin
      *
      * A downloaded document must not name files outside of its folder.
      */
-    fun fileName(): String =
-        text().also { name ->
-            if (name in listOf("", ".", "..") || name.any { it in FORBIDDEN }) {
-                expected("the name of a file in the same folder")
-            }
-        }
+    fun fileName(): String = text().also(::requireFileName)
+
+    /** Refuses a [name] of a file that is none, in any system, or a path. */
+    internal fun requireFileName(name: String) {
+        val isPlain =
+            name.isNotEmpty() &&
+                name.toByteArray().size <= LONGEST_NAME &&
+                name.first() !in HIDING &&
+                name.last() !in CUT_OFF &&
+                name.none { it in FORBIDDEN } &&
+                name.codePoints().allMatch(::isPrintable)
+        if (!isPlain) expected("the name of a file in the same folder")
+    }
+
+    private fun isPrintable(point: Int) =
+        point == ' '.code || Character.getType(point).toByte() !in UNPRINTABLE
+
+    /** Refuses this value, of which [what] was expected. */
+    internal fun refuse(what: String): Nothing = expected(what)
 
     /** A string. */
     fun text(): String = value as? String ?: expected("a text")
@@ -78,7 +94,25 @@ class Json private constructor(private val value: Any?, private val place: Strin
     companion object {
         private const val ROOT = "the document"
         private const val SHOWN = 40
-        private const val FORBIDDEN = "/\\\u0000"
+        private const val FORBIDDEN = "/\\:*?\"<>|"
+
+        /** What hides a file or looks like an option at its beginning; Windows cuts off at the end. */
+        private const val HIDING = ".- "
+        private const val CUT_OFF = ". "
+
+        /** Bytes of a name that every file system takes. */
+        private const val LONGEST_NAME = 255
+        private val UNPRINTABLE =
+            setOf(
+                Character.CONTROL,
+                Character.FORMAT,
+                Character.SURROGATE,
+                Character.PRIVATE_USE,
+                Character.UNASSIGNED,
+                Character.SPACE_SEPARATOR,
+                Character.LINE_SEPARATOR,
+                Character.PARAGRAPH_SEPARATOR,
+            )
 
         /**
          * Reads a document.

@@ -19,7 +19,14 @@ package distilbert.mobile.core
  */
 open class ModelDescription protected constructor(json: Json) {
     init {
-        requireSchema("model.json", json, SCHEMA)
+        requireModelSchema(json)
+        val isSearched = "search" in json.members()
+        if (isSearched != (json["schema_version"].integer() == SEARCH_SCHEMA)) {
+            throw ModelException(
+                "schema_version is $SEARCH_SCHEMA where there is a search, and only there: build " +
+                    "the model again",
+            )
+        }
     }
 
     val task: String = json["task"].text()
@@ -45,16 +52,23 @@ open class ModelDescription protected constructor(json: Json) {
     }
 
     companion object {
-        /** The one version of `model.json` that this library reads. */
+        /** The version of `model.json` that this library reads. */
         const val SCHEMA = 3
+
+        /** The version of a `model.json` with a `search`, which older libraries would ignore. */
+        const val SEARCH_SCHEMA = 4
 
         /**
          * Reads the general part of `model.json`.
          *
-         * @throws ModelException if it is not JSON, of another version, or lacks something.
+         * @param verify whether its digest must fit.
+         * @throws ModelException if it is not JSON, of another version, damaged, or says what no
+         *   build writes.
          */
-        fun parse(document: String): ModelDescription =
-            readingFile("model.json") { ModelDescription(Json.parse(document)) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): ModelDescription =
+            readModel(document, verify, null) { ModelDescription(it) }
     }
 }
 
@@ -135,22 +149,50 @@ class Lengths(val default: Int, val longest: Int, val static: IntArray) {
     }
 }
 
+/** Reads a `model.json`; [own] are the members that the task adds, null where it is unknown. */
+internal fun <D : ModelDescription> readModel(
+    document: String,
+    verify: Boolean,
+    own: Collection<String>?,
+    of: (Json) -> D,
+): D =
+    readingFile("model.json") {
+        val json = Json.parse(document)
+        requireModelSchema(json)
+        if (verify) json.requireSeal("model.json")
+        of(json).also { requireModel(json, own) }
+    }
+
+private fun requireModelSchema(json: Json) =
+    requireSchema("model.json", json, ModelDescription.SCHEMA, ModelDescription.SEARCH_SCHEMA)
+
 /** Refuses a document of another version than [supported], with what to do about it. */
-internal fun requireSchema(file: String, json: Json, supported: Int) {
+internal fun requireSchema(file: String, json: Json, vararg supported: Int) {
     val found = json["schema_version"].integer()
-    if (found == supported) return
-    val remedy = if (found > supported) "update this app" else "build the model again"
+    if (found in supported) return
+    val remedy = if (found > supported.max()) "update this app" else "build the model again"
     throw ModelException(
-        "$file has schema $found, this version reads $supported: $remedy",
+        "$file has schema $found, this version reads ${supported.joinToString(" and ")}: $remedy",
         kind = ErrorKind.UNSUPPORTED,
     )
 }
 
-/** The cases of a `golden.json` of the version [schema], each read by [of]; one at least. */
-internal fun <T> goldenCases(document: String, schema: Int, of: (Json) -> T): List<T> =
+/**
+ * The cases of a `golden.json` of the version [schema], each read by [of]; one at least.
+ *
+ * @param verify whether the document's digest must fit.
+ */
+internal fun <T> goldenCases(
+    document: String,
+    schema: Int,
+    verify: Boolean,
+    of: (Json) -> T,
+): List<T> =
     readingFile("golden.json") {
         val json = Json.parse(document)
         requireSchema("golden.json", json, schema)
+        if (verify) json.requireSeal("golden.json")
+        json.requireOnly(listOf("schema_version", "offsets", "logits", "cases", DIGEST))
         json["cases"].items().map(of).ifEmpty {
             throw ModelException("golden.json has no cases: build the model again")
         }

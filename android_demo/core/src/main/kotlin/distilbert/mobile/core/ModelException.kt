@@ -2,7 +2,8 @@
 package distilbert.mobile.core
 
 /**
- * A model, or a file that belongs to it, cannot be used; the message says why in one sentence.
+ * A model, or a file that belongs to it, cannot be used; the message says why in one sentence, which
+ * is one line whatever the file holds.
  *
  * It is unchecked, so that callers in Java can catch it or let it pass as callers in Kotlin do.
  *
@@ -14,7 +15,31 @@ class ModelException
         message: String,
         cause: Throwable? = null,
         val kind: ErrorKind = ErrorKind.DAMAGED,
-    ) : RuntimeException(message, cause)
+    ) : RuntimeException(message.oneLine(), cause)
+
+private val BREAKS =
+    setOf(
+        CharCategory.CONTROL,
+        CharCategory.FORMAT,
+        CharCategory.LINE_SEPARATOR,
+        CharCategory.PARAGRAPH_SEPARATOR,
+    )
+
+/** The text with blanks in place of what ends a line, or changes the order or color of characters. */
+private fun String.oneLine(): String =
+    if (none { it.category in BREAKS }) {
+        this
+    } else {
+        map {
+            if (it.category in
+                BREAKS
+            ) {
+                ' '
+            } else {
+                it
+            }
+        }.joinToString("")
+    }
 
 /** What an app can do about a [ModelException]. */
 enum class ErrorKind {

@@ -87,9 +87,15 @@ class WordPieceTokenizer private constructor(
         /**
          * A tokenizer from the bytes of `vocab.txt`.
          *
+         * @param verify whether its digest must be the one that the description states.
          * @throws ModelException if it is not the vocabulary that the description names.
          */
-        fun read(description: TokenizerDescription, vocabulary: ByteArray) =
-            WordPieceTokenizer(description, Vocabulary.read(vocabulary, description))
+        @JvmStatic
+        @JvmOverloads
+        fun read(
+            description: TokenizerDescription,
+            vocabulary: ByteArray,
+            verify: Boolean = true,
+        ) = WordPieceTokenizer(description, Vocabulary.read(vocabulary, description, verify))
     }
 }

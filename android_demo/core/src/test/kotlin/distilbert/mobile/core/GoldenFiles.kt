@@ -9,6 +9,7 @@ internal object GoldenFiles {
     val tokenizer: Json by lazy { read("tokenizer.json.gz") }
     val added: Json by lazy { read("added.json.gz") }
     val answers: Json by lazy { read("answers.json.gz") }
+    val search: Json by lazy { read("search.json.gz") }
     val classes: Json by lazy { read("classes.json.gz") }
     val figures: Json by lazy { read("figures.json.gz") }
     val starts: Json by lazy { Json.parse(Builds.golden.resolve("android_start.json").readText()) }

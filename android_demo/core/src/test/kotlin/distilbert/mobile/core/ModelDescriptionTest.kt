@@ -9,7 +9,7 @@ import org.junit.Test
 class ModelDescriptionTest {
     @Test
     fun `reads model json`() {
-        val description = ModelDescription.parse(ModelFiles.DESCRIPTION)
+        val description = ModelDescription.parse(ModelFiles.DESCRIPTION, verify = false)
         assertEquals("student-int8.tflite", description.default)
         assertEquals("1.0.1", description.files.getValue("int8").minRuntime["LiteRT"])
         assertEquals(listOf("ids", "mask", "segment_ids"), description.inputs.map { it.name })
@@ -24,17 +24,21 @@ class ModelDescriptionTest {
             assertThrows(ModelException::class.java) {
                 ModelDescription.parse(
                     ModelFiles.DESCRIPTION.replace("_version\": 3", "_version\": $schema"),
+                    verify = false,
                 )
             }.message
         val start = "model.json has schema"
-        assertEquals("$start 4, this version reads 3: update this app", message(4))
-        assertEquals("$start 1, this version reads 3: build the model again", message(1))
+        assertEquals("$start 5, this version reads 3 and 4: update this app", message(5))
+        assertEquals("$start 1, this version reads 3 and 4: build the model again", message(1))
     }
 
     @Test
     fun `names what model json lacks`() {
         val document = ModelFiles.DESCRIPTION.replace("\"split_cjk\"", "\"split\"")
-        val error = assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
+        val error =
+            assertThrows(
+                ModelException::class.java,
+            ) { ModelDescription.parse(document, verify = false) }
         assertEquals("model.json: tokenizer lacks \"split_cjk\"", error.message)
     }
 
@@ -43,7 +47,7 @@ class ModelDescriptionTest {
         val output = """{"name": "logits", "dtype": "float32", "shape": [1, 3]}"""
         val settings = """"labels": ["negative", "positive"],"""
         val document = ModelFiles.description(output, settings)
-        val description = ModelDescription.parse(document)
+        val description = ModelDescription.parse(document, verify = false)
         assertEquals(listOf("logits"), description.outputs.map { it.name })
         assertEquals(3, description.outputs.single().size(17))
     }
@@ -51,7 +55,10 @@ class ModelDescriptionTest {
     @Test
     fun `refuses inputs that it does not give`() {
         val document = ModelFiles.DESCRIPTION.replace("segment_ids", "token_type_ids")
-        val error = assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
+        val error =
+            assertThrows(
+                ModelException::class.java,
+            ) { ModelDescription.parse(document, verify = false) }
         assertEquals(
             "model.json has the inputs ids, mask, token_type_ids, this version gives ids, mask, " +
                 "segment_ids: build the model again",
@@ -69,7 +76,7 @@ class ModelDescriptionTest {
 
     @Test
     fun `a vocabulary must be the one that model json names`() {
-        val tokenizer = ModelDescription.parse(ModelFiles.DESCRIPTION).tokenizer
+        val tokenizer = ModelDescription.parse(ModelFiles.DESCRIPTION, verify = false).tokenizer
         WordPieceTokenizer.read(tokenizer, ModelFiles.VOCABULARY.toByteArray())
 
         fun message(vocabulary: String) =
@@ -105,7 +112,7 @@ class ModelDescriptionTest {
             ModelFiles.DESCRIPTION
                 .replace("\"added\": []", added)
                 .replace(ModelFiles.digest(ModelFiles.VOCABULARY), ModelFiles.digest(vocabulary))
-        val description = ModelDescription.parse(document).tokenizer
+        val description = ModelDescription.parse(document, verify = false).tokenizer
         val tokenizer = WordPieceTokenizer.read(description, vocabulary.toByteArray())
         val pieces = tokenizer.tokenize("Towers tower  [SEP]xE\n e\\n")
         assertEquals(listOf(7, 17, 7, 3, 1, 19, 1, 1, 1), pieces.ids.toList())
@@ -145,7 +152,9 @@ class ModelDescriptionTest {
             )) {
                 val document = ModelFiles.DESCRIPTION.replace(name, name.replace(plain, hostile))
                 val error =
-                    assertThrows(ModelException::class.java) { ModelDescription.parse(document) }
+                    assertThrows(
+                        ModelException::class.java,
+                    ) { ModelDescription.parse(document, verify = false) }
                 val message = error.message.orEmpty()
                 assertTrue(message, message.startsWith("model.json: "))
                 assertTrue(message, "the name of a file in the same folder" in message)
@@ -155,14 +164,18 @@ class ModelDescriptionTest {
 
     @Test
     fun `errors name the file and say what can be done`() {
-        val empty = assertThrows(ModelException::class.java) { ModelDescription.parse("") }
+        val empty =
+            assertThrows(ModelException::class.java) { ModelDescription.parse("", verify = false) }
         assertEquals(
             "model.json: no valid JSON at character 0: the document ends early",
             empty.message,
         )
         assertEquals(ErrorKind.DAMAGED, empty.kind)
-        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 3", "\"schema_version\": 4")
-        val error = assertThrows(ModelException::class.java) { ModelDescription.parse(newer) }
+        val newer = ModelFiles.DESCRIPTION.replace("\"schema_version\": 3", "\"schema_version\": 5")
+        val error =
+            assertThrows(
+                ModelException::class.java,
+            ) { ModelDescription.parse(newer, verify = false) }
         assertEquals(ErrorKind.UNSUPPORTED, error.kind)
     }
 }

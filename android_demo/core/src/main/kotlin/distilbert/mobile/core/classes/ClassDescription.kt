@@ -5,7 +5,8 @@ import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.readingFile
+import distilbert.mobile.core.readModel
+import distilbert.mobile.core.requireOnly
 
 /**
  * What `model.json` says of a model that classifies texts: the general description, and the
@@ -76,14 +77,20 @@ class ClassDescription private constructor(json: Json) : ModelDescription(json) 
         /** The special pieces of a pair, and a piece of each text. */
         private const val LEAST_LENGTH = ClassInput.SPECIAL_PIECES_OF_PAIR + 2
         private const val TRUNCATION = "longest_first"
+        private val OWN = listOf("labels", "regression", "pair", "limits", "truncation")
 
         /**
          * Reads `model.json`.
          *
-         * @throws ModelException if it is not JSON, of another version, lacks something, or
-         *   describes a model of another task.
+         * @param verify whether its digest must fit.
+         * @throws ModelException if it is not JSON, of another version, damaged, says what no build
+         *   writes, or describes a model of another task.
          */
-        fun parse(document: String): ClassDescription =
-            readingFile("model.json") { ClassDescription(Json.parse(document)) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): ClassDescription =
+            readModel(document, verify, OWN) { json ->
+                ClassDescription(json).also { json["limits"].requireOnly(listOf("max_length")) }
+            }
     }
 }

@@ -26,10 +26,19 @@ class GoldenText(
         /**
          * Reads a classifier's `golden.json`.
          *
+         * @param verify whether its digest must fit.
          * @return one case at least.
-         * @throws ModelException if it is not JSON, of another version, or lacks something.
+         * @throws ModelException if it is not JSON, of another version, damaged, or says what no
+         *   build writes.
          */
-        fun parse(document: String): List<GoldenText> = goldenCases(document, SCHEMA) { of(it) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): List<GoldenText> =
+            goldenCases(
+                document,
+                SCHEMA,
+                verify,
+            ) { json -> of(json).also { requireGoldenText(json) } }
 
         private fun of(json: Json) =
             GoldenText(

@@ -2,8 +2,11 @@
 package distilbert.mobile.core.download
 
 import distilbert.mobile.core.ErrorKind
+import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.readingFile
+import distilbert.mobile.core.requireSeal
 import distilbert.mobile.core.sha256
 import java.io.File
 import java.io.IOException
@@ -80,7 +83,11 @@ class ModelStore(private val root: File) {
             server.load(Part(tokenizer.file, sha256 = tokenizer.sha256), at(tokenizer.file))
             // The server's file may be another than the one that an interruption left here.
             at(description.golden).delete()
-            server.load(Part(description.golden), at(description.golden))
+            val golden = at(description.golden)
+            server.load(Part(description.golden), golden)
+            readingFile(description.golden) {
+                Json.parse(golden.readText()).requireSeal(description.golden)
+            }
             val part = Part(model.path, model.bytes, model.sha256)
             server.load(part, at(model.path)) { onProgress(it, model.bytes) }
             return present(name)

@@ -10,7 +10,7 @@ import distilbert.mobile.core.Times
  * @property text the passage's characters [start, end); empty for "no answer".
  * @property start first UTF-16 unit, as Kotlin's `substring` counts.
  * @property end the unit past the last.
- * @property score start logit plus end logit.
+ * @property score start logit plus end logit, on the scale of the search's rule.
  * @property confidence from 0 to 1: the share of this answer in the softmax over the scores of all
  *   answers that the model considered, the same as `probability` of `pipeline.ask`. It says how
  *   much the model prefers this answer to its other ones. Nobody calibrated it as the chance that
@@ -30,12 +30,13 @@ data class Candidate(
  * @property text the passage's characters [start, end); empty for "no answer".
  * @property start first UTF-16 unit, as Kotlin's `substring` counts.
  * @property end the unit past the last.
- * @property score start logit plus end logit.
+ * @property score start logit plus end logit, on the scale of the search's rule.
  * @property windows how many windows the passage was cut into.
  * @property isAnswer whether to show [text] as an answer: see [SpanDescription.isAnswer].
  * @property candidates as many as [AnswerOptions.candidates], the best first; the first one is this
  *   answer. Empty only where a test made the answer.
- * @property isComplete false if [AnswerOptions] ended the search before the last window.
+ * @property windowsRead how many of them the model read.
+ * @property isComplete false if [AnswerOptions] left out windows that `model.json` says to read.
  */
 class Answer(
     val text: String,
@@ -48,6 +49,7 @@ class Answer(
     val isAnswer: Boolean = text.isNotEmpty(),
     val candidates: List<Candidate> = emptyList(),
     val isComplete: Boolean = true,
+    val windowsRead: Int = windows,
 ) : TaskResult {
     /** How much the model prefers this answer, from 0 to 1: see [Candidate.confidence]. */
     val confidence: Double get() = candidates.firstOrNull()?.confidence ?: 0.0

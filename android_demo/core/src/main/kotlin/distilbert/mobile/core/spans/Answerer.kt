@@ -57,6 +57,8 @@ class Answerer(
         val begun = System.nanoTime()
         val timer = LapTimer()
         val windows = windows(passage, question, isCancelled)
+        val wanted = description.search.maxWindows
+        val read = windows.shortlist(options.maxWindows ?: wanted)
         val tokenizing = timer.takeLap()
         var tokens = 0
         var done = 0
@@ -68,10 +70,12 @@ class Answerer(
                 description.mayAbstain,
                 description.nullThreshold,
                 options.candidates,
+                description.search.rule,
             )
-        for (window in windows) {
+        for (place in read) {
             if (isCancelled()) throw CancellationException("the question was taken back")
-            if (done > 0 && (done >= options.maxWindows || isLate(begun, options))) break
+            if (done > 0 && isLate(begun, options)) break
+            val window = windows[place]
             val logits = logits(window, options.padTo)
             tokens += window.ids.size
             inference += timer.takeLap()
@@ -92,20 +96,21 @@ class Answerer(
             text = text,
             start = span.start,
             end = span.end,
-            score = span.score,
+            score = span.score.toFloat(),
             windows = windows.size,
             tokens = tokens,
             times = Times(tokenizing, inference, decoding + timer.takeLap()),
-            isAnswer = description.isAnswer(text, span.score),
+            isAnswer = description.isAnswer(text, span.logits),
             candidates = candidates,
-            isComplete = done == windows.size,
+            isComplete = done >= minOf(windows.size, wanted ?: windows.size),
+            windowsRead = done,
         )
     }
 
     private fun isLate(begun: Long, options: AnswerOptions) =
         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begun) >= options.maxMilliseconds
 
-    /** The windows that a passage is cut into. */
+    /** All windows that a passage is cut into. */
     fun windows(passage: String, question: String): Windows =
         windows(Passage(passage), question) { false }
 

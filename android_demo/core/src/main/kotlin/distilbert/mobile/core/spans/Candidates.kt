@@ -13,7 +13,7 @@ import kotlin.math.exp
  */
 internal class Candidates(private val count: Int) {
     /** [order] decides between equal scores: the earlier span is better. */
-    class Ranked(val start: Int, val end: Int, val score: Float, val order: Int)
+    class Ranked(val start: Int, val end: Int, val score: Double, val order: Int)
 
     private val open = LinkedHashMap<Long, Ranked>()
     private val best = ArrayList<Ranked>()
@@ -33,10 +33,10 @@ internal class Candidates(private val count: Int) {
     }
 
     /** A span [start, end) of the present window. */
-    fun add(start: Int, end: Int, score: Float) {
+    fun add(start: Int, end: Int, score: Double) {
         val key = start.toLong() shl Int.SIZE_BITS or end.toLong()
-        val known = open[key]
-        if (known == null || score > known.score) open[key] = Ranked(start, end, score, order++)
+        val known = open[key]?.score ?: Double.NEGATIVE_INFINITY
+        if (score > known) open[key] = Ranked(start, end, score, order++)
     }
 
     /**
@@ -45,28 +45,28 @@ internal class Candidates(private val count: Int) {
      * @param nothing the score of "no answer"; null where it is no candidate.
      * @param threshold by how much "no answer" has to beat a span.
      */
-    fun ranked(passage: String, nothing: Float?, threshold: Double): List<Candidate> {
+    fun ranked(passage: String, nothing: Double?, threshold: Double): List<Candidate> {
         open.values.forEach(::count)
         open.clear()
         if (nothing != null) share(nothing - threshold)
         val listed =
             best.mapTo(ArrayList()) {
                 val text = passage.substring(it.start, it.end)
-                Candidate(text, it.start, it.end, it.score, confidence(it.score.toDouble()))
+                Candidate(text, it.start, it.end, it.score.toFloat(), confidence(it.score))
             }
         if (nothing != null) {
-            val place = listed.indexOfFirst { nothing >= it.score + threshold }
+            val place = best.indexOfFirst { nothing >= it.score + threshold }
             val confidence = confidence(nothing - threshold)
             listed.add(
                 if (place < 0) listed.size else place,
-                Candidate("", 0, 0, nothing, confidence),
+                Candidate("", 0, 0, nothing.toFloat(), confidence),
             )
         }
         return listed.take(count)
     }
 
     private fun count(span: Ranked) {
-        share(span.score.toDouble())
+        share(span.score)
         val place = best.binarySearch(span, BETTER_FIRST).let { if (it < 0) -it - 1 else it }
         if (place >= count) return
         best.add(place, span)
@@ -84,13 +84,7 @@ internal class Candidates(private val count: Int) {
     }
 
     private fun confidence(score: Double): Double =
-        if (sum ==
-            0.0
-        ) {
-            0.0
-        } else {
-            exp(score - highest) / sum
-        }
+        if (sum == 0.0) 0.0 else exp(score - highest) / sum
 
     private companion object {
         val BETTER_FIRST = compareByDescending<Ranked> { it.score }.thenBy { it.order }

@@ -10,8 +10,8 @@ import distilbert.mobile.core.goldenCases
  *
  * @property question what is asked.
  * @property passage where the answer lies.
- * @property windowCount how many windows the passage is cut into.
- * @property ids of the first window.
+ * @property windowCount how many windows of the passage are read.
+ * @property ids of the first of them.
  * @property answers by the name of the exported file.
  */
 class GoldenCase(
@@ -28,10 +28,19 @@ class GoldenCase(
         /**
          * Reads `golden.json`.
          *
+         * @param verify whether its digest must fit.
          * @return one case at least.
-         * @throws ModelException if it is not JSON, of another version, or lacks something.
+         * @throws ModelException if it is not JSON, of another version, damaged, or says what no
+         *   build writes.
          */
-        fun parse(document: String): List<GoldenCase> = goldenCases(document, SCHEMA) { of(it) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): List<GoldenCase> =
+            goldenCases(
+                document,
+                SCHEMA,
+                verify,
+            ) { json -> of(json).also { requireGoldenQuestion(json) } }
 
         private fun of(json: Json): GoldenCase {
             val passage = json["context"].text()

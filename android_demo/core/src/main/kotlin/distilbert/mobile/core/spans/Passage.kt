@@ -32,7 +32,9 @@ class Passage(val text: String) {
  * @property padTo pad every window to so many word pieces; null pads to the next length that the
  *   model takes.
  * @property candidates how many answers to list, the best first.
- * @property maxWindows run no more windows of the passage than that.
+ * @property maxWindows read no more windows of the passage than that: those that have most in common
+ *   with the question. Null reads as many as `model.json` says, which is all unless it has a
+ *   `search`.
  * @property maxMilliseconds begin no window later than that after the question was asked; the first
  *   window always runs.
  * @throws IllegalArgumentException if a number is below 1.
@@ -42,13 +44,13 @@ class AnswerOptions
     constructor(
         val padTo: Int? = null,
         val candidates: Int = 1,
-        val maxWindows: Int = Int.MAX_VALUE,
+        val maxWindows: Int? = null,
         val maxMilliseconds: Long = Long.MAX_VALUE,
     ) {
         init {
-            require(candidates > 0 && maxWindows > 0 && maxMilliseconds > 0) {
-                "$candidates candidates, $maxWindows windows, $maxMilliseconds ms: each must be " +
-                    "at least 1"
+            val most = maxWindows ?: 1
+            require(candidates > 0 && most > 0 && maxMilliseconds > 0) {
+                "$candidates candidates, $most windows, $maxMilliseconds ms: each must be at least 1"
             }
         }
     }

@@ -6,9 +6,10 @@ package distilbert.mobile.core.spans
  *
  * @property start first UTF-16 unit.
  * @property end the unit past the last; [start] for "no answer".
- * @property score start logit plus end logit.
+ * @property score start logit plus end logit, on the scale of the search's rule.
+ * @property logits start logit plus end logit.
  */
-class Span(val start: Int, val end: Int, val score: Float) {
+class Span(val start: Int, val end: Int, val score: Double, val logits: Float) {
     /** Whether the model found an answer. */
     val isAnswer get() = end > start
 }
@@ -19,41 +20,49 @@ class Span(val start: Int, val end: Int, val score: Float) {
  * In each window the `n_best` highest starts and ends are paired (Devlin et al. 2019, section 4.2):
  * the end not before the start, no longer than the limit. Of equal scores the earliest window, then
  * start, then end wins, as in training. A window with a score that is no finite number is skipped.
+ * All scores are compared in double precision, as the build does it.
  *
  * @param limits `n_best` and `max_answer`.
  * @param mayAbstain answer nothing where [CLS] beats every span in every window (SQuAD 2.0).
  * @param nullThreshold by how much [CLS] has to beat the best span, in logits.
  * @param candidates how many answers to rank.
+ * @param rule how scores of different windows are compared.
  */
 class SpanDecoder(
     private val limits: Limits,
     private val mayAbstain: Boolean,
     private val nullThreshold: Double = 0.0,
     candidates: Int = 1,
+    private val rule: Search.Rule = Search.Rule.LOGITS,
 ) {
     private val candidates = Candidates(candidates)
     private var best: Span? = null
-    private var abstain = Float.POSITIVE_INFINITY
+    private var abstain = Double.POSITIVE_INFINITY
+    private var abstainLogits = 0f
 
     /** Whether any window so far has had scores that are numbers. */
     val hasNumbers get() = best != null || abstain.isFinite()
 
     /** Takes the logits of the next window; what is beyond its pieces is padding. */
     fun add(window: Window, startLogits: FloatArray, endLogits: FloatArray) {
-        val nothing = startLogits[0] + endLogits[0]
-        if (nothing < abstain) abstain = nothing
+        val level = rule.level(window, startLogits, endLogits)
+        val logits = startLogits[0] + endLogits[0]
+        val nothing = logits - level
+        if (nothing < abstain) {
+            abstain = nothing
+            abstainLogits = logits
+        }
         if (window.first < window.stop) candidates.openWindow(window.start(window.first))
-        val span = bestSpan(window, startLogits, endLogits) ?: return
-        if (best.let { it == null || span.score > it.score }) best = span
+        val span = bestSpan(window, startLogits, endLogits, level) ?: return
+        if (span.score > (best?.score ?: Double.NEGATIVE_INFINITY)) best = span
     }
 
     /** The best span of the windows so far; an empty one at 0 for "no answer". */
     fun answer(): Span {
         val found = best
-        // In double precision, as the build computes it.
         val beaten = found == null || mayAbstain && abstain >= found.score + nullThreshold
         if (found != null && !beaten) return found
-        return Span(0, 0, if (abstain.isFinite()) abstain else 0f)
+        return if (abstain.isFinite()) Span(0, 0, abstain, abstainLogits) else Span(0, 0, 0.0, 0f)
     }
 
     /**
@@ -64,12 +73,17 @@ class SpanDecoder(
         val span = answer()
         // As pipeline.ask has it: a model that may not abstain, and found nothing, is alone.
         if (best == null || !span.isAnswer && !mayAbstain) {
-            return listOf(Candidate("", 0, 0, span.score, 1.0))
+            return listOf(Candidate("", 0, 0, span.score.toFloat(), 1.0))
         }
         return candidates.ranked(passage, abstain.takeIf { mayAbstain }, nullThreshold)
     }
 
-    private fun bestSpan(window: Window, startLogits: FloatArray, endLogits: FloatArray): Span? {
+    private fun bestSpan(
+        window: Window,
+        startLogits: FloatArray,
+        endLogits: FloatArray,
+        level: Double,
+    ): Span? {
         val ends = highest(endLogits, window.first, window.stop)
         var score = Float.NEGATIVE_INFINITY
         var bestStart = -1
@@ -92,10 +106,10 @@ class SpanDecoder(
             for (end in ends) {
                 if (!isAllowed(start, end)) continue
                 val sum = startLogits[start] + endLogits[end]
-                candidates.add(window.start(start), window.end(end), sum)
+                candidates.add(window.start(start), window.end(end), sum - level)
             }
         }
-        return Span(window.start(bestStart), window.end(bestEnd), score)
+        return Span(window.start(bestStart), window.end(bestEnd), score - level, score)
     }
 
     private fun isAllowed(start: Int, end: Int) = end >= start && end - start < limits.maxAnswer

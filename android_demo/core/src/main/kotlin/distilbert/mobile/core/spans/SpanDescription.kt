@@ -5,7 +5,7 @@ import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.Json
 import distilbert.mobile.core.ModelDescription
 import distilbert.mobile.core.ModelException
-import distilbert.mobile.core.readingFile
+import distilbert.mobile.core.readModel
 
 /**
  * What `model.json` says of a model that answers questions: the general description, and the
@@ -15,6 +15,7 @@ import distilbert.mobile.core.readingFile
  * @property mayAbstain whether "no answer" is an answer (SQuAD 2.0).
  * @property nullThreshold by how much "no answer" has to beat the best answer, in logits; 0 in
  *   files that were built without one.
+ * @property search which windows of a passage are read, and how their scores compare.
  */
 class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     // First: a model of another task lacks the rest as well.
@@ -24,12 +25,14 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     val limits: Limits = Limits.of(json["limits"])
     val mayAbstain: Boolean = json["may_abstain"].flag()
     val nullThreshold: Double = json.optional("null_threshold")?.number() ?: 0.0
+    val search: Search = Search.of(json.optional("search"))
 
     /** The start and end logits among a model's [outputs], which come in the file's order. */
     fun logits(outputs: List<FloatArray>) = Logits(outputs[start], outputs[end])
 
     /**
-     * Whether to show [text] as an answer that has this [score].
+     * Whether to show [text] as an answer whose start logit plus end logit is [score], whatever
+     * rule compares the windows.
      *
      * A model that may abstain decides by itself. Any other one always guesses, and a guess below
      * [LEAST_SCORE] is more often wrong than right.
@@ -59,15 +62,21 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
 
         private const val START_LOGITS = "start_logits"
         private const val END_LOGITS = "end_logits"
+        private val OWN = listOf("limits", "may_abstain", "null_threshold", "search")
 
         /**
          * Reads `model.json`.
          *
-         * @throws ModelException if it is not JSON, of another version, lacks something, or
-         *   describes a model of another task.
+         * @param verify whether its digest must fit.
+         * @throws ModelException if it is not JSON, of another version, damaged, says what no build
+         *   writes, or describes a model of another task.
          */
-        fun parse(document: String): SpanDescription =
-            readingFile("model.json") { SpanDescription(Json.parse(document)) }
+        @JvmStatic
+        @JvmOverloads
+        fun parse(document: String, verify: Boolean = true): SpanDescription =
+            readModel(document, verify, OWN) { json ->
+                SpanDescription(json).also { requireSpans(json) }
+            }
     }
 }
 

@@ -45,6 +45,9 @@ class Windows(
     private val separator = special.sep.id
     private val query = minOf(question.size, limits.maxQuery)
     private val head = intArrayOf(special.cls.id, *question.ids.copyOf(query), separator)
+
+    /** The ids of the question as the windows have it, cut to the limit. */
+    internal val question: IntArray get() = head.copyOfRange(1, head.size - 1)
     private val room = limits.maxLength - head.size - 1
 
     override val size = 1 + maxOf(0, passage.size - room + limits.stride - 1) / limits.stride

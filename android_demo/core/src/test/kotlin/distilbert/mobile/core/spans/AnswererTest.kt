@@ -16,7 +16,7 @@ import org.junit.Test
 import java.util.concurrent.CancellationException
 
 class AnswererTest {
-    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION)
+    private val description = SpanDescription.parse(ModelFiles.DESCRIPTION, verify = false)
     private val tokenizer =
         WordPieceTokenizer.read(description.tokenizer, ModelFiles.VOCABULARY.toByteArray())
 
@@ -61,7 +61,7 @@ class AnswererTest {
     @Test
     fun `a window is padded to a length the model takes`() {
         val lengths = ArrayList<Int>()
-        val static = ModelFiles.DESCRIPTION.replace("\"static\": []", "\"static\": [32, 16]")
+        val static = ModelFiles.DESCRIPTION.replace("\"static\": []", "\"static\": [16, 32]")
         val padded =
             Predictor { ids, mask, segmentIds ->
                 lengths.add(ids.size)
@@ -69,7 +69,7 @@ class AnswererTest {
                 assertTrue(ids.drop(7).all { it == 0 } && segmentIds.drop(7).all { it == 0 })
                 model.run(ids, mask, segmentIds)
             }
-        val answerer = Answerer(SpanDescription.parse(static), tokenizer, padded)
+        val answerer = Answerer(SpanDescription.parse(static, verify = false), tokenizer, padded)
         val answer = answerer.answer("by anna", "who?")
         assertEquals("anna", answer.text)
         assertEquals(listOf(16), lengths)
@@ -133,7 +133,7 @@ class AnswererTest {
                 "\"may_abstain\": false",
                 "\"may_abstain\": true",
             )
-        val description = SpanDescription.parse(abstaining)
+        val description = SpanDescription.parse(abstaining, verify = false)
         val certain =
             Predictor { ids, _, _ -> List(2) { FloatArray(ids.size) { if (it == 0) 9f else 0f } } }
         val options = AnswerOptions(candidates = 2)
@@ -162,6 +162,7 @@ class AnswererTest {
         val few = answerer.answer(passage, "who?", AnswerOptions(maxWindows = 3))
         assertFalse(few.isComplete)
         assertEquals(whole.windows, few.windows)
+        assertEquals(listOf(whole.windows, 3), listOf(whole.windowsRead, few.windowsRead))
         assertTrue("${few.tokens} pieces", few.tokens <= 3 * 24)
         val slow =
             Predictor { ids, mask, segmentIds ->
@@ -174,6 +175,25 @@ class AnswererTest {
         assertFalse(short.isComplete)
         assertEquals(24, short.tokens)
         assertThrows(IllegalArgumentException::class.java) { AnswerOptions(maxWindows = 0) }
+    }
+
+    @Test
+    fun `the windows with the question's words are read, as the options or the model say`() {
+        val passage = Passage("the tower of a. ".repeat(50) + "who was rome? " + "a. ".repeat(99))
+        val one = AnswerOptions(maxWindows = 1)
+        val found = answerer.answer(passage, "who was?", one)
+        assertEquals(listOf("rome", "1"), listOf(found.text, "${found.windowsRead}"))
+        val search = "\"search\": {\"rule\": \"log-odds\", \"max_windows\": 1}, \"may_abstain\""
+        val document =
+            ModelFiles.DESCRIPTION
+                .replace("_version\": 3", "_version\": 4")
+                .replace("\"may_abstain\"", search)
+        val searching = Answerer(SpanDescription.parse(document, verify = false), tokenizer, model)
+        val same = searching.answer(passage, "who was?", AnswerOptions())
+        assertEquals(listOf("rome", "1"), listOf(same.text, "${same.windowsRead}"))
+        assertTrue(same.isComplete && !found.isComplete && same.isAnswer)
+        val all = searching.answer(passage, "who was?", AnswerOptions(maxWindows = 999))
+        assertEquals(all.windows, all.windowsRead)
     }
 
     @Test

@@ -42,7 +42,7 @@ class AnswersGoldenTest {
                 text == answer["text"].text() &&
                     span.start == units[answer["start"].integer()] &&
                     span.end == units[answer["end"].integer()] &&
-                    span.score == answer["score"].number().toFloat()
+                    span.score == answer["score"].number()
             spansCompared.check(isEqual) {
                 "$asked: ${text.escaped()} (${span.start} to ${span.end}, ${span.score}) instead " +
                     "of ${answer["text"].text().escaped()} (${answer["score"].number()})"
