@@ -124,7 +124,7 @@ class Student(Strict):
 
 
 @dataclass(frozen=True)
-class Vocabulary(Strict):
+class Words(Strict):
     """The word pieces of the student that is shipped."""
 
     vocabulary: Literal["whole", "trim"] = "whole"
@@ -373,7 +373,7 @@ class Build(Strict):
     data: OmitArgPrefixes[Data] = field(default_factory=Data)
     teacher: Teacher = field(default_factory=Teacher)
     student: Student = field(default_factory=Student)
-    words: OmitArgPrefixes[Vocabulary] = field(default_factory=Vocabulary)
+    words: OmitArgPrefixes[Words] = field(default_factory=Words)
     mlm_head: MlmHead = field(default_factory=MlmHead)
     distil: Distil = field(default_factory=Distil)
     finetune: Finetune = field(default_factory=Finetune)

@@ -21,7 +21,7 @@ import yaml
 
 from converters.precisions import PRECISIONS
 from pipeline import __version__, tasks, usage
-from pipeline.config import Build, Vocabulary, loss_weights
+from pipeline.config import Build, Words, loss_weights
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
 
@@ -230,7 +230,7 @@ def check(build: Build) -> Build:
         )
     if second.second_step and not any(loss_weights(second).values()):
         problems.append("finetune: every alpha is 0; give one a weight")
-    if build.words.vocabulary == "whole" and build.words != Vocabulary():
+    if build.words.vocabulary == "whole" and build.words != Words():
         problems.append("--vocabulary-text without --vocabulary trim: add that flag")
     if problems:
         raise UserError("; ".join(problems))

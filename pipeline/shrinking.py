@@ -80,12 +80,13 @@ def trim_vocabulary(
     evaluation: Examples,
     traits: Traits,
 ) -> Facts:
-    """The student without the word pieces that nothing uses, see `pipeline.models.trimming`.
+    """The student without the word pieces that nothing uses, see `pipeline.files.trimming`.
 
     Every text that decided is cut by both tokenizers: none may change.
     """
     from converters.runtimes.torch import TorchPredictor
-    from pipeline.models import origin, trimming
+    from pipeline.files import trimming
+    from pipeline.models import origin
     from pipeline.models import teacher as teachers
 
     prepare(build)

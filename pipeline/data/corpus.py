@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Distil, Vocabulary
+from pipeline.config import Distil, Words
 from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
@@ -80,7 +80,7 @@ def corpus_of(settings: Distil, texts: Sequence[str]) -> Corpus | None:
     return None
 
 
-def words_of(settings: Vocabulary, texts: Sequence[str]) -> Corpus | None:
+def words_of(settings: Words, texts: Sequence[str]) -> Corpus | None:
     """The text that decides which word pieces stay; None where nothing decides but the evaluation.
 
     Args:

@@ -67,7 +67,7 @@ def test_a_local_folder_is_inspected(
 ) -> None:
     path = make_teacher(layers=2, head=head)
     assert find_teacher(str(path), SPAN_HEAD, 2) == Source(
-        "tiny-bert", path, "bert", 2, 512, 32, mlm, qa
+        "tiny-bert", path, "bert", 2, 512, 32, 64, mlm, qa
     )
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import AutoModelForQuestionAnswering, BertTokenizerFast
 
+from pipeline.files.trimming import kept_pieces, trimmed_model, trimmed_tokenizer
 from pipeline.models.heads import SPAN_HEAD
 from pipeline.models.teacher import find_teacher, load_tokenizer
-from pipeline.models.trimming import kept_pieces, trimmed_model, trimmed_tokenizer
 
 TEXTS = (
     "The lighthouse was built by Anna in 1871, after three ships had been lost.",
