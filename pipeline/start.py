@@ -76,6 +76,13 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
             *task.notes(config.data, *([train] if train else []), evaluation),
         ):
             say(line)
+        if train and (
+            config.teacher.optimization.keep_best or config.finetune.optimization.keep_best
+        ):
+            say(
+                f"note: examples of {evaluation.name} choose the weights, so figures on it are "
+                "those of a development set: on unseen examples, expect a little less"
+            )
     config = replace(config, data=task.settled(config.data, evaluation))
     traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
     return Start(config, task, train, evaluation, given, traits)
