@@ -40,6 +40,11 @@ def require(
         gigabytes -= sum(file.stat().st_size for file in there.rglob("*") if file.is_file()) / 1e9
     if gigabytes > left:
         raise UserError(
-            f"{what} take {gigabytes:.1f} GB more and the disk has {left:.1f} GB left: make room, "
-            f"or {remedy or 'build in a folder on another disk with --out'}"
+            f"{what} take {_shown(gigabytes)} and the disk has {_shown(left)} left: make room, or "
+            f"{f'{remedy}, or ' if remedy else ''}choose a folder on another disk with --out"
         )
+
+
+def _shown(gigabytes: float) -> str:
+    """`1.6 GB`, `240.0 MB`."""
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1e3 * gigabytes:.1f} MB"

@@ -80,6 +80,13 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
             *_word_notes(config, train),
         ):
             say(line)
+        if train and (
+            config.teacher.optimization.keep_best or config.finetune.optimization.keep_best
+        ):
+            say(
+                f"note: examples of {evaluation.name} choose the weights, so figures on it are "
+                "those of a development set: on unseen examples, expect a little less"
+            )
     config = replace(config, data=task.settled(config.data, evaluation))
     traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
     words = words_of(config.words, train.texts if train else ())

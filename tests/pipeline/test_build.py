@@ -479,7 +479,7 @@ def test_a_full_disk_gets_one_line_and_nothing_half_written(
     filler.write_bytes(bytes(5_800_000))
     assert main([*arguments, "--out", str(small_disk / "out")]) == 2
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1 and "is full" in said[0] and "--out" in said[0]
+    assert len(said) == 1 and "the disk has" in said[0] and "--out" in said[0]
     assert not (small_disk / "out" / "teacher").exists()
 
 

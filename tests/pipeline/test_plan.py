@@ -155,7 +155,7 @@ def test_a_full_disk_is_refused_early(
     source = look(str(make_teacher(layers=2)), TASK.head, None, role="teacher").source
     assert source is not None
     train = TASK.load(config.data, "train")
-    with pytest.raises(UserError, match=r"the disk has 0\.0 GB left: make room"):
+    with pytest.raises(UserError, match=r"the disk has 0\.0 MB left: make room"):
         plan.check_disk(config, TASK, source, train, TASK.traits(train), (0, 1))
 
 
@@ -170,7 +170,9 @@ def test_what_an_interrupted_run_wrote_counts_as_there(
     (tmp_path / "checkpoint-4" / "model").write_bytes(bytes(600_000))
     free(monkeypatch, 500_000)
     disk.require(tmp_path / "new", 0.001, "checkpoints", there=tmp_path)
-    with pytest.raises(UserError, match=r"checkpoints take 0\.0 GB more .* with --out") as caught:
+    with pytest.raises(
+        UserError, match=r"checkpoints take 1\.0 MB and .* 0\.5 MB left: .* with --out"
+    ) as caught:
         disk.require(tmp_path / "new", 0.001, "checkpoints")
     assert "\n" not in str(caught.value)
 
@@ -202,7 +204,7 @@ def test_a_disk_that_filled_up_is_noticed_before_each_long_stage(
         assert main(flags) == 2
     said = capsys.readouterr()
     assert "teacher: not made yet" in said.out
-    assert "the teacher's outputs and the student's checkpoints take 0.0 GB more" in said.err
+    assert "the teacher's outputs and the student's checkpoints take " in said.err
     assert "--finetune.alpha-hidden 0" in said.err
 
     free(monkeypatch, 10**12)
@@ -216,7 +218,7 @@ def test_a_disk_that_filled_up_is_noticed_before_each_long_stage(
     assert main(flags) == 2
     said = capsys.readouterr()
     assert "distilled: not made yet" in said.out
-    assert "the teacher's outputs take 0.0 GB more and the disk has 0.0 GB left" in said.err
+    assert "the teacher's outputs take 0." in said.err and "0.0 MB left: make room" in said.err
 
 
 def test_checkpoints_that_do_not_fit_are_refused_before_the_first_step(
@@ -226,7 +228,7 @@ def test_checkpoints_that_do_not_fit_are_refused_before_the_first_step(
 
     model = torch.nn.Linear(999, 1)  # 1000 weights: 24 bytes each
     free(monkeypatch, 23_999)
-    with pytest.raises(UserError, match=r"of general distillation take 0\.0 GB"):
+    with pytest.raises(UserError, match=r"of general distillation take 0\.0 MB"):
         loop._require_room(model, Optimization(), tmp_path, "general distillation")
     free(monkeypatch, 24_001)
     loop._require_room(model, Optimization(), tmp_path, "general distillation")

@@ -255,7 +255,11 @@ def test_every_task_is_scored_as_the_gates_score_it(
         flags += ["--train-file", squad, "--eval-file", squad]
         flags += ["--stride", "16", "--max-query", "16"]
     build = settings.parse(flags, "")
-    began = start(build, print)
+    said: list[str] = []
+    began = start(build, said.append)
+    assert not any("choose the weights" in line for line in said)
+    start(replace(build, finetune=replace(build.finetune, optimization=BEST)), said.append)
+    assert f"note: examples of {began.evaluation.name} choose the weights" in said[-1]
     facts = learning.finetune_student(tmp_path / "a", tmp_path / "b", began, None, None, None)
     assert facts["steps"] == 2 and facts["eval_examples"] == 9
     model = TorchPredictor(load_with_head(tmp_path / "a"), "student")
