@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -465,6 +467,46 @@ def test_full_disk_keeps_what_is_finished_and_goes_on_when_there_is_room(small_d
 def test_full_disk_is_seen_whatever_a_library_calls_it(small_disk: Path, tmp_path: Path) -> None:
     assert lock.disk_full(small_disk), "one megabyte is no room for a model"
     assert not lock.disk_full(tmp_path / "not-there")
+
+
+@pytest.mark.parametrize("kind", [OSError, ValueError])
+def test_a_thread_that_meets_a_full_disk_prints_no_traceback(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+
+    def write() -> None:
+        raise kind(errno.ENOSPC, "No space left on device")
+
+    with lock.quiet_threads():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert len(printed) == (kind is ValueError)
+
+
+def test_a_full_disk_for_temporary_files_is_named(
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    message = explain(error, tmp_path / "build")
+    assert message.startswith(f"the disk of {small_disk} is full") and "with TMPDIR" in message
+    assert "with --out" in explain(error, small_disk / "build")
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("cache/models", "cannot use {}/cache/models (Permission denied): check it"),
+        ("build/stages/a", "cannot write to {}/build (Permission denied): choose another"),
+        (".", "cannot write to {}/build (Permission denied): choose another"),
+    ],
+)
+def test_a_refused_file_is_named_where_it_lies(named: str, words: str, tmp_path: Path) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / named))
+    assert explain(error, tmp_path / "build").startswith(words.format(tmp_path))
 
 
 def test_explain_works_before_any_folder_exists(tmp_path: Path) -> None:
