@@ -19,12 +19,15 @@ from pipeline.errors import UserError
 
 LOCK = ".lock"
 
-# Stage -> the settings that decide how much memory it takes.
+# Stage -> the settings that decide how much memory it takes. A smaller device batch trains the same
+# model, since the gradients of a whole batch are added up.
 LOWER = {
-    "teacher": "--teacher.optimization.batch-size or --max-length",
-    "mlm-teacher": "--distil.optimization.batch-size",
-    "distilled": "--distil.optimization.batch-size",
-    "student": "--finetune.optimization.batch-size or --max-length",
+    "teacher": "--teacher.optimization.device-batch or --max-length",
+    "mlm-teacher": "--mlm-head.optimization.device-batch",
+    "distilled": "--distil.optimization.device-batch",
+    "teacher-outputs": "--finetune.optimization.batch-size or --max-length",
+    "student": "--finetune.optimization.device-batch or --max-length",
+    "verify": "--verification.processes",
 }
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 

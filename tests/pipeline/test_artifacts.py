@@ -25,6 +25,7 @@ from pipeline import artifacts, lock, made
 from pipeline.artifacts import MANIFEST, Artifact, Store, fingerprints
 from pipeline.errors import UserError
 from pipeline.lock import explain, locked
+from pipeline.settings import parse
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
 
@@ -545,11 +546,18 @@ def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "kept").replace(tmp_path / lock.LOCK)  # as SIGKILL leaves it
     assert lock.killed(tmp_path) == (
         "the last run was killed while student ran; if that was for lack of memory, lower "
-        "--finetune.optimization.batch-size or --max-length"
+        "--finetune.optimization.device-batch or --max-length"
     )
     with lock.locked(tmp_path):
         Store(tmp_path).stage("student", lambda *_: {}, settings={}, inputs={})
     assert lock.killed(tmp_path) is None
+
+
+def test_what_to_lower_are_flags_that_there_are() -> None:
+    flags = {word for said in lock.LOWER.values() for word in said.split() if word[:2] == "--"}
+    config = parse(["--preset", "smoke", *(word for flag in flags for word in (flag, "60"))], "")
+    assert config.verification.processes == 60 and config.data.max_length == 60
+    assert config.mlm_head.optimization.device_batch == 60
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a\nb", b"x" * 99, b"\x1b[31m"], ids=repr)
