@@ -30,7 +30,7 @@ from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA, SEARCH_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
-from pipeline.lock import explained, killed, locked
+from pipeline.lock import explained, killed, locked, quiet_threads
 from pipeline.models.teacher import model_key
 from pipeline.report.ending import assembled, finish
 from pipeline.start import Start, start
@@ -376,7 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = config.folder
         place.check(config)
         command = shlex.join(["python", "-m", "pipeline.build", *arguments])
-        with contextlib.nullcontext() if config.dry_run else locked(out):
+        with contextlib.nullcontext() if config.dry_run else locked(out), quiet_threads():
             if not config.dry_run and (note := killed(out)):
                 terminal.speaker(console)(f"note: {note}")
             build(config, command, console)

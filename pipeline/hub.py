@@ -18,6 +18,9 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 # How long a hub may take to accept a connection, and then to answer. The hub's own client would
 # retry for a minute where nobody accepts, and for more than six where nobody answers.
 TIMEOUT_S = 5.0
+# How long a request may wait for the next bytes. The hub's client waits for ever where its caller
+# names no limit, and tries again five times: a hub that hangs is given up after two minutes.
+REQUEST_S = 10.0
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -55,6 +58,25 @@ def use_cache_when_offline() -> None:
         connection.close()
 
 
+def limit_waiting() -> None:
+    """Gives the hub's client a limit of time for every request, whatever its callers ask for."""
+    from huggingface_hub import get_session
+
+    client = get_session()
+    hooks = client.event_hooks
+    if _limit not in hooks["request"]:
+        client.event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
+
+
+def _limit(request: Any) -> None:
+    asked = request.extensions.get("timeout", {})
+    given = {kind: asked.get(kind) for kind in ("connect", "read", "write", "pool")}
+    request.extensions["timeout"] = {
+        kind: REQUEST_S if seconds is None else min(seconds, REQUEST_S)
+        for kind, seconds in given.items()
+    }
+
+
 def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
     """A hub data set's split; `source` is its id, or `id:configuration`.
 
@@ -66,6 +88,7 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
         import datasets
     except ImportError as error:
         raise UserError(f"hub data sets need a package: {install_hint('hub')}") from error
+    limit_waiting()
     name, _, configuration = source.partition(":")
     try:
         return datasets.load_dataset(name, configuration or None, split=split, streaming=streaming)
@@ -97,6 +120,7 @@ def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> P
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
+    limit_waiting()
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=list(files)))
     except (HFValidationError, RepositoryNotFoundError) as error:

@@ -9,6 +9,8 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +19,15 @@ from pipeline.errors import UserError
 
 LOCK = ".lock"
 
-# Stage -> the settings that decide how much memory it takes.
+# Stage -> the settings that decide how much memory it takes. A smaller device batch trains the same
+# model, since the gradients of a whole batch are added up.
 LOWER = {
-    "teacher": "--teacher.optimization.batch-size or --max-length",
-    "mlm-teacher": "--distil.optimization.batch-size",
-    "distilled": "--distil.optimization.batch-size",
-    "student": "--finetune.optimization.batch-size or --max-length",
+    "teacher": "--teacher.optimization.device-batch or --max-length",
+    "mlm-teacher": "--mlm-head.optimization.device-batch",
+    "distilled": "--distil.optimization.device-batch",
+    "teacher-outputs": "--finetune.optimization.batch-size or --max-length",
+    "student": "--finetune.optimization.device-batch or --max-length",
+    "verify": "--verification.processes",
 }
 NO_ROOM = 4_000_000  # bytes; a disk with less refuses the smallest checkpoint
 
@@ -73,6 +78,26 @@ def running(root: Path, stage: str) -> Iterator[None]:
             lock.write_text("", encoding="utf-8")
 
 
+@contextlib.contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Prints no traceback where the system refuses a file to a thread of a library.
+
+    TensorBoard writes its events in a thread of its own; the training meets the same full disk, and
+    what it raises is explained to the user.
+    """
+    usual = threading.excepthook
+
+    def hook(given: threading.ExceptHookArgs) -> None:
+        if not issubclass(given.exc_type, OSError):
+            usual(given)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
+
+
 def killed(root: Path) -> str | None:
     """What to say where the last run in a build folder was killed in a stage; None where not.
 
@@ -108,13 +133,32 @@ def explained(error: Exception, root: Path) -> UserError | None:
 
 def explain(error: OSError, root: Path) -> str:
     """One line for an operating-system error met while building in `root`."""
+    elsewhere = _elsewhere(error, root)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(next(f for f in (root, *root.parents) if f.exists())).free / 1e6
+        # An error while a file is written does not name it; libraries also write temporary files.
+        places = [root, *([elsewhere] if elsewhere else []), Path(tempfile.gettempdir())]
+        full = next((place for place in places if _free(place) < NO_ROOM), places[0])
+        where = "--out" if full == root else "TMPDIR, the variable for temporary files"
         return (
-            f"the disk of {root} is full ({free:.0f} MB free): make room or choose another folder "
-            "with --out; what is finished is kept"
+            f"the disk of {full} is full ({_free(full) / 1e6:.0f} MB free): make room or choose "
+            f"another folder with {where}; what is finished is kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if elsewhere:
+            return f"cannot use {elsewhere} ({error.strerror}): check it and its rights"
         return f"cannot write to {root} ({error.strerror}): choose another folder with --out"
     what = error.strerror or error
     return f"{what}: {error.filename or root}; check it, or choose another folder with --out"
+
+
+def _elsewhere(error: OSError, root: Path) -> Path | None:
+    """The file that an error names, if it lies neither in `root` nor on the way to it."""
+    if not isinstance(error.filename, str):
+        return None
+    named, own = Path(error.filename).absolute(), root.absolute()
+    return None if named.is_relative_to(own) or own.is_relative_to(named) else named
+
+
+def _free(place: Path) -> int:
+    """Bytes that are free on the disk of a path, whether or not it is there."""
+    return shutil.disk_usage(next(f for f in (place, *place.absolute().parents) if f.exists())).free

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from converters import one_line
 from pipeline.errors import UserError
 
 # How the five special pieces are found, unless a tokenizer says otherwise.
@@ -72,6 +73,12 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         raise UserError(
             f"the tokenizer names no piece for {', '.join(lacking)}: save it again with all of "
             "BERT's special tokens"
+        )
+    known = tokenizer.get_vocab()
+    if unknown := [str(piece) for piece in special.values() if str(piece) not in known]:
+        raise UserError(
+            f"the tokenizer has no id for {one_line(', '.join(map(repr, unknown)), 80)}, which it "
+            "names as special tokens: add them to its vocabulary"
         )
     _check_distinct(tokenizer, backend["added_tokens"])
     lower = bool(normalizer.get("lowercase", True))

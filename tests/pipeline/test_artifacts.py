@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from pipeline import artifacts, lock, made
 from pipeline.artifacts import MANIFEST, Artifact, Store, fingerprints
 from pipeline.errors import UserError
 from pipeline.lock import explain, locked
+from pipeline.settings import parse
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
 
@@ -467,6 +470,46 @@ def test_full_disk_is_seen_whatever_a_library_calls_it(small_disk: Path, tmp_pat
     assert not lock.disk_full(tmp_path / "not-there")
 
 
+@pytest.mark.parametrize("kind", [OSError, ValueError])
+def test_a_thread_that_meets_a_full_disk_prints_no_traceback(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+
+    def write() -> None:
+        raise kind(errno.ENOSPC, "No space left on device")
+
+    with lock.quiet_threads():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert len(printed) == (kind is ValueError)
+
+
+def test_a_full_disk_for_temporary_files_is_named(
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    message = explain(error, tmp_path / "build")
+    assert message.startswith(f"the disk of {small_disk} is full") and "with TMPDIR" in message
+    assert "with --out" in explain(error, small_disk / "build")
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("cache/models", "cannot use {}/cache/models (Permission denied): check it"),
+        ("build/stages/a", "cannot write to {}/build (Permission denied): choose another"),
+        (".", "cannot write to {}/build (Permission denied): choose another"),
+    ],
+)
+def test_a_refused_file_is_named_where_it_lies(named: str, words: str, tmp_path: Path) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / named))
+    assert explain(error, tmp_path / "build").startswith(words.format(tmp_path))
+
+
 def test_explain_works_before_any_folder_exists(tmp_path: Path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device")
     assert "full" in explain(error, tmp_path / "not" / "there" / "yet")
@@ -503,11 +546,18 @@ def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "kept").replace(tmp_path / lock.LOCK)  # as SIGKILL leaves it
     assert lock.killed(tmp_path) == (
         "the last run was killed while student ran; if that was for lack of memory, lower "
-        "--finetune.optimization.batch-size or --max-length"
+        "--finetune.optimization.device-batch or --max-length"
     )
     with lock.locked(tmp_path):
         Store(tmp_path).stage("student", lambda *_: {}, settings={}, inputs={})
     assert lock.killed(tmp_path) is None
+
+
+def test_what_to_lower_are_flags_that_there_are() -> None:
+    flags = {word for said in lock.LOWER.values() for word in said.split() if word[:2] == "--"}
+    config = parse(["--preset", "smoke", *(word for flag in flags for word in (flag, "60"))], "")
+    assert config.verification.processes == 60 and config.data.max_length == 60
+    assert config.mlm_head.optimization.device_batch == 60
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a\nb", b"x" * 99, b"\x1b[31m"], ids=repr)

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pipeline import hub
+from pipeline.errors import UserError
 
 
 @pytest.fixture
@@ -53,6 +56,43 @@ def test_a_hub_that_answers_is_asked(answer: str, listening: socket.socket) -> N
     hub.use_cache_when_offline()
     server.join()
     assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_a_hub_that_hangs_after_its_first_answer_is_given_up(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The hub's client is offline in tests, and has its address from its start: both are set."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
+
+    address = os.environ["HF_ENDPOINT"]
+    for name, value in (
+        ("HF_HUB_OFFLINE", False),
+        ("ENDPOINT", address),
+        ("HUGGINGFACE_CO_URL_TEMPLATE", f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"),
+    ):
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "REQUEST_S", 0.5)
+    monkeypatch.setattr(hub, "use_cache_when_offline", lambda: None)
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the end of the test closes the server
+            while True:
+                held.append(listening.accept()[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    close_session()
+    began = time.monotonic()
+    try:
+        with pytest.raises(UserError, match=r"cannot load some/model: the hub cannot be reached"):
+            hub.snapshot("some/model", ["config.json"])
+        assert held and time.monotonic() - began < 20
+    finally:
+        close_session()
+        for client in held:
+            client.close()
 
 
 def test_a_hub_that_says_something_else_is_given_up(listening: socket.socket) -> None:

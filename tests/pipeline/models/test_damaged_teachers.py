@@ -85,8 +85,15 @@ def test_as_many_layers_are_refused_where_nobody_judges(whole: Path, tmp_path: P
         load_config(folder)
 
 
-def test_a_tokenizer_without_a_special_piece_is_refused(whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("piece", "said"),
+    [(None, "names no piece for unknown: save it again"), ("", "has no id for '', which it names")],
+    ids=["none", "empty"],
+)
+def test_a_tokenizer_without_a_special_piece_is_refused(
+    piece: str | None, said: str, whole: Path, tmp_path: Path
+) -> None:
     folder = copied(whole, tmp_path / "mine")
-    settings("tokenizer_config.json", unk_token=None)(folder)
-    with pytest.raises(UserError, match="names no piece for unknown: save it again"):
+    settings("tokenizer_config.json", unk_token=piece)(folder)
+    with pytest.raises(UserError, match=said):
         describe_tokenizer(load_tokenizer(folder))
