@@ -70,8 +70,7 @@ class TextClassifierTest {
     fun `golden cases must belong to the files`() {
         fun refused(file: String, from: String, to: String): String {
             val folder = Builds.tinyClasses.copyRecursivelyTo(temporary.newFolder())
-            val edited = folder.resolve(file)
-            edited.writeText(edited.readText().replace(from, to))
+            TinyModel.edit(folder.resolve(file)) { it.replace(from, to) }
             TextClassifier.fromFolder(folder).use { classifier ->
                 return assertThrows(ModelException::class.java) { classifier.selfTest() }.message!!
             }

@@ -48,7 +48,10 @@ class LocaleTest {
         Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
         waitUntil("it ended") { app.benchmarks.state is BenchmarkState.Done }
         val file = app.getExternalFilesDir(null)!!.listFiles()!!.single()
-        assertTrue(file.name, Regex("benchmark-[0-9]{8}-[0-9]{6}[-0-9a-f]*\\.json").matches(file.name))
+        assertTrue(
+            file.name,
+            Regex("benchmark-[0-9]{8}-[0-9]{6}[-0-9a-f]*\\.json").matches(file.name),
+        )
         Json.parse(File(file.path).readText())
         val lines = ShadowLog.getLogsForTag(BenchmarkLog.TAG).map { it.msg }
         for (line in lines) {

@@ -119,7 +119,7 @@ class HostileTest {
         }
     }
 
-    /** Reads a folder in which some files are others. */
+    /** Reads a folder in which some files are others, as far as it is these. */
     private fun read(base: String, changes: Map<String, Any>) {
         val folder = Builds.golden.resolve(base)
 
@@ -137,6 +137,7 @@ class HostileTest {
                 if (isClasses) ClassDescription.parse(it) else SpanDescription.parse(it)
             }
         WordPieceTokenizer.read(description.tokenizer, bytes(description.tokenizer.file))
+        if (changes.isNotEmpty() && description.golden !in changes) return
         text(description.golden).let {
             if (isClasses) GoldenText.parse(it) else GoldenCase.parse(it)
         }
