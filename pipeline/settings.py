@@ -19,6 +19,7 @@ import pydantic
 import tyro
 import yaml
 
+from converters import one_line
 from converters.precisions import PRECISIONS
 from pipeline import __version__, tasks, usage
 from pipeline.config import Build, Words, loss_weights
@@ -28,7 +29,9 @@ from pipeline.errors import UserError
 PROGRAM = "python -m pipeline.build"
 GATES = "gates"  # the file of thresholds that lies under every preset; not a preset itself
 SHORT = reprlib.Repr()
-SHORT.maxstring = 80  # a whole file may have come where a number was expected
+SHORT.maxstring = 80  # a whole file may have come where a number was expected,
+SHORT.maxlevel = 2  # and a few lines of YAML with aliases stand for millions of lists
+MOST_PROBLEMS = 10
 STAGES = (
     "mlm-teacher",
     "teacher",
@@ -332,8 +335,11 @@ def _validated(kind: type[Build], document: Mapping[str, Any]) -> Build:
         adapter = _adapter(cast(Any, kind))  # a class can be hashed, whatever its instances can
         return adapter.validate_python(dict(document))
     except pydantic.ValidationError as error:
-        problems = "; ".join(_problem(kind, problem) for problem in error.errors())
-        raise UserError(" ".join(problems.split())) from error
+        problems = error.errors()
+        lines = [one_line(_problem(kind, each)) for each in problems[:MOST_PROBLEMS]]
+        if len(problems) > MOST_PROBLEMS:
+            lines.append(f"and {len(problems) - MOST_PROBLEMS} more")
+        raise UserError("; ".join(lines)) from error
 
 
 @functools.cache

@@ -555,9 +555,9 @@ def test_a_run_that_was_killed_is_known_to_the_next(tmp_path: Path) -> None:
 
 def test_what_to_lower_are_flags_that_there_are() -> None:
     flags = {word for said in lock.LOWER.values() for word in said.split() if word[:2] == "--"}
-    config = parse(["--preset", "smoke", *(word for flag in flags for word in (flag, "60"))], "")
-    assert config.verification.processes == 60 and config.data.max_length == 60
-    assert config.mlm_head.optimization.device_batch == 60
+    config = parse(["--preset", "smoke", *(word for flag in flags for word in (flag, "300"))], "")
+    assert config.verification.processes == 300 and config.data.max_length == 300
+    assert config.mlm_head.optimization.device_batch == 300
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a\nb", b"x" * 99, b"\x1b[31m"], ids=repr)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,34 @@ def test_output_that_goes_nowhere_is_no_traceback(shape: str) -> None:
         assert (done.returncode, lines) == (2, [said])
     else:
         assert (done.returncode, lines) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("ask", [str(FILE), "who?", "--context", "anna came."]),
+        pytest.param("build", ["--preset", "smoke", "--dry-run"], marks=pytest.mark.long),
+    ],
+    ids=["ask", "build"],
+)
+def test_streams_that_are_closed_are_no_mistake(
+    module: str, words: list[str], tmp_path: Path
+) -> None:
+    command = shlex.join([sys.executable, "-m", f"pipeline.{module}", *words])
+    for shape in ("<&- >&- 2>&-", "2> errors | head -c 1 > /dev/null"):
+        script = f"set -o pipefail; {command} {shape}"
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, timeout=120, check=False)
+        assert done.returncode == 0, shape
+    assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+def test_a_folder_whose_name_is_no_text_is_as_good_as_any(tmp_path: Path) -> None:
+    """In the current folder's name; as an argument, such a name is refused in a line."""
+    folder = os.fsencode(tmp_path) + b"/\xff\xfe"
+    shutil.copytree(os.fsencode(FILE.parent), folder)
+    for name, code in (("./" + FILE.name, 0), (os.fsdecode(folder) + "/" + FILE.name, 2)):
+        done = subprocess.run(
+            [*ASK[:3], name, *ASK[4:]], cwd=folder, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: the argument") and done.stderr.count("\n") == 1

@@ -119,7 +119,7 @@ def test_a_build_on_a_machine_that_gives_little(
         given = shlex.join([*command(tiny_teacher, squad_file, text_file, out), *SHORT])
         places = ("HOME", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR")
         done = subprocess.run(
-            ["bash", "-c", f"ulimit -n 48; exec {given}"],
+            ["bash", "-c", f"ulimit -n 32; exec {given}"],
             env=os.environ
             | {"HF_HUB_OFFLINE": "1", "TMPDIR": str(small)}
             | dict.fromkeys(places, str(nothing)),

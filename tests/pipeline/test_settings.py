@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import subprocess
@@ -324,6 +325,24 @@ def load_or_refuse(content: bytes) -> None:
         else:
             assert isinstance(build, Build)
             json.dumps(settings.as_document(build), allow_nan=False)
+
+
+def test_aliases_that_stand_for_millions_of_lists_are_refused_in_a_short_line(
+    own: WriteYaml,
+) -> None:
+    """The attack known as "billion laughs"."""
+    names = "abcdefgh"
+    lines = ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol]"]
+    for before, name in itertools.pairwise(names):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 8)}]")
+    path = own("\n".join([*lines, "seed: *h", f"{'x' * 900}: {{distil: *h}}"]))
+    with pytest.raises(UserError) as caught:
+        settings.load("smoke", path)
+    assert "seed: " in str(caught.value) and len(str(caught.value)) < 3000
+    wrong = ", ".join(["[]"] * 500)
+    with pytest.raises(UserError, match=r"; and 490 more$") as caught:
+        settings.load("smoke", own(f"distil: {{text: [{wrong}]}}"))
+    assert len(str(caught.value)) < 3000
 
 
 @hypothesis_settings(deadline=None, max_examples=30)

@@ -58,6 +58,25 @@ def test_a_new_file_is_not_remembered(file: Path, monkeypatch: pytest.MonkeyPatc
     assert read == [file, file] and not remembered.memory().exists()
 
 
+def test_a_clock_that_was_set_back_lets_nothing_be_remembered(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file from the future could change again within the time that it has."""
+    monkeypatch.setattr(remembered, "SETTLED_SECONDS", 3.0)
+    read = reads(monkeypatch)
+    now = time.time()
+    for clock in (now - 86_400, now - 86_300):
+        monkeypatch.setattr(time, "time", lambda clock=clock: clock)
+        assert remembered.sha256(file) == sha256(file)
+    assert read == [file, file] and not remembered.memory().exists()
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+    assert remembered.sha256(file) == remembered.sha256(file) == sha256(file)
+    assert read == [file] * 3
+    monkeypatch.setattr(time, "time", lambda: now - 86_400)  # set back after it was remembered
+    file.write_bytes(b"X" * file.stat().st_size)
+    assert remembered.sha256(file) == sha256(file)
+
+
 @pytest.mark.parametrize(
     "content", ["", "[]", "{", '{"a": 1}', "\xff", '{"a": {"mark": 1}}'], ids=repr
 )
