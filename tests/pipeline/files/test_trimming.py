@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import SPECIAL, MakeTeacher
+from conftest import SPECIAL, MakeTeacher, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
@@ -64,17 +65,16 @@ def test_any_other_text_is_spelled_with_the_same_characters(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(words=st.lists(st.text(alphabet="abcdefgh東京é", min_size=1, max_size=12), max_size=30))
-def test_words_in_any_order_have_the_same_pieces(real: Any, words: list[str]) -> None:
-    import tempfile
-
-    text = " ".join(words)
-    kept = kept_pieces(real, ids(real, text))
+def test_words_in_any_order_have_the_same_pieces(words: list[str]) -> None:
+    known = [*pieces(), "ab", "##ab", "abc", "##abcd", "##h東"]
+    small = BertTokenizerFast(vocab={piece: place for place, piece in enumerate(known)})
+    kept = kept_pieces(small, ids(small, " ".join(words)))
     with tempfile.TemporaryDirectory() as folder:
-        trimmed = trimmed_tokenizer(real, kept, Path(folder))
+        trimmed = trimmed_tokenizer(small, kept, Path(folder))
     other = " ".join(reversed(words))
-    assert [kept[place] for place in ids(trimmed, other)] == ids(real, other)
+    assert [kept[place] for place in ids(trimmed, other)] == ids(small, other)
 
 
 def test_pieces_with_a_character_that_nothing_else_spells_stay() -> None:
