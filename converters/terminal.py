@@ -34,6 +34,9 @@ INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 1
 # Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
 # and a terminal that is closed.
 _STOPS = {"SIGTERM": 143, "SIGHUP": INTERRUPTED}
+# Seconds after which a command that still runs is ended again: a library may have caught what the
+# signal raised. What a command does at its end is done long before.
+AGAIN = 10.0
 
 # What a terminal would obey, and what shows a text in another order than it has.
 _CONTROLS = re.compile(
@@ -235,12 +238,21 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in kept.items():
             signal.signal(number, handler)
 
 
 def _stop(exit_code: int, number: int, _: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # a second one would disturb what the first began
+    if hasattr(signal, "setitimer"):  # Windows has none
+        signal.signal(signal.SIGALRM, functools.partial(_stop_again, exit_code))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+    raise Stopped(exit_code)
+
+
+def _stop_again(exit_code: int, _: int, __: object) -> None:
     raise Stopped(exit_code)
 
 

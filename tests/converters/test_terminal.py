@@ -182,6 +182,30 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, code: in
     assert (process.returncode, out, err) == (code, "tidy\n", "stopped\n")
 
 
+def test_a_command_ends_though_a_library_catches_what_the_signal_raised() -> None:
+    swallows = SLEEPER.replace("@terminal.command", "terminal.AGAIN = 0.5\n@terminal.command")
+    swallows = swallows.replace(
+        "        time.sleep(60)\n",
+        "        try:\n"
+        "            time.sleep(60)\n"
+        "        except BaseException:\n"
+        '            print("swallowed", flush=True)\n'
+        "        time.sleep(60)\n",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", swallows],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.5)  # a signal during a write would let it be written again
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "swallowed\ntidy\n", "stopped\n")
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     kept = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
