@@ -26,20 +26,9 @@ private val BREAKS =
     )
 
 /** The text with blanks in place of what ends a line, or changes the order or color of characters. */
-private fun String.oneLine(): String =
-    if (none { it.category in BREAKS }) {
-        this
-    } else {
-        map {
-            if (it.category in
-                BREAKS
-            ) {
-                ' '
-            } else {
-                it
-            }
-        }.joinToString("")
-    }
+private fun String.oneLine(): String = map(::visible).joinToString("")
+
+private fun visible(letter: Char) = if (letter.category in BREAKS) ' ' else letter
 
 /** What an app can do about a [ModelException]. */
 enum class ErrorKind {

@@ -53,11 +53,8 @@ private fun requireFiles(json: Json) {
         val bytes = file["bytes"].number()
         if (bytes !in 1.0..MOST_BYTES || bytes % 1 != 0.0) file["bytes"].refuse("a number of bytes")
         file["sha256"].requireDigestForm()
-        for (name in listOf(
-            "min_runtime",
-            "faults",
-        )) {
-            file[name].members().values.forEach { it.word() }
+        for (notes in listOf(file["min_runtime"], file["faults"])) {
+            notes.members().values.forEach { it.word() }
         }
         file["for"].word()
     }
@@ -77,11 +74,7 @@ private fun requireTensor(tensor: Json) {
 private fun requireLengths(lengths: Json) {
     lengths.requireOnly(listOf("default", "min", "max", "static", "note"))
     val (least, default, most) =
-        listOf(
-            "min",
-            "default",
-            "max",
-        ).map { lengths[it].integer(LENGTHS) }
+        listOf("min", "default", "max").map { lengths[it].integer(LENGTHS) }
     requireRight(default in least..most) {
         "lengths.default is not between lengths.min and lengths.max"
     }
