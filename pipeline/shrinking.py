@@ -35,12 +35,11 @@ def narrow(
     What matters is measured on some of the examples it is about to learn, with its gold loss.
     """
     import numpy as np
-    import torch
     from torch import Tensor
 
     from pipeline.models import narrowing
     from pipeline.models.layers import width_of
-    from pipeline.tasks.finetune import Collate, student_loss
+    from pipeline.tasks.finetune import GOLD_LOSS, Collate, student_loss
     from pipeline.training.batches import to_device
 
     asked = build.student
@@ -59,7 +58,7 @@ def narrow(
         parts = student_loss(
             task, model, batch, build.finetune, with_teacher=False, segments=segments
         )
-        return torch.stack(list(parts.values())).sum()
+        return parts[GOLD_LOSS.name]
 
     def batches() -> Iterator[Any]:
         for begin in range(0, len(chosen), AT_A_TIME):
@@ -84,6 +83,8 @@ def trim_vocabulary(
 
     Every text that decided is cut by both tokenizers: none may change.
     """
+    import numpy as np
+
     from converters.runtimes.torch import TorchPredictor
     from pipeline.files import trimming
     from pipeline.models import origin
@@ -96,18 +97,16 @@ def trim_vocabulary(
     examples = list(evaluation.examples)
     if train and PASSAGES in build.words.vocabulary_text:
         examples += train.examples
-    paragraphs = text.paragraphs if text else ()
-    used: set[int] = set()
+    # An example may be cut to fewer pieces than its text has.
+    texts = (*(text.paragraphs if text else ()), *evaluation.texts)
+    cuts = [np.asarray(pieces, np.int32) for pieces in _cut(tokenizer, texts)]
+    used: set[int] = set().union(*(pieces.tolist() for pieces in cuts))
     for example in progress(build, examples, "reading the examples", task.unit):
         used.update(*(each.ids.tolist() for each in encode(example)))
-    for pieces in _cut(tokenizer, paragraphs):
-        used.update(pieces)
     kept = trimming.kept_pieces(tokenizer, used)
     trimmed = trimming.trimmed_tokenizer(tokenizer, kept, folder)
-    new = {old: place for place, old in enumerate(kept)}
-    texts = (*paragraphs, *evaluation.texts)
-    for one, old, cut in zip(texts, _cut(tokenizer, texts), _cut(trimmed, texts), strict=True):
-        if cut != [new[piece] for piece in old]:
+    for one, old, cut in zip(texts, cuts, _cut(trimmed, texts), strict=True):
+        if [kept[piece] for piece in cut] != old.tolist():
             raise RuntimeError(f"the smaller vocabulary cuts {one[:60]!r} in another way")
     before = model.get_input_embeddings().weight
     small = trimming.trimmed_model(model, kept)

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import MakeTeacher
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoTokenizer,
+    BertForSequenceClassification,
+)
 
-from pipeline import settings
+from pipeline import settings, shrinking, tasks
 from pipeline.build import main
 from pipeline.errors import UserError
 from pipeline.start import start
@@ -88,3 +94,22 @@ def test_fewer_neurons_need_training(make_teacher: MakeTeacher) -> None:
     asked = ["--student", student, "--no-finetune", "--student.intermediate-size", "0.5"]
     with pytest.raises(UserError, match="has to learn again"):
         start(settings.parse(asked, ""), print)
+
+
+def test_texts_of_examples_that_were_cut_keep_their_pieces_too(
+    make_teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    student, texts = make_teacher(head="qa"), tmp_path / "texts.csv"
+    shutil.copytree(student, tmp_path / "student")
+    model = BertForSequenceClassification.from_pretrained(student, num_labels=2)
+    model.save_pretrained(tmp_path / "student")
+    texts.write_text("text,label\nanna built the tower,0\nin rome the museum and tower,1\n")
+    given = ["--task", "text-classification", "--eval-file", str(texts), "--max-length", "16"]
+    config = settings.parse([*given, "--vocabulary", "trim"], "")
+    config = replace(config, data=replace(config.data, max_length=4))  # the last words are cut off
+    task = tasks.find(config.task)
+    examples, out = task.load(config.data, "dev"), tmp_path / "out"
+    out.mkdir()
+    traits = task.traits(examples)
+    shrinking.trim_vocabulary(out, config, task, tmp_path / "student", None, None, examples, traits)
+    assert "tower" in AutoTokenizer.from_pretrained(out).get_vocab()
