@@ -15,7 +15,7 @@ from pydantic import Field
 from tyro.conf import OmitArgPrefixes, Suppress
 
 from converters.precisions import PRECISIONS
-from pipeline.fields import BelowOne, Count, Gate, Positive, Share, Strict, Weight
+from pipeline.fields import BelowOne, Count, Gate, Neurons, Positive, Share, Strict, Weight
 
 # The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
@@ -119,7 +119,7 @@ class Student(Strict):
     intermediate_size: Positive | None = None
     """Keep this many neurons of each feed-forward layer, or below 1 this share of them, before the
     student learns the task; all if it is not given."""
-    neurons: Literal["activation", "taylor", "random"] = "activation"
+    neurons: Neurons = "activation"
     """Keep the neurons that move a layer's output most (`activation`), or the loss (`taylor`)."""
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "check",
     "golden",
     "model",
+    "model_schema",
     "own_part",
 ]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Rule = Literal["activation", "taylor", "random"]
+from pipeline.fields import Neurons
 
 # Where the two matrices of a layer lie, and what the configuration calls their width.
 MATRICES = {
@@ -28,7 +28,7 @@ def importance(
     model: Any,
     batches: Iterable[Any],
     loss: Callable[[Any, Any], Tensor],
-    rule: Rule,
+    rule: Neurons,
     seed: int,
 ) -> list[Tensor]:
     """How much each neuron matters, float64 [neurons] for each layer.
@@ -75,14 +75,14 @@ def importance(
     return sums
 
 
-def _keep(seen: dict[int, Tensor], place: int, activations: Tensor, rule: Rule) -> None:
+def _keep(seen: dict[int, Tensor], place: int, activations: Tensor, rule: Neurons) -> None:
     """Keeps what a layer's second matrix reads, [B, S, neurons], with its gradient if wanted."""
     if rule == "taylor":
         activations.retain_grad()
     seen[place] = activations
 
 
-def _moved(activations: Tensor, second: nn.Linear, mask: Tensor, rule: Rule) -> Tensor:
+def _moved(activations: Tensor, second: nn.Linear, mask: Tensor, rule: Neurons) -> Tensor:
     """What one batch adds to the importance of each neuron, float64 [neurons]."""
     if rule == "taylor":
         assert activations.grad is not None

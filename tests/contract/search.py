@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.tasks.question_answering import evaluate
 from pipeline.tasks.question_answering.candidates import candidates
-from pipeline.tasks.question_answering.evaluate import Answer, Answerer, decode
+from pipeline.tasks.question_answering.evaluate import Answer, Answerer
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.search import RULES, Search, levels, shortlist
 from pipeline.tasks.question_answering.squad import Question
@@ -146,17 +146,10 @@ def _logits(window: Window, style: str, generator: random.Random) -> Outputs:
 def _read(
     reader: Answerer, windows: list[Window], logits: list[Outputs], context: str
 ) -> tuple[Answer, list[Any]]:
-    """The answer and the candidates; the rules for a question without text are not this file's."""
+    """The answer and the candidates."""
+    asked = Question("", "", context, "a question with text", (), ())
     with np.errstate(invalid="ignore"):  # infinity less infinity
-        start, end, score = decode(
-            windows,
-            logits,
-            reader.limits,
-            may_abstain=reader.may_abstain,
-            null_threshold=reader.null_threshold,
-            rule=reader.search.rule,
-        )
-        answer = Answer(context[start:end], start, end, score, len(windows))
+        answer = reader.decode(asked, windows, logits)
         return answer, candidates(reader, Reading(windows, logits, answer), context)
 
 
