@@ -46,6 +46,13 @@ LIGHTHOUSE = (
     "been lost on the reef in a single winter. Its lamp burned whale oil until 1904."
 )
 
+# Experiment -> its module, and flags of its own.
+EXPERIMENTS = {
+    "glue": ("glue",),
+    "ablation": ("ablation",),
+    "ablation-default": ("ablation", "--of", "default"),
+}
+
 # The steps of `all`: each line holds the arguments of this command for one step.
 FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tflite"
 PLAN = rf"""
@@ -55,6 +62,7 @@ bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite stude
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper -- --sentences 512
 experiment ablation -- --seeds 3
+experiment ablation-default -- --seeds 3
 output model --fresh --start "^Name +Format" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
@@ -94,11 +102,12 @@ def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
 def experiment(options: argparse.Namespace, flags: Sequence[str]) -> None:
     """Run what the record lacks of `pipeline.glue` or `pipeline.ablation`, and keep its runs."""
     out = options.out or OUT / options.name
-    module = ["-m", f"pipeline.{options.name}", *flags]
+    name, *own = EXPERIMENTS[options.name]
+    module = ["-m", f"pipeline.{name}", *own, *flags]
     # Flags after a further -- go to every build.
     end = module.index("--") if "--" in module else len(module)
     execute(["python", *module[:end], "--out", str(out), *module[end:]])
-    record = json.loads((out / f"{options.name}.json").read_text(encoding="utf-8"))
+    record = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
     store.add_experiment(options.name, shown(["python", *module]), record["runs"])
 
 
@@ -267,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add("paper", paper, "Measure table 3 of the paper; pass the arguments after -- to it.")
     one.set_defaults(name="table-3")
     one = add("experiment", experiment, "Run glue or ablation; pass the arguments after -- to it.")
-    one.add_argument("name", choices=("glue", "ablation"), help="Run this experiment.")
+    one.add_argument("name", choices=EXPERIMENTS, help="Run this experiment.")
     one.add_argument("--out", type=Path, help="Keep its builds and its record in this folder.")
     one = add("output", output, "Run the command after -- and record its output.")
     one.add_argument("name", help="Use this name for the fact.")

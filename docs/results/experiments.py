@@ -24,16 +24,23 @@ def glue(results: Results) -> str:
 
 
 def ablations(results: Results) -> str:
-    """The paper's ablation: what each loss adds."""
-    if "ablation" not in results["experiments"]:
-        return ""
-    record = _record(results["experiments"]["ablation"])
+    """What each loss of the paper adds, and each part of the default build."""
+    titles = {"ablation": "The paper's ablation", "ablation-default": "What each part brings"}
+    return "\n".join(
+        _ablation(title, name, results)
+        for name, title in titles.items()
+        if name in results["experiments"]
+    )
+
+
+def _ablation(title: str, name: str, results: Results) -> str:
+    kind = ablation.KINDS["default" if name == "ablation-default" else "losses"]
+    record = _record(results["experiments"][name])
     runs = [
         Run(e["data"], e["row"], e["seed"], tuple(e["arguments"]), "", e["files"])
         for e in record.runs
     ]
-    page = ablation.page(runs, record)
-    return _lines("The paper's ablation", page, results["experiments"]["ablation"])
+    return _lines(title, ablation.page(kind, runs, record), results["experiments"][name])
 
 
 def _record(entry: Results) -> Record:

@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.experiment import Record, Run
 
 CONSOLE = Console(quiet=True)
+LOSSES = ablation.KINDS["losses"]
 METRICS = [{"name": "accuracy", "label": "Accuracy", "unit": "%"}]
 
 
@@ -57,7 +58,7 @@ def test_a_dry_run_lists_the_runs_and_does_none(
     data = ["--data", "question-answering", "embedded", "embedded"]
     assert ablation.main([*data, "--seeds", "1", "--dry-run", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert said.count(": to run in ") == len(ablation.ROWS)
+    assert said.count(": to run in ") == 1 + len(LOSSES.rows)
     assert not out.exists()
     # A build that only plans has no scores to record.
     assert ablation.main(["--out", str(out), "--", "--dry-run"]) == 2
@@ -85,40 +86,52 @@ def test_means_and_medians() -> None:
 
 
 def test_an_ablation_changes_one_thing_a_row_and_shares_the_teacher() -> None:
-    runs = ablation.plan([("text-classification", "a.tsv", "b.tsv")], 2, "embedded-paper", ["-x"])
+    runs = ablation.plan(
+        LOSSES, [("text-classification", "a.tsv", "b.tsv")], 2, "embedded-paper", ["-x"]
+    )
     assert len(runs) == 10 and len({run.folder for run in runs}) == 2
-    full = {run.seed: run.arguments for run in runs if run.row == ablation.FULL}
+    full = {run.seed: run.arguments for run in runs if run.row == LOSSES.full}
     for run in runs:
         assert run.arguments[: len(full[run.seed])] == full[run.seed]
-        assert run.arguments[len(full[run.seed]) :] == ablation.ROWS[run.row][0]
+        assert run.arguments[len(full[run.seed]) :] == LOSSES.rows.get(run.row, ())
 
 
 def test_changes_are_those_of_the_mean_over_data_sets(tmp_path: Path) -> None:
     record = Record.load(tmp_path / "ablation.json", "command")
     data = [("a", "embedded", "embedded"), ("b", "embedded", "embedded")]
-    runs = ablation.plan(data, 2, "embedded-paper", [])
-    rows = list(ablation.ROWS)
+    runs = ablation.plan(LOSSES, data, 2, "embedded-paper", [])
+    rows = [LOSSES.full, *LOSSES.rows]
     for run in runs:  # a: 50 and 52 less the row; b: 80 and 82
         value = {"a": 50.0, "b": 80.0}[run.data] + 2.0 * (run.seed - 1) - rows.index(run.row)
         record.add(run, scored(value))
-    (section,) = ablation.page(runs, record).sections
+    (section,) = ablation.page(LOSSES, runs, record).sections
     (table,) = section.tables
     assert [column.name for column in table.columns] == ["", "a", "b", "mean", "change", "paper"]
     assert table.rows[0] == ("triple loss", "51.0", "81.0", "66.0", "—", "—")
     assert table.rows[1] == ("without L_ce", "50.0", "80.0", "65.0", "-1.0", "-2.96")
     assert table.rows[4][3:] == ("62.0", "-4.0", "-3.69")
-    experiment.publish(ablation.page(runs, record), record, CONSOLE)
+    experiment.publish(ablation.page(LOSSES, runs, record), record, CONSOLE)
     assert "| without L_ce | 50.0 |" in (tmp_path / "ablation.md").read_text("utf-8")
     assert "What each loss brings" in (tmp_path / "ablation.html").read_text("utf-8")
 
 
-def test_an_ablation_of_a_loss_that_is_not_there_is_refused(
+def test_an_ablation_of_a_part_that_is_not_there_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ablation.main(["--preset", "embedded", "--out", str(tmp_path / "out")]) == 2
+    absent = ["--", "--distil.alpha-ce", "0"]
+    assert ablation.main(["--out", str(tmp_path / "out"), *absent]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "alpha_ce, alpha_cos, alpha_mlm" in said
+    assert said.count("\n") == 1 and "change without L_ce: " in said
     assert not (tmp_path / "out").exists()
+
+
+def test_without_the_papers_figures_there_is_no_column_for_them(tmp_path: Path) -> None:
+    kind = ablation.KINDS["default"]
+    runs = ablation.plan(kind, [("a", "embedded", "embedded")], 1, "embedded", [])
+    (section,) = ablation.page(kind, runs, Record.load(tmp_path / "none.json", "")).sections
+    (table,) = section.tables
+    assert [column.name for column in table.columns] == ["", "a", "mean", "change"]
+    assert [row[0] for row in table.rows] == ["the default", *kind.rows]
 
 
 # GLUE
@@ -245,5 +258,5 @@ def test_ablation_of_a_tiny_teacher(
     weights = ["--distil.alpha-hidden", "0", "--no-second-step"]
     assert ablation.main([*flags, *data, "--", *more, *weights]) == 0
     runs = json.loads((tmp_path / "out" / "ablation.json").read_text())["runs"]
-    assert [run["row"] for run in runs] == list(ablation.ROWS)
+    assert [run["row"] for run in runs] == [LOSSES.full, *LOSSES.rows]
     assert len({run["scores"]["teacher"]["matthews_correlation"] for run in runs}) == 1
