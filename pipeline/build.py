@@ -254,7 +254,9 @@ def learn(store: Store, began: Start) -> Learned:
             lambda folder, _: learning.record_teacher_outputs(
                 folder, config, task, teacher.folder, train, traits, layers
             ),
-            settings=inputs | {"layers": layers if second_step.alpha_hidden else ()},
+            settings=inputs
+            | {"layers": layers if second_step.alpha_hidden else ()}
+            | {"precision": config.hardware.precision},
             inputs={"teacher": teacher},
         )
     student = store.stage(

@@ -150,7 +150,7 @@ def stages(
         yield Step(
             "teacher-outputs", None, train.inputs, train.tokens, 1.0,
             train.tokens * teacher.operations(length), 4e-9 * teacher.weights,
-            2e-9 * train.tokens * (states + 2),
+            2e-9 * train.tokens * (states + 4),  # states in 2 bytes, two logits in 4
         )  # fmt: skip
     yield _task_step("student", second.optimization, student, train, length)
 

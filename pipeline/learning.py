@@ -163,7 +163,7 @@ def record_teacher_outputs(
 ) -> Facts:
     """The fine-tuned teacher's logits and hidden states for every training input."""
     from pipeline.models import teacher as teachers
-    from pipeline.tasks import finetune
+    from pipeline.tasks import outputs
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
@@ -171,14 +171,12 @@ def record_teacher_outputs(
     features = task.features(tokenizer, build.data, train, traits)
     kept = layers if build.finetune.alpha_hidden else ()
     size = (
-        finetune.outputs_bytes(
-            task, features, task.labels(traits), len(kept), model.config.hidden_size
-        )
+        outputs.disk_bytes(task, features, task.labels(traits), len(kept), model.config.hidden_size)
         / 1e9
     )
     plan.refuse_large(len(features), size, build.finetune.cache_gigabytes)
     disk.require(folder, size, "the teacher's outputs", remedy=plan.SMALLER if kept else "")
-    return finetune.record_outputs(
+    return outputs.record_outputs(
         task,
         model,
         features,
@@ -186,6 +184,7 @@ def record_teacher_outputs(
         kept,
         folder,
         build.finetune.optimization.batch_size,
+        build.hardware,
         lambda batches: progress(build, batches, "recording the teacher", "batch"),
     )
 
@@ -204,6 +203,7 @@ def finetune_student(
     """
     from pipeline.models import teacher as teachers
     from pipeline.tasks import finetune
+    from pipeline.tasks.outputs import TeacherOutputs
 
     build, task, train, traits = began.config, began.task, began.train, began.traits
     brought, layers = began.given.student, began.given.layers
@@ -225,7 +225,7 @@ def finetune_student(
         student,
         features,
         pad_id,
-        outputs=finetune.TeacherOutputs(outputs) if outputs else None,
+        outputs=TeacherOutputs(outputs) if outputs else None,
         config=build.finetune,
         hardware=build.hardware,
         seed=build.seed,

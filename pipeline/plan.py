@@ -199,7 +199,7 @@ def check_disk(
     kept = len(layers) if second.alpha_hidden else 0
     if not second.second_step or not kept:
         return  # logits alone are small
-    each = 2e-9 * (kept * source.hidden_size + 2)
+    each = 2e-9 * (kept * source.hidden_size + 4)  # states in 2 bytes, two logits in 4
     size = each * counted(task, config, source, train, traits, exact=False).tokens
     student = dataclasses.replace(shape_of(source.folder), layers=kept)
     checkpoints = 1e-9 * disk.HELD * student.weights

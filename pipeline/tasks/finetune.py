@@ -7,21 +7,18 @@ student also learns from the logits of a teacher already fine-tuned for the task
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from pipeline.config import Finetune, Hardware, Optimization
+from pipeline.tasks.outputs import TeacherOutputs, inputs
 from pipeline.tasks.task import Feature, Task
 from pipeline.training import losses
-from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
+from pipeline.training.batches import Batch, Schedule
 from pipeline.training.evaluation import Measure
 from pipeline.training.loop import Fit, fit
 from pipeline.training.losses import Term
@@ -44,13 +41,7 @@ class Collate:
         """See the class."""
         numbers = [number for _, (number, _) in items]
         features = [feature for _, (_, feature) in items]
-        rows = [f.ids for f in features]
-        batch = {
-            "input_ids": pad(rows, self.pad_id),
-            "token_type_ids": pad([f.segment_ids for f in features], 0),
-            "attention_mask": attention_mask(rows),
-            **self.task.gold(features),
-        }
+        batch = inputs(features, self.pad_id) | self.task.gold(features)
         if self.outputs is not None:
             batch |= self.outputs.batch(numbers, batch["input_ids"].shape[1])
         return batch
@@ -248,147 +239,3 @@ def _masked(task: Task, logits: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
         losses.mask_padding(each, mask) if output.axis == "token" else each
         for output, each in zip(task.head.interface.outputs, logits, strict=True)
     ]
-
-
-class TeacherOutputs:
-    """The teacher's logits and hidden states for every training feature, kept on disk in float16.
-
-    Computed once however many epochs follow, and read through a memory map, a batch at a time.
-
-    Args:
-        folder: as :func:`record_outputs` wrote it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.begins = np.concatenate([[0], np.cumsum(index["lengths"])])
-        total, layers, dim = int(self.begins[-1]), index["layers"], index["dim"]
-        self.by_token = index["by_token"]
-        rows = total if self.by_token else len(index["lengths"])
-        shape = (rows, index["outputs"])
-        self.logits = np.memmap(folder / "logits.f16", np.float16, "r", shape=shape)
-        self.hidden = (
-            np.memmap(folder / "hidden.f16", np.float16, "r", shape=(total, layers, dim))
-            if layers
-            else None
-        )
-
-    def batch(self, numbers: Sequence[int], length: int) -> Batch:
-        """The outputs for some features, padded to `length` tokens with zeros."""
-        if self.by_token:
-            logits = np.zeros((len(numbers), length, self.logits.shape[1]), np.float32)
-            for row, number in enumerate(numbers):
-                span = slice(self.begins[number], self.begins[number + 1])
-                logits[row, : span.stop - span.start] = self.logits[span]
-            batch = {
-                f"teacher_{place}": torch.from_numpy(logits[:, :, place])
-                for place in range(logits.shape[2])
-            }
-        else:
-            classes = np.asarray(self.logits[list(numbers)], np.float32)  # [B, C]
-            batch = {"teacher_0": torch.from_numpy(classes)}
-        if self.hidden is not None:
-            _, layers, dim = self.hidden.shape
-            hidden = np.zeros((len(numbers), layers, length, dim), np.float32)
-            for row, number in enumerate(numbers):
-                span = slice(self.begins[number], self.begins[number + 1])
-                block = self.hidden[span].transpose(1, 0, 2)  # [S, layers, dim] -> [layers, S, dim]
-                hidden[row, :, : block.shape[1]] = block
-            batch["teacher_hidden"] = torch.from_numpy(hidden)
-        return batch
-
-
-def outputs_bytes(
-    task: Task, features: Sequence[Feature], labels: int, layers: int, dim: int
-) -> int:
-    """Disk space of what :func:`record_outputs` writes: logits, and the states of each token."""
-    tokens = sum(f.length for f in features)
-    logits = (
-        tokens * len(task.head.interface.outputs) if _by_token(task) else len(features) * labels
-    )
-    return 2 * (logits + tokens * layers * dim)
-
-
-def _by_token(task: Task) -> bool:
-    """Whether the task's outputs have a value for each token, or one for each class."""
-    return all(output.axis == "token" for output in task.head.interface.outputs)
-
-
-@torch.no_grad()
-def record_outputs(
-    task: Task,
-    teacher: Any,
-    features: Sequence[Feature],
-    pad_id: int,
-    layers: Sequence[int],
-    folder: Path,
-    batch_size: int,
-    progress: Callable[[Sequence[list[int]]], Iterable[list[int]]] = iter,
-) -> dict[str, Any]:
-    """Runs the teacher over every feature and writes logits and the hidden states of `layers`.
-
-    Args:
-        task: says which outputs there are.
-        teacher: fine-tuned; run on the device it is on.
-        features: every training window, in the order that the outputs are asked for later.
-        pad_id: of the tokenizer.
-        layers: teacher layers to keep, none if hidden states are not matched.
-        folder: to fill with `index.json`, `logits.f16` [tokens, outputs] or [features, classes],
-            and `hidden.f16` [tokens, layers, dim].
-        batch_size: windows in a batch.
-        progress: may wrap the batches.
-    """
-    teacher.eval()
-    lengths = [f.length for f in features]
-    dim = teacher.config.hidden_size
-    begins = np.concatenate([[0], np.cumsum(lengths)])
-    total, count = int(begins[-1]), 0
-    by_token = _by_token(task)
-    rows = begins if by_token else np.arange(len(features) + 1)
-    # Written, not mapped: a full disk is an error then, where a map would end the process.
-    with contextlib.ExitStack() as files:
-        logits = files.enter_context((folder / "logits.f16").open("wb"))
-        hidden = files.enter_context((folder / "hidden.f16").open("wb")) if layers else None
-        for numbers in progress(list(_by_length(lengths, batch_size))):
-            batch = to_device(
-                Collate(task, pad_id)([(0, (n, features[n])) for n in numbers]), teacher
-            )
-            out = teacher(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                token_type_ids=batch["token_type_ids"],
-                output_hidden_states=bool(layers),
-            )
-            found = [out[name] for name in task.head.interface.names]
-            # [B, S, outputs], or [B, C] -> [B, 1, C]: as if of one token
-            values = torch.stack(found, dim=-1) if by_token else found[0][:, None]
-            count = values.shape[-1]
-            _write_rows(logits, values, numbers, rows)
-            if hidden is not None:
-                kept = torch.stack([out.hidden_states[layer + 1] for layer in layers], dim=2)
-                _write_rows(hidden, kept, numbers, begins)  # [B, S, layers, dim]
-    index = {
-        "lengths": lengths,
-        "layers": len(layers),
-        "dim": dim,
-        "outputs": count,
-        "by_token": by_token,
-    }
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    return {"features": len(features), "tokens": total, "hidden_layers": len(layers)}
-
-
-def _write_rows(file: BinaryIO, values: Tensor, numbers: list[int], begins: np.ndarray) -> None:
-    """Writes values [B, S, ...] of some features, without padding, at their places in float16."""
-    halves = values.to(torch.float16).cpu().numpy()
-    for row, number in zip(halves, numbers, strict=True):
-        length = int(begins[number + 1] - begins[number])
-        file.seek(int(begins[number]) * row[0].nbytes)
-        file.write(row[:length].tobytes())
-
-
-def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Batches of feature numbers of like length."""
-    order = np.argsort(lengths, kind="stable")
-    for begin in range(0, len(order), batch_size):
-        yield order[begin : begin + batch_size].tolist()

@@ -20,6 +20,8 @@ from pipeline.errors import UserError
 from pipeline.training import attention
 from pipeline.training.batches import Batch, Schedule
 
+CPU = torch.device("cpu")
+WORTH_TIMING = 64  # passes: timing takes six
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 
@@ -39,17 +41,11 @@ def choose(
     """
     device = pick_device(hardware.device)
     size = min(settings.device_batch or settings.batch_size, settings.batch_size)
-    if hardware.precision == "fp16" and device.type == "cpu":
-        raise UserError("--hardware.precision fp16 needs a GPU: take bf16 or fp32 on a CPU")
-    if hardware.precision != "auto":
-        return hardware.precision
+    if (known := _known(hardware, device)) is not None:
+        return known
     record = scratch / "precision.json"
     if record.exists():
         return str(json.loads(record.read_text())["precision"])
-    if device.type == "cuda":
-        # Older GPUs emulate bf16, without their tensor cores: slower than fp32.
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if native else "fp16"
     if (
         ranks.WORLD > 1
         or device.type != "cpu"
@@ -65,6 +61,48 @@ def choose(
     return chosen
 
 
+def of_passes(
+    run: Callable[[str], object], count: int, hardware: Hardware, device: torch.device
+) -> str:
+    """The precision asked for, or the faster of fp32 and bf16 for passes without gradients.
+
+    Args:
+        run: makes one pass in the precision it is given.
+        count: how many there will be; a few are not worth timing.
+        hardware: the settings.
+        device: that the model is on.
+    """
+    if (known := _known(hardware, device)) is not None:
+        return known
+    if device.type != "cpu" or count < WORTH_TIMING:
+        return "fp32"
+    seconds = _timed(run)
+    return min(seconds, key=lambda name: seconds[name])
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Within it operations run in a precision; fp32 leaves all as it is."""
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, kind, enabled=kind is not None)
+
+
+def _known(hardware: Hardware, device: torch.device) -> str | None:
+    """The precision that no timing needs to find: that asked for, or what a GPU is made for.
+
+    Raises:
+        UserError: fp16 on a CPU.
+    """
+    if hardware.precision == "fp16" and device.type == "cpu":
+        raise UserError("--hardware.precision fp16 needs a GPU: take bf16 or fp32 on a CPU")
+    if hardware.precision != "auto":
+        return hardware.precision
+    if device.type == "cuda":
+        # Older GPUs emulate bf16, without their tensor cores: slower than fp32.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if native else "fp16"
+    return None
+
+
 def _time_precisions(
     model: nn.Module,
     examples: Schedule,
@@ -76,20 +114,26 @@ def _time_precisions(
     trial = copy.deepcopy(model).cpu().train()
     middle = len(examples) // 2 // size * size  # the schedule begins with no typical batch
     batch = collate([examples[i] for i in range(middle, middle + size)])
-    seconds: dict[str, float] = {"fp32": float("inf"), "bf16": float("inf")}
+
+    def step(name: str) -> None:
+        with attention.fit_for(trial, name, CPU), autocast(name, CPU):
+            parts = loss(trial, batch)
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        trial.zero_grad()
+
     with torch.random.fork_rng(devices=[]):
-        for attempt in range(3):
-            for name in seconds:
-                began = time.perf_counter()
-                with (
-                    attention.fit_for(trial, name, torch.device("cpu")),
-                    torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"),
-                ):
-                    parts = loss(trial, batch)
-                torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
-                trial.zero_grad()
-                if attempt:  # the first round pays for allocations
-                    seconds[name] = min(seconds[name], time.perf_counter() - began)
+        return _timed(step)
+
+
+def _timed(run: Callable[[str], object]) -> dict[str, float]:
+    """Seconds of a run in fp32 and in bf16: the better of two after a warm-up, in turn."""
+    seconds: dict[str, float] = {"fp32": float("inf"), "bf16": float("inf")}
+    for attempt in range(3):
+        for name in seconds:
+            began = time.perf_counter()
+            run(name)
+            if attempt:  # the first round pays for allocations
+                seconds[name] = min(seconds[name], time.perf_counter() - began)
     return {name: round(value, 4) for name, value in seconds.items()}
 
 

@@ -29,6 +29,7 @@ from pipeline import ranks
 from pipeline.config import Distil, Finetune, Hardware, MlmHead, Optimization
 from pipeline.models.student import build_student, student_state
 from pipeline.tasks import finetune
+from pipeline.tasks.outputs import TeacherOutputs, record_outputs
 from pipeline.tasks.question_answering import TASK
 from pipeline.tasks.question_answering.features import Feature, Window
 from pipeline.training import distil
@@ -138,13 +139,13 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
         teacher, outputs = answering().eval(), scratch.with_name("outputs")
         outputs.mkdir(exist_ok=True)
         if ranks.FIRST:
-            finetune.record_outputs(TASK, teacher, features(), 0, LAYERS, outputs, 4)
+            record_outputs(TASK, teacher, features(), 0, LAYERS, outputs, 4, CPU)
         ranks.wait()
         student = student_of(DistilBertForQuestionAnswering, teacher)
         config = Finetune(optimization=HOW, alpha_hidden=1.0)
         finetune.finetune_student(
             TASK, student, features(), 0,
-            outputs=finetune.TeacherOutputs(outputs), config=config, scratch=scratch, **common,
+            outputs=TeacherOutputs(outputs), config=config, scratch=scratch, **common,
         )  # fmt: skip
         return student
 
