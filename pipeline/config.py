@@ -249,7 +249,8 @@ class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Run on this device; `auto` takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
+    """Train in this precision; `auto` takes bf16 on a GPU that computes it natively and fp16 on any
+    other, and on a CPU times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
     """Train with this many CPU threads; all of them if it is not given."""
     deterministic: bool = True
