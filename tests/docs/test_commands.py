@@ -65,6 +65,8 @@ def flags() -> set[str]:
     sources = [path for name in (*OURS[:3], "docs", "tests/fuzz") for path in _sources(name)]
     for text in (path.read_text("utf-8") for path in sources):
         found |= {*re.findall(r'"(--[a-z][\w-]*)"', text)}
+        pairs = re.findall(r'"--([a-z][\w-]*)",\s*action=argparse.BooleanOptionalAction', text)
+        found |= {f"--no-{name}" for name in pairs}
         if "settings.call(" in text:  # the parameters of a function are its flags
             names = re.findall(
                 r"^    (\w+): (?:Annotated\[)?(?:str|int|bool)\b", text, re.MULTILINE
