@@ -262,8 +262,8 @@ class Hardware(Strict):
     compile: bool = False
     """Compile the encoder that is trained with torch.compile; the first steps then take minutes."""
     gradient_checkpointing: bool = False
-    """Compute activations again for the gradients instead of keeping them: less memory, and a second
-    forward pass in each step."""
+    """Compute activations again for the gradients instead of keeping them: less memory, and a
+    second forward pass in each step."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Read and tokenize a streamed text in this many processes for each device."""
     report_to: tuple[str, ...] = ("tensorboard",)
