@@ -40,9 +40,9 @@ TOP = """\
 
 <!-- written by docs/make_schema.py from the types in benchmarks/measure/schema.py and pipeline/report/schema.py -->
 
-A build writes `report.json`, with `report.md` and `report.html` beside it. `python -m benchmarks.run` and
-`python -m benchmarks.android` write `benchmark.json`, with `benchmark.html` beside it. These commands write the pages
-again:
+A build writes `report.json`, with `report.md` and `report.html` beside it. `python -m benchmarks.run` writes
+`benchmark.json`, and `python -m benchmarks.android` writes `benchmark-android.json` with the same keys, each with a page
+beside it. These commands write the pages again:
 
 ```
 python -m pipeline.report.render report.json
@@ -55,10 +55,9 @@ finite; counts, sizes, times and ratios are not negative. Documents of older sch
 to the current version first.
 
 For other programs, [schema/report.json](schema/report.json) and [schema/benchmark.json](schema/benchmark.json) describe
-the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours). The types that both documents share come last.
-[schema/training.json](schema/training.json) describes the document of `python -m benchmarks.training`.
-[schema/model.json](schema/model.json) and [schema/golden.json](schema/golden.json) describe what lies beside exported
-files.
+the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours), and
+[schema/training.json](schema/training.json) the document of `python -m benchmarks.training`. The types that reports and
+benchmarks share come last on this page.
 """
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

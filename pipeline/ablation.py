@@ -84,9 +84,9 @@ KINDS = {
                 *("--distil.alpha-hidden", "0"),
                 *("--finetune.alpha-hidden", "0"),
             ),
-            "without general distillation": ("--no-distil.enabled",),
+            "without general distillation": ("--no-distil",),
             "without joined passages": ("--joined-share", "0"),
-            "without the second step": ("--no-finetune.second-step",),
+            "without the second step": ("--no-second-step",),
         },
         paper={},
         tasks=("question-answering",),
@@ -191,27 +191,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m pipeline.ablation",
         description=str(__doc__).partition("\n")[0],
-        epilog="Flags after -- go to every build. A run that is interrupted goes on where it was.",
+        epilog="Flags after -- go to every build. An interrupted run continues where it was.",
     )
     parser.add_argument(
-        "--of", choices=KINDS, default="losses", help="what is left out (default: losses)"
+        "--of",
+        choices=KINDS,
+        default="losses",
+        help="Leave out each loss of general distillation, or each part of the build without flags "
+        "(default: losses).",
     )
     parser.add_argument(
         "--data",
         nargs=3,
         action="append",
         metavar=("TASK", "TRAIN", "DEV"),
-        help="train and score on these; can be given several times. By default: the examples that "
-        "the package carries, of every task or, with --of default, of question-answering",
-    )
-    parser.add_argument("--seeds", type=terminal.count, default=3, help="how many (default: 3)")
-    parser.add_argument(
-        "--preset", help="of every build (default: embedded-paper, or embedded with --of default)"
+        help="Train and score on these data; may be given several times. By default, these are the "
+        "examples of the package, of every task or, with --of default, of question-answering.",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only list the runs, and which are recorded"
+        "--seeds",
+        type=terminal.count,
+        default=3,
+        help="Run each row with this many seeds (default: 3).",
     )
-    parser.add_argument("--out", type=Path, default=Path("build") / "ablation", help="folder")
+    parser.add_argument(
+        "--preset",
+        help="Use this preset in every build (default: embedded-paper, or embedded with --of "
+        "default).",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="List the runs, and which of them are recorded, and do nothing.",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build") / "ablation",
+        help="Keep the builds and the record in this folder (default: build/ablation).",
+    )
     options = parser.parse_args(own)
     kind = KINDS[options.of]
     data = options.data or [(task, "embedded", "embedded") for task in kind.tasks]

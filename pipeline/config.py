@@ -249,7 +249,8 @@ class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Run on this device; `auto` takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Train in this precision; `auto` times a few steps and takes the faster of fp32 and bf16."""
+    """Train in this precision; `auto` takes bf16 on a GPU that computes it natively and fp16 on any
+    other, and on a CPU times a few steps and takes the faster of fp32 and bf16."""
     threads: Count | None = None
     """Train with this many CPU threads; all of them if it is not given."""
     deterministic: bool = True
@@ -261,8 +262,8 @@ class Hardware(Strict):
     compile: bool = False
     """Compile the encoder that is trained with torch.compile; the first steps then take minutes."""
     gradient_checkpointing: bool = False
-    """Compute activations again for the gradients instead of keeping them: a third more time, and
-    far less memory."""
+    """Compute activations again for the gradients instead of keeping them: less memory, and a
+    second forward pass in each step."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Read and tokenize a streamed text in this many processes for each device."""
     report_to: tuple[str, ...] = ("tensorboard",)

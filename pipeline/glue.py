@@ -221,25 +221,93 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m pipeline.glue",
         description=str(__doc__).partition("\n")[0],
-        epilog="Flags after -- go to every build. A run that is interrupted goes on where it was.",
+        epilog="Flags after -- go to every build. An interrupted run continues where it was.",
     )
     add = parser.add_argument
-    add("--glue-dir", type=Path, help="folder with CoLA, SST-2 ...; by default from the hub")
-    add("--tasks", nargs="+", choices=list(TASKS), metavar="TASK", help="only these tasks")
-    add("--imdb", metavar="NAME", help="IMDb: a folder with train and dev, or stanfordnlp/imdb")
-    add("--squad", nargs=2, metavar=("TRAIN", "DEV"), help="SQuAD: files, or a hub data set twice")
-    add("--teacher", metavar="NAME", help="a folder, a hub id, or `embedded` (the default)")
-    add("--student", metavar="NAME", help="by default it is made of the teacher's layers")
-    add("--seeds", type=terminal.count, default=5, help="how many; medians are shown (default: 5)")
-    add("--without-second-step", action="store_true", help="add a row without the second step")
-    add("--files", action="store_true", help="make and score .tflite files as well")
-    add("--preset", default="glue", help="of every build but SQuAD's (default: glue)")
-    add("--settings", type=Path, help="YAML: settings of a build by name of task, as for --config")
-    add("--model", choices=("bert", "elmo"), default="bert", help="which rows to run")
-    add("--elmo-options", type=Path, metavar="FILE", help="options.json of ELMo's weights")
-    add("--elmo-weights", type=Path, metavar="FILE", help="their .hdf5 file")
-    add("--dry-run", action="store_true", help="only list the runs, and which are recorded")
-    add("--out", type=Path, default=Path("build") / "glue", help="folder (default: build/glue)")
+    add(
+        "--glue-dir",
+        type=Path,
+        help="Read GLUE from this folder, which holds CoLA, SST-2 and so on (default: the hub).",
+    )
+    add(
+        "--tasks",
+        nargs="+",
+        choices=list(TASKS),
+        metavar="TASK",
+        help="Run only these tasks of GLUE.",
+    )
+    add(
+        "--imdb",
+        metavar="NAME",
+        help="Run IMDb too: a folder with a train and a dev file, or stanfordnlp/imdb.",
+    )
+    add(
+        "--squad",
+        nargs=2,
+        metavar=("TRAIN", "DEV"),
+        help="Run SQuAD too, on these files, or on the hub data set that is named twice.",
+    )
+    add(
+        "--teacher",
+        metavar="NAME",
+        help="Fine-tune this BERT as the teacher: a folder, a hub id, or `embedded` (the default).",
+    )
+    add(
+        "--student",
+        metavar="NAME",
+        help="Fine-tune this student (default: one that is made of the teacher's layers).",
+    )
+    add(
+        "--seeds",
+        type=terminal.count,
+        default=5,
+        help="Run each task with this many seeds and show the medians (default: 5).",
+    )
+    add(
+        "--without-second-step",
+        action="store_true",
+        help="Add a row for a student that learns from the labels alone.",
+    )
+    add("--files", action="store_true", help="Make and score .tflite files as well.")
+    add(
+        "--preset",
+        default="glue",
+        help="Use this preset in every build but SQuAD's (default: glue).",
+    )
+    add(
+        "--settings",
+        type=Path,
+        help="Read settings by name of task from this YAML file, each as for --config of a build.",
+    )
+    add(
+        "--model",
+        choices=("bert", "elmo"),
+        default="bert",
+        help="Run the rows of the teacher and its student, or that of ELMo (default: bert).",
+    )
+    add(
+        "--elmo-options",
+        type=Path,
+        metavar="FILE",
+        help="Build ELMo as this options.json says.",
+    )
+    add(
+        "--elmo-weights",
+        type=Path,
+        metavar="FILE",
+        help="Load ELMo's weights from this .hdf5 file.",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="List the runs, and which of them are recorded, and do nothing.",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("build") / "glue",
+        help="Keep the builds and the record in this folder (default: build/glue).",
+    )
     return parser
 
 

@@ -41,7 +41,8 @@ what to build
   --preset NAME           Start from the settings of a preset:
                           {presets}
   --config FILE           Read settings from a YAML file; they replace those of the preset.
-  --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`.
+  --teacher NAME          Learn from this BERT: a folder, a hub id, or `embedded`. For BERT-base,
+                          also take the preset distilbert-squad (questions) or glue (texts).
   --student NAME          Take this DistilBERT or BERT as the student: a folder or a hub id.
   --task NAME             Build for this task: question-answering or text-classification.
   --train-file NAME       Train on these examples: a file, a hub data set, or `embedded`.
@@ -65,7 +66,7 @@ where and how
   --help-all              Show every setting with its default.
   --version               Print the version of the program.
 
-A build that is interrupted goes on where it was. Exit codes: 0 built, 1 a file failed its gate,
+An interrupted build continues where it was. Exit codes: 0 built, 1 a file failed its gate,
 2 a mistake in the command or its files, 130 interrupted.
 """
 

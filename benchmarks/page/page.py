@@ -354,8 +354,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("document", type=Path, metavar="FILE.json", help="a benchmark")
-    parser.add_argument("--out", type=Path, help="page to write (default: FILE.html beside it)")
+    parser.add_argument(
+        "document", type=Path, metavar="FILE.json", help="Render this benchmark as a page."
+    )
+    parser.add_argument(
+        "--out", type=Path, help="Write the page to this file (default: FILE.html beside it)."
+    )
     given = parser.parse_args(arguments)
     out = given.out or _beside(given.document)
     try:

@@ -10,15 +10,17 @@ from collections.abc import Callable
 import pytest
 from repository import ROOT
 
-from benchmarks import android, compare, run
+from benchmarks import android, compare, run, training
+from benchmarks.page import page as benchmark_page
 from benchmarks.paper import table3
 from converters.compat import matrix
+from pipeline import ablation, glue
 from pipeline.report import render
 
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *("docs/usage.md", "docs/training.md", "docs/android.md", "docs/architecture.md"),
-    "docs/results.md",
+    *("docs/ios.md", "docs/results.md"),
 )
 
 # Words that only somebody who wrote this project would take for what is meant.
@@ -30,9 +32,13 @@ BRITISH = ("licence", "modelling", "labelled", "behaviour", "colour", "neighbour
 COMMANDS: dict[str, Callable[[list[str]], object]] = {
     "benchmarks.android": android.main,
     "benchmarks.compare": compare.main,
+    "benchmarks.page": benchmark_page.main,
     "benchmarks.paper": table3.main,
     "benchmarks.run": run.main,
+    "benchmarks.training": training.main,
     "converters.compat": matrix.main,
+    "pipeline.ablation": ablation.main,
+    "pipeline.glue": glue.main,
     "pipeline.report.render": render.main,
 }
 

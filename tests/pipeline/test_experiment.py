@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import ablation, experiment, glue, glue_page
+from pipeline import ablation, experiment, glue, glue_page, settings
 from pipeline.errors import UserError
 from pipeline.experiment import Record, Run
 
@@ -123,6 +123,15 @@ def test_an_ablation_of_a_part_that_is_not_there_is_refused(
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "change without L_ce: " in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ablation.KINDS)
+def test_every_row_of_an_ablation_consists_of_flags_of_a_build(kind: str) -> None:
+    # Two losses, so that one is left where a row takes the other.
+    losses = ["--distil.alpha-cos", "1", "--distil.alpha-ce", "1"]
+    whole = settings.parse(losses, "")
+    for flags in ablation.KINDS[kind].rows.values():
+        assert settings.parse([*losses, *flags], "").out == whole.out
 
 
 def test_without_the_papers_figures_there_is_no_column_for_them(tmp_path: Path) -> None:
