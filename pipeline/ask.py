@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import terminal
+from converters import plain_file, terminal
 from converters.interface import SPANS
-from pipeline import settings
+from pipeline import command_line
 from pipeline.errors import UserError, at_least_one
 from pipeline.files import beside
 from pipeline.progress import Progress
@@ -163,9 +163,9 @@ def _rounded(probability: float) -> float:
 
 def _read_questions(name: str, passage: str | None) -> tuple[list[Asked], str]:
     """The questions of a file or of standard input, and what was mended in them."""
-    label, path = STANDARD_INPUT if name == "-" else name, Path(name).expanduser()
+    label, path = STANDARD_INPUT if name == "-" else name, plain_file.expanded(name)
     try:
-        data = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+        data = sys.stdin.buffer.read() if name == "-" else plain_file.read_bytes(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
@@ -265,7 +265,7 @@ def _read_context(context: str) -> str:
         if context == "-":
             name, data = STANDARD_INPUT, sys.stdin.buffer.read()
         elif context.strip() and len(context) < LONGEST_NAME:
-            path = Path(context).expanduser()
+            path = plain_file.expanded(context)
             data = path.read_bytes() if path.is_file() else None
             if data is None and (path.is_dir() or _names_a_file(context)):
                 what = "a folder" if path.is_dir() else "not there"
@@ -327,7 +327,7 @@ def _place(found: Answer | Candidate) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    return settings.call(ask, "python -m pipeline.ask", arguments)
+    return command_line.call(ask, "python -m pipeline.ask", arguments)
 
 
 if __name__ == "__main__":
