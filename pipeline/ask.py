@@ -20,7 +20,7 @@ import tyro
 from converters import plain_file, terminal
 from converters.interface import SPANS
 from pipeline import command_line
-from pipeline.errors import UserError, at_least_one
+from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
 from pipeline.files import beside
 from pipeline.progress import Progress
 from pipeline.tasks.question_answering.asked import Asked, read_asked
@@ -200,8 +200,8 @@ def open_answerer(
     from converters.runtimes.open import open_predictor
     from pipeline.models.teacher import TOKENIZER
 
-    at_least_one("--threads", threads)
-    at_least_one("--parallel", parallel)
+    at_least_one("--threads", threads, most=MOST_AT_A_TIME)
+    at_least_one("--parallel", parallel, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     beside.guard(file, verify=verify)
@@ -232,9 +232,11 @@ def describe(file: Path, *, verify: bool = True) -> Described:
     """
     if (file / "config.json").is_file():
         from converters.pretrained import load_config
+        from pipeline.files.tokenizer import describe_tokenizer
         from pipeline.models.teacher import load_tokenizer
 
         tokenizer = load_tokenizer(file)
+        describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
         if (path := _model_json_of(file)) is not None:
             return Described.of(beside.description(path, verify=verify), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))

@@ -48,7 +48,7 @@ def check(
         print(terminal.json_line(document))
     else:
         for line in lines(document):
-            print(line)
+            print(" ".join(terminal.shown(line).splitlines()))
     if document["problems"]:
         raise UserErrors(document["problems"])
 

@@ -17,7 +17,7 @@ import tyro
 from converters import plain_file, terminal
 from converters.pretrained import interface_in, load_config
 from pipeline import command_line, tasks
-from pipeline.errors import UserError, at_least_one
+from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
 from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
@@ -87,7 +87,7 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
     """
     from converters.runtimes.open import open_predictor
 
-    at_least_one("--threads", threads)
+    at_least_one("--threads", threads, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file():
         return _open_folder(file, threads)
     beside.guard(file, verify=verify)
@@ -107,6 +107,7 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
 def _open_folder(folder: Path, threads: int) -> Classifier:
     """A Hugging Face folder; it takes texts and pairs, and inputs of any length it has room for."""
     from converters.runtimes.open import open_predictor
+    from pipeline.files.tokenizer import describe_tokenizer
     from pipeline.models.teacher import TOKENIZER, load_tokenizer
 
     if not any((folder / name).is_file() for name in TOKENIZER):
@@ -116,9 +117,11 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     _check_task(folder, next(t for t in _tasks() if t.head.interface is interface))
     labels = [str(config.id2label[place]) for place in range(len(config.id2label))]
     regression = len(labels) == 1
+    predictor, tokenizer = open_predictor(folder, threads), load_tokenizer(folder)
+    describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
     return Classifier(
-        open_predictor(folder, threads),
-        load_tokenizer(folder),
+        predictor,
+        tokenizer,
         config.max_position_embeddings,
         {"labels": [] if regression else labels, "regression": regression, "pair": None},
     )

@@ -25,10 +25,10 @@ def guard(file: Path, *, verify: bool = True) -> None:
     from converters.runtimes import checksums, trial
     from pipeline.files.targets import BY_SUFFIX
 
-    if verify and file.exists() and file.suffix in BY_SUFFIX:
-        checksums.verify(file, listed=True)
-    elif not verify:
+    if not verify:
         trial.attempt(file)
+    elif file.exists() and file.suffix in BY_SUFFIX and not checksums.verify(file, listed=True):
+        description(file.parent / checksums.DESCRIPTION)  # which says what is wrong with it
 
 
 def description(path: Path, *, verify: bool = True) -> dict[str, Any]:

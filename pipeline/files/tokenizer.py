@@ -16,6 +16,10 @@ from typing import Any
 from converters import one_line
 from pipeline.errors import UserError
 
+# What a model.json can hold: of a token's text and of WordPiece's settings, in characters.
+LONGEST_PIECE = 1000
+MOST = {"continuing_subword_prefix": 100, "max_input_chars_per_word": 2**20}
+
 # How the five special pieces are found, unless a tokenizer says otherwise.
 _USUAL = {
     **{"special": True, "lstrip": False, "rstrip": False},
@@ -81,6 +85,21 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
             "names as special tokens: add them to its vocabulary"
         )
     _check_distinct(tokenizer, backend["added_tokens"])
+    texts = [str(piece) for piece in special.values()]
+    texts += [token["content"] for token in backend["added_tokens"]]
+    if odd := next((text for text in texts if not 1 <= len(text) <= LONGEST_PIECE), None):
+        raise UserError(
+            f"the tokenizer has the token {odd[:60]!r} of {len(odd):,} characters: expected 1 to "
+            f"{LONGEST_PIECE:,}"
+        )
+    for name, most in MOST.items():
+        value = model.get(name, 1)
+        size = len(value) if isinstance(value, str) else value
+        if (not isinstance(value, str) and size < 1) or size > most:
+            raise UserError(
+                f"the tokenizer has {name} {one_line(repr(value), 60)}: at most {most:,}, and a "
+                "number at least 1"
+            )
     lower = bool(normalizer.get("lowercase", True))
     strip = normalizer.get("strip_accents")
     return {
