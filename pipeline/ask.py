@@ -145,7 +145,7 @@ def _answer_all(
     said += [f"questions without word pieces, which have no answer: {blank:,}"] if blank else []
     said += [f"questions that were cut to {most} word pieces: {cut:,}"] if cut else []
     for each in said:
-        print(f"note: {each}", file=sys.stderr)
+        print(terminal.shown(f"note: {each}"), file=sys.stderr)
 
 
 def _document(candidate: Candidate) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import io
@@ -11,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, NoReturn, get_args, get_type_hints
 
 import tyro
 from rich.errors import MarkupError
@@ -20,9 +21,17 @@ from converters import one_line
 from pipeline import __version__
 from pipeline.errors import UserError
 
-_BRACKET: Final = "\ue000"  # for private use: no argument has it
+_BRACKET: Final = "\u27e6"  # printable, no markup, and in no argument of anybody's
 _WIDE: Final = "1000"  # columns of a box in which no line is broken
 _COLORS: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises a UserError, one line, for what argparse would print with the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses a command line."""
+        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def version_asked(arguments: Sequence[str]) -> bool:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
 import functools
@@ -76,7 +75,7 @@ def parse(arguments: Sequence[str], description: str) -> Build:
         print(usage.everyday(PROGRAM, description, presets()), end="")
         sys.exit(0)
     arguments = ["--help"] if "--help-all" in arguments else usage.expand(arguments)
-    first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
+    first = command_line.Parser(PROGRAM, add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     first.add_argument("--config", type=Path)
     first.add_argument("--task")
