@@ -114,5 +114,5 @@ def test_an_address_that_is_none_is_one_line(
     address: str, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", address)
-    with pytest.raises(UserError, match="HF_ENDPOINT is .*, which is no address"):
+    with pytest.raises(UserError, match="which is no address"):
         hub.use_cache_when_offline()

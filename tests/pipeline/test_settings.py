@@ -437,7 +437,7 @@ ODD_YAML = {
     "set": ("distil: {text: !!set {a, b}}", "set is no kind of setting"),
     "task": (
         "a: &a [x, x, x, x, x, x, x, x]\n" + "task: [*a, *a]",
-        "task: input should be a valid",
+        "task: input should be",
     ),
     "no teacher": ('teacher: {model: ""}', "--teacher is empty"),
     "no student": ('student: {model: " "}', "--student is empty"),
