@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from converters import ConversionError, one_line
-from converters.pretrained import Shape, load_config, load_model, stored_shapes, tensors_in
+from converters.pretrained import load_config, load_model, stored_shapes, tensors_in
 from pipeline.artifacts import write_json
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id
+from pipeline.models import adapter_limits
+from pipeline.models.adapter_limits import TABLES
 from pipeline.models.heads import CLASS_HEAD, SPAN_HEAD, Head
 from pipeline.models.judge import MALFORMED, MLM_HEAD, tensors_not_finite
 
@@ -35,10 +37,6 @@ TOKENIZER_FILES = (
     *("special_tokens_map.json", "added_tokens.json"),
 )
 _PREFIX = "base_model.model."  # that peft puts before the names of the model's own tensors
-# The table of words, which an adapter saves whole if the vocabulary grew in its training.
-TABLES = ("word_embeddings.weight", "word_embeddings.base_layer.weight")
-RANKS = ("r", "init_r", "target_r")  # settings of peft's kinds that are ranks
-USUAL_RANK = 1024  # some kinds have a rank above the size of their matrices, and do not use it
 # Logits of the merged model and of peft's own forward differ by rounding: W + BA is rounded once,
 # while Wx + BAx is rounded at every product.
 MERGED_TOLERANCE = 1e-3  # of the largest absolute logit
@@ -114,6 +112,9 @@ def problems(adapter: Adapter) -> Iterator[str]:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
     kind, folder = adapter.kind, adapter.folder
+    if wrong := adapter_limits.problem(adapter.document):
+        yield f"has {wrong} ({CONFIG}): save an adapter without that"
+        return
     config = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
     if config is None:
         yield f"is an adapter of the kind {kind!r}, which peft does not know"
@@ -138,40 +139,11 @@ def problems(adapter: Adapter) -> Iterator[str]:
         except ConversionError as error:
             yield f"is an adapter whose weights cannot be read: {error}"
             return
-        if odd := _without_numbers(shapes):
-            yield f"has the weights {one_line(odd, 80)} of shape {shapes[odd]}: save it again"
-            return
-        if file == WEIGHTS and (wrong := _beyond(adapter.document, shapes)):
-            yield f"has {wrong} in {CONFIG}, which its weights do not have: save it again"
+        if wrong := adapter_limits.tensor_problem(adapter.document, shapes):
+            yield f"has {wrong}: save the adapter again"
             return
         if names := tensors_not_finite(folder / file):
             yield f"has NaN or infinity in the weights {', '.join(names[:5])}: save a sound adapter"
-
-
-def _without_numbers(shapes: dict[str, Shape]) -> str | None:
-    """The first tensor that takes no bytes, or is no matrix where one is needed."""
-    tables = (*TABLES, "qa_outputs.weight", "classifier.weight")
-    return next(
-        (
-            name
-            for name, shape in shapes.items()
-            if 0 in shape or (name.endswith(tables) and len(shape) != 2)
-        ),
-        None,
-    )
-
-
-def _beyond(document: dict[str, Any], shapes: dict[str, Shape]) -> str | None:
-    """A rank that no tensor has: peft would make matrices of it, whatever memory they need."""
-    most = max((size for shape in shapes.values() for size in shape), default=0)
-    most = max(most, USUAL_RANK)
-    patterns = document.get("rank_pattern")
-    ranks = {key: document[key] for key in RANKS if document.get(key) is not None}
-    ranks |= patterns if isinstance(patterns, dict) else {}
-    for key, rank in ranks.items():
-        if type(rank) is not int or not 1 <= rank <= most:
-            return f"the rank {one_line(repr(rank), 30)} ({one_line(key, 40)})"
-    return None
 
 
 @functools.cache

@@ -267,7 +267,14 @@ ODD: dict[str, tuple[Callable[[Path], None], str]] = {
         settings("adapter_config.json", rank_pattern={"q_lin": "a"}),
         r"the rank 'a' \(q_lin\)",
     ),
-    "table": (empty_table, r"word_embeddings.weight of shape \(1073741824, 0\)"),
+    "package": (settings("adapter_config.json", megatron_config={"a": 1}), "setting megatron_con"),
+    "layers": (
+        settings("adapter_config.json", layer_replication=[[0, 2]] * 10**6),
+        "setting layer_replication",
+    ),
+    "pattern of patterns": (settings("adapter_config.json", target_modules=r"(\w+)+#"), "for ever"),
+    "key of patterns": (settings("adapter_config.json", rank_pattern={".*" * 9: 4}), "for ever"),
+    "table": (empty_table, r"word_embeddings.weight of the shape \(1073741824, 0\)"),
 }
 
 
