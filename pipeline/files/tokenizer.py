@@ -120,8 +120,24 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
+def lines_of(data: bytes) -> list[str]:
+    """The pieces in the bytes of a `vocab.txt`, in the order of their ids.
+
+    Raises:
+        UnicodeDecodeError: they are not UTF-8.
+    """
+    return data.decode("utf-8").removesuffix("\n").split("\n")
+
+
+def tokenizer_of(
+    vocabulary: Path, description: Mapping[str, Any], lines: Sequence[str] | None = None
+) -> Any:
     """The fast BERT tokenizer of `vocab.txt` and `describe_tokenizer`, as an app builds it.
+
+    Args:
+        vocabulary: the path of `vocab.txt`.
+        description: what `describe_tokenizer` returned.
+        lines: those of the file, if they were read already.
 
     Raises:
         KeyError: the description lacks something.
@@ -135,7 +151,7 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
         for entry in description["added"]
     }
     beyond = {entry["id"] for entry in description["added"] if not entry["word_piece"]}
-    lines = vocabulary.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    lines = lines_of(vocabulary.read_bytes()) if lines is None else lines
     names = {"unknown": "unk"}
     tokenizer = BertTokenizerFast(
         vocab={line: place for place, line in enumerate(lines) if place not in beyond},
