@@ -241,7 +241,7 @@ def _usage_in_a_line() -> Iterator[None]:
         raise _ended(f"{message}; see {parser.prog} --help")
 
     kept = argparse.ArgumentParser.error
-    argparse.ArgumentParser.error = error  # type: ignore[method-assign] # of every parser
+    argparse.ArgumentParser.error = error  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

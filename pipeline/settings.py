@@ -120,11 +120,11 @@ def load(
         document["task"] = task
     if student is not None:
         document = _merged(document, {"student": {"model": student}})
-    named = [
+    models = [
         isinstance(mine := document.get(name), Mapping) and mine.get("model")
         for name in ("student", "teacher")
     ]
-    if named[0] and not named[1]:  # nothing is learned from a teacher that is not named
+    if models[0] and not models[1]:  # nothing is learned from a teacher that is not named
         document = _merged({"teacher": {"model": NONE}}, document)
     kind = tasks.find(_task_of(document)).settings
     return _validated(kind, _merged(dataclasses.asdict(kind()), document))
@@ -159,8 +159,8 @@ def check(build: Build) -> Build:
         "--train-file": build.data.train_file,
         "--eval-file": build.data.eval_file,
     }
-    for flag, name in named.items():
-        if name is not None and not name.strip():  # as of a variable that is not set
+    for flag, given in named.items():
+        if given is not None and not given.strip():  # as of a variable that is not set
             problems.append(f"{flag} is empty: name a model or a file, or leave the flag out")
     problems += tasks.find(build.task).problems(build)
     problems += _file_problems(build)
@@ -294,8 +294,10 @@ def _counted(document: Mapping[str, Any], build: Any, place: str) -> Iterator[st
         made = build.get(key) if isinstance(build, Mapping) else getattr(build, str(key), None)
         if isinstance(value, Mapping):
             yield from _counted(value, made, f"{place}{key}.")
-        many = isinstance(value, list | tuple) and isinstance(made, tuple)
-        for one, other in zip(value, made, strict=False) if many else [(value, made)]:
+        pairs = [(value, made)]
+        if isinstance(value, list | tuple) and isinstance(made, tuple):
+            pairs = list(zip(value, made, strict=False))
+        for one, other in pairs:
             if isinstance(one, bool) and type(other) in (int, float):
                 yield f"{place}{key}: input should be a number, not {one}"
 
