@@ -34,6 +34,8 @@ NAMED = 5
 # transformers makes a name for each output of a head, however many config.json asks for.
 MOST_OUTPUTS = 2**16
 
+LONGEST_NAME = 1000  # characters of the name of an output, as a model.json has it
+
 # How a model runs, where a config.json may ask for another form of the outputs, or for chunks that
 # an input does not divide into.
 _RUNS = {"return_dict": True, "chunk_size_feed_forward": 0}
@@ -77,6 +79,8 @@ def load_config(folder: Path, **changes: Any) -> Any:
         names = getattr(config, "id2label", None) or {}
         if sorted(names) != list(range(len(names))):
             raise ValueError(f"id2label does not name the outputs 0 to {len(names) - 1}")
+        if odd := [name for name in names.values() if not _is_name(str(name))]:
+            raise ValueError(f"id2label has the name {odd[0][:40]!a}, which no file can hold")
         if names:  # in the order of the outputs, whatever that of the file
             config.id2label = {place: names[place] for place in range(len(names))}
         if (layers := getattr(config, "num_hidden_layers", 0)) > MOST_LAYERS:
@@ -92,6 +96,11 @@ def load_config(folder: Path, **changes: Any) -> Any:
         raise ConversionError(
             f"{path} cannot be used ({one_line(error)}): save it again"
         ) from error
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be the name of a class: not too long, and no half of a surrogate pair."""
+    return len(text) <= LONGEST_NAME and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def load_model(

@@ -214,6 +214,12 @@ def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
             "config.json has pruned_heads, so that layers differ in shape: take a model with all "
             "its heads",
         )
+    outputs = document.get("num_labels", 1)  # transformers makes a name for each at once
+    if outputs is not None and not (type(outputs) is int and 0 < outputs <= MOST_OUTPUTS):
+        yield (
+            "num_labels",
+            f"config.json has num_labels {_shown(outputs)}, expected 1 to {MOST_OUTPUTS:,}",
+        )
     pad = document.get("pad_token_id", 0)
     rows = given.sizes.get("rows", 0)
     if pad is not None and rows and not (type(pad) is int and 0 <= pad < rows):

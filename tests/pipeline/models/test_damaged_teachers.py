@@ -82,12 +82,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "shard of a number": (a_shard_of(1), "is damaged"),
     "shard in two": (a_shard_twice, "model-2.safetensors and another file both have the weights"),
     "integer": (settings(layer_norm_eps=10**400), "layer_norm_eps 1000.*, expected a positive"),
-    "outputs": (settings(num_labels=10**9), "1000000000 outputs, at most 65,536"),
+    "outputs": (settings(num_labels=2**17), "num_labels 131072, expected 1 to 65,536"),
     "names of outputs": (
         settings(id2label={"1": "a", "2": "b"}),
         "does not name the outputs 0 to 1",
     ),
-    "head without columns": (a_head_of(2**30, 0), r"qa_outputs.weight has shape \(1073741824, 0\)"),
+    "half a name": (settings(id2label={"0": "a", "1": "\ud800"}), "no file can hold"),
+    "head without columns": (a_head_of(2**17, 0), r"qa_outputs.weight has shape \(131072, 0\)"),
     "pipe": (lambda folder: os.mkfifo(folder / "added_tokens.json"), "a pipe or a device"),
     "longest word": (longest_word(2**21), "max_input_chars_per_word 2097152: at most 1,048,576"),
 }
@@ -125,6 +126,9 @@ def test_as_many_layers_are_refused_where_nobody_judges(whole: Path, tmp_path: P
     folder = copied(whole, tmp_path / "mine")
     settings(num_hidden_layers=2**31)(folder)
     with pytest.raises(ConversionError, match="2147483648 layers, at most 1,000 are supported"):
+        load_config(folder)
+    settings(num_hidden_layers=1, num_labels=2**17)(folder)
+    with pytest.raises(ConversionError, match="131072 outputs, at most 65,536 can be"):
         load_config(folder)
 
 
