@@ -29,6 +29,7 @@ from converters import ExpectedError, extras
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
+WIDEST = 999  # columns
 INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 128 plus its number
 
 # Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
@@ -120,6 +121,8 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> Any:
         given = list(sys.argv[1:] if arguments is None else arguments)
+        if len(os.environ.get("COLUMNS", "").strip()) > len(str(WIDEST)):
+            os.environ["COLUMNS"] = str(WIDEST)  # lines are padded to it, whatever memory they take
         with _streams(), _signals():
             for argument in given:
                 if not argument.isascii() and not _is_text(argument):

@@ -282,3 +282,13 @@ def test_texts_from_outside_do_not_rule_the_terminal() -> None:
     assert terminal.shown("a\x1b[31mb\x9b\u202e\ud800") == r"a\x1b[31mb\x9b\u202e\ud800"
     kept = "zwj \U0001f468\u200d\U0001f469, \u200c, tab\t, line\nbreak, [red], é東"
     assert terminal.shown(kept) == kept
+
+
+def test_a_terminal_is_no_wider_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        return int(os.environ["COLUMNS"])
+
+    for columns, expected in (("999999999", terminal.WIDEST), ("80", 80)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main([]) == expected
