@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line, sealed
+from converters import ConversionError, one_line, plain_file, sealed
 from converters.interface import Interface, interface_of_class
 
 WEIGHTS = "model.safetensors"
@@ -31,6 +31,15 @@ MOST_LAYERS = 1000
 # How many tensors that fail alike a message names: a damaged model may have hundreds.
 NAMED = 5
 
+# transformers makes a name for each output of a head, however many config.json asks for.
+MOST_OUTPUTS = 2**16
+
+LONGEST_NAME = 1000  # characters of the name of an output, as a model.json has it
+
+# How a model runs, where a config.json may ask for another form of the outputs, or for chunks that
+# an input does not divide into.
+_RUNS = {"return_dict": True, "chunk_size_feed_forward": 0}
+
 Shape = tuple[int, ...]
 
 
@@ -43,11 +52,14 @@ def load_config(folder: Path, **changes: Any) -> Any:
 
     Raises:
         ConversionError: it cannot be read, has values that no model can have, is that of a decoder,
-            or belongs to a model that only code in the folder can open.
+            or belongs to a model that only code in the folder can open; or something in the folder
+            is a pipe or a device.
     """
     from transformers import AutoConfig
 
     path = folder / "config.json"
+    if odd := plain_file.special(folder):
+        raise ConversionError(f"{odd} is a pipe or a device: a model has files alone; remove it")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         decoder = next((name for name in DECODERS if document.get(name)), None)
@@ -59,9 +71,18 @@ def load_config(folder: Path, **changes: Any) -> Any:
             "supported; name a model without it"
         )
     try:
+        if type(outputs := document.get("num_labels")) is int and outputs > MOST_OUTPUTS:
+            raise ValueError(f"{one_line(outputs, 20)} outputs, at most {MOST_OUTPUTS:,} can be")
         config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **changes
+            folder, local_files_only=True, trust_remote_code=False, **_RUNS | changes
         )
+        names = getattr(config, "id2label", None) or {}
+        if sorted(names) != list(range(len(names))):
+            raise ValueError(f"id2label does not name the outputs 0 to {len(names) - 1}")
+        if odd := [name for name in names.values() if not _is_name(str(name))]:
+            raise ValueError(f"id2label has the name {odd[0][:40]!a}, which no file can hold")
+        if names:  # in the order of the outputs, whatever that of the file
+            config.id2label = {place: names[place] for place in range(len(names))}
         if (layers := getattr(config, "num_hidden_layers", 0)) > MOST_LAYERS:
             raise ValueError(f"{layers} layers, at most {MOST_LAYERS:,} are supported")
         return config
@@ -75,6 +96,11 @@ def load_config(folder: Path, **changes: Any) -> Any:
         raise ConversionError(
             f"{path} cannot be used ({one_line(error)}): save it again"
         ) from error
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be the name of a class: not too long, and no half of a surrogate pair."""
+    return len(text) <= LONGEST_NAME and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def load_model(
@@ -96,10 +122,14 @@ def load_model(
 
     config = load_config(folder, **changes)
     check_shapes(kind, config, folder, stored_shapes(folder), head=head)
+    dtypes = {dtype for path in weight_files(folder) for _, dtype in tensors_in(path).values()}
+    if "F32" in dtypes:  # or transformers rounds to what config.json may say
+        config.dtype = torch.float32
     try:
         model = kind.from_pretrained(
             folder,
             config=config,
+            dtype=config.dtype or "auto",
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

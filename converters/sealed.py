@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from converters import ConversionError, one_line, whole_file
+from converters import ConversionError, one_line, plain_file, whole_file
 
 KEY: Final = "digest"
 
@@ -138,12 +139,11 @@ def parse(path: Path) -> Any:
         ConversionError: there is no such file, or it is not readable; one line that says why.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+        data = plain_file.read_bytes(path, LARGEST_BYTES + 1)
         if len(data) > LARGEST_BYTES:
             raise ValueError(f"more than {LARGEST_BYTES:,} bytes")
         return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_members, parse_constant=_no_constant
+            data.decode("utf-8"), object_pairs_hook=members, parse_constant=no_constant
         )
     except OSError as error:
         raise ConversionError(
@@ -155,15 +155,17 @@ def parse(path: Path) -> Any:
         raise ConversionError(f"no readable {path} ({one_line(error, 80)}): {AGAIN}") from error
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object of JSON; a ValueError if a key stands twice."""
     members = dict(pairs)
     if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} twice")
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(f"the key {next(key for key in counts if counts[key] > 1)!r} twice")
     return members
 
 
-def _no_constant(name: str) -> float:
+def no_constant(name: str) -> float:
+    """Refuses NaN and the infinities, which Python takes for JSON, by a ValueError."""
     raise ValueError(f"{name} is no number of JSON")
 
 

@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar, cast, overload
+from typing import Any, NoReturn, TextIO, TypeVar, cast, overload
 
 from rich.errors import MarkupError
 
@@ -29,6 +29,7 @@ from converters import ExpectedError, extras
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
+WIDEST = 999  # columns
 INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 128 plus its number
 
 # Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
@@ -40,7 +41,7 @@ AGAIN = 10.0
 
 # What a terminal would obey, and what shows a text in another order than it has.
 _CONTROLS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]"
 )
 
 
@@ -120,6 +121,8 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> Any:
         given = list(sys.argv[1:] if arguments is None else arguments)
+        if len(os.environ.get("COLUMNS", "").strip()) > len(str(WIDEST)):
+            os.environ["COLUMNS"] = str(WIDEST)  # lines are padded to it, whatever memory they take
         with _streams(), _signals():
             for argument in given:
                 if not argument.isascii() and not _is_text(argument):
@@ -128,7 +131,8 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
                         ": pass UTF-8, in a locale such as LC_ALL=C.UTF-8"
                     )
             try:
-                result = main(given)
+                with _usage_in_a_line():
+                    result = main(given)
             except MarkupError as error:  # of the library that says which argument is wrong
                 odd = next((argument for argument in given if "[" in argument), "")
                 raise _ended(
@@ -145,6 +149,10 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
             except tuple(also) as error:
                 _print_error(error)
                 result = next(code for kind, code in also.items() if isinstance(error, kind))
+            except (MemoryError, RecursionError) as error:  # what came is too large, or too deep
+                said = f": {error}" if str(error) else ""
+                what = "memory" if isinstance(error, MemoryError) else "room for what is nested"
+                raise _ended(f"there is not enough {what}{said}") from error
             except OSError as error:
                 where = f": {error.filename}" if error.filename else ""
                 raise _ended(f"{error.strerror or error}{where}") from error
@@ -182,7 +190,9 @@ def speaker(console: Any) -> Callable[[str], None]:
 def json_line(document: Any) -> str:
     """One line of JSON, with escapes where standard output cannot hold every character."""
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
-    return json.dumps(document, ensure_ascii=not unicode)
+    line = json.dumps(document, ensure_ascii=not unicode)
+    # JSON itself escapes those below a space; a terminal obeys others as well.
+    return _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], line)
 
 
 def stream(line: str) -> bool:
@@ -227,6 +237,21 @@ def _ended(message: str) -> SystemExit:
 
 
 @contextlib.contextmanager
+def _usage_in_a_line() -> Iterator[None]:
+    """Says in one line what argparse does not understand; it would print the usage as well."""
+
+    def error(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+        raise _ended(f"{message}; see {parser.prog} --help")
+
+    kept = argparse.ArgumentParser.error
+    argparse.ArgumentParser.error = error  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        argparse.ArgumentParser.error = kept  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
 def _signals() -> Iterator[None]:
     """Raises `Stopped` on the signals of `_STOPS`; one that is ignored, as by nohup, stays so."""
     kept = {}
@@ -262,7 +287,9 @@ def _streams() -> Iterator[None]:
     while (null := os.open(os.devnull, os.O_RDWR)) <= STANDARD:
         pass  # a closed one's number would go to the next file that is opened, such as a model
     os.close(null)
-    kept = sys.stdout, sys.stderr
+    kept = sys.stdin, sys.stdout, sys.stderr
+    if sys.stdin is None:  # it was closed
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for the whole command
     if sys.stdout is sys.__stdout__:  # else someone captures it
         sys.stdout = _lasting(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
@@ -273,7 +300,7 @@ def _streams() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        sys.stdout, sys.stderr = kept
+        sys.stdin, sys.stdout, sys.stderr = kept
 
 
 def _lasting(descriptor: int, stream: TextIO | None) -> TextIO:

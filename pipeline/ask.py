@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import terminal
+from converters import plain_file, terminal
 from converters.interface import SPANS
-from pipeline import settings
-from pipeline.errors import UserError, at_least_one
+from pipeline import command_line
+from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
 from pipeline.files import beside
 from pipeline.progress import Progress
 from pipeline.tasks.question_answering.asked import Asked, read_asked
@@ -145,7 +145,7 @@ def _answer_all(
     said += [f"questions without word pieces, which have no answer: {blank:,}"] if blank else []
     said += [f"questions that were cut to {most} word pieces: {cut:,}"] if cut else []
     for each in said:
-        print(f"note: {each}", file=sys.stderr)
+        print(terminal.shown(f"note: {each}"), file=sys.stderr)
 
 
 def _document(candidate: Candidate) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def _rounded(probability: float) -> float:
 
 def _read_questions(name: str, passage: str | None) -> tuple[list[Asked], str]:
     """The questions of a file or of standard input, and what was mended in them."""
-    label, path = STANDARD_INPUT if name == "-" else name, Path(name).expanduser()
+    label, path = STANDARD_INPUT if name == "-" else name, plain_file.expanded(name)
     try:
-        data = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+        data = sys.stdin.buffer.read() if name == "-" else plain_file.read_bytes(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
@@ -200,8 +200,8 @@ def open_answerer(
     from converters.runtimes.open import open_predictor
     from pipeline.models.teacher import TOKENIZER
 
-    at_least_one("--threads", threads)
-    at_least_one("--parallel", parallel)
+    at_least_one("--threads", threads, most=MOST_AT_A_TIME)
+    at_least_one("--parallel", parallel, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
     beside.guard(file, verify=verify)
@@ -232,9 +232,11 @@ def describe(file: Path, *, verify: bool = True) -> Described:
     """
     if (file / "config.json").is_file():
         from converters.pretrained import load_config
+        from pipeline.files.tokenizer import describe_tokenizer
         from pipeline.models.teacher import load_tokenizer
 
         tokenizer = load_tokenizer(file)
+        describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
         if (path := _model_json_of(file)) is not None:
             return Described.of(beside.description(path, verify=verify), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))
@@ -265,7 +267,7 @@ def _read_context(context: str) -> str:
         if context == "-":
             name, data = STANDARD_INPUT, sys.stdin.buffer.read()
         elif context.strip() and len(context) < LONGEST_NAME:
-            path = Path(context).expanduser()
+            path = plain_file.expanded(context)
             data = path.read_bytes() if path.is_file() else None
             if data is None and (path.is_dir() or _names_a_file(context)):
                 what = "a folder" if path.is_dir() else "not there"
@@ -327,7 +329,7 @@ def _place(found: Answer | Candidate) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    return settings.call(ask, "python -m pipeline.ask", arguments)
+    return command_line.call(ask, "python -m pipeline.ask", arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from converters import terminal
-from pipeline import settings, tasks
+from pipeline import command_line, tasks
 from pipeline.config import Build, Teacher
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError, UserErrors
@@ -48,7 +48,7 @@ def check(
         print(terminal.json_line(document))
     else:
         for line in lines(document):
-            print(line)
+            print(" ".join(terminal.shown(line).splitlines()))
     if document["problems"]:
         raise UserErrors(document["problems"])
 
@@ -198,7 +198,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if the model can be used, or 2 if not."""
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
-    return settings.call(check, "python -m pipeline.check", arguments)
+    return command_line.call(check, "python -m pipeline.check", arguments)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from converters import ExpectedError
+from converters import ExpectedError, one_line
+
+# Threads or models at a time: beyond a machine's cores, each takes memory and brings nothing.
+MOST_AT_A_TIME: Final = 256
 
 
 class UserError(ExpectedError):
@@ -30,10 +33,12 @@ class UserErrors(UserError):  # noqa: N818 - several errors
         return self._lines
 
 
-def at_least_one(flag: str, value: int) -> None:
-    """Refuses a flag's value below 1 with a UserError."""
+def at_least_one(flag: str, value: int, most: int | None = None) -> None:
+    """Refuses a flag's value below 1, or above `most` if that is given, with a UserError."""
     if value < 1:
         raise UserError(f"{flag} {value}: at least 1")
+    if most is not None and value > most:
+        raise UserError(f"{flag} {one_line(value, 20)}: at most {most}")
 
 
 class GateFailure(ExpectedError):  # noqa: N818 - a verdict on the model, no error of the program

@@ -21,8 +21,7 @@ from typing import Any
 import yaml
 
 from converters import terminal, whole_file
-from pipeline import experiment
-from pipeline.data.sources import read_bytes
+from pipeline import experiment, settings_file
 from pipeline.errors import UserError
 from pipeline.experiment import Job, Record, Run, folder_name
 from pipeline.glue_page import IMDB, SQUAD, TASKS, Names, page
@@ -113,12 +112,10 @@ def _settings(options: argparse.Namespace, name: str) -> tuple[str, ...]:
     if options.settings is None:
         return ()
     try:
-        document = yaml.safe_load(read_bytes(options.settings).decode("utf-8"))
-        every = {str(key): value for key, value in dict(document or {}).items()}
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        every = settings_file.read(options.settings)
+    except UserError as error:
         raise UserError(
-            f"--settings {options.settings}: expected settings by name of task: "
-            f"{' '.join(str(error).split())}"
+            f"--settings {options.settings}: expected settings by name of task: {error}"
         ) from error
     if unknown := every.keys() - {*TASKS, IMDB, SQUAD}:
         raise UserError(

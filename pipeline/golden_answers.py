@@ -21,6 +21,7 @@ from typing import Annotated
 import tyro
 
 from converters import sealed, terminal, whole_file
+from pipeline import command_line
 from pipeline.ask import open_answerer
 from pipeline.errors import UserError, at_least_one
 from pipeline.tasks.question_answering.golden import golden_document
@@ -99,8 +100,7 @@ def _write(
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    tyro.cli(_write, prog="python -m pipeline.golden_answers", args=arguments)
-    return 0
+    return command_line.call(_write, "python -m pipeline.golden_answers", arguments)
 
 
 if __name__ == "__main__":

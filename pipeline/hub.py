@@ -45,10 +45,17 @@ def use_cache_when_offline() -> None:
     """
     if os.environ.get("HF_HUB_OFFLINE") or any(os.environ.get(name) for name in PROXIES):
         return
-    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT))
-    plain = endpoint.scheme == "http"
-    kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
-    connection = kind(endpoint.hostname or "", endpoint.port, timeout=TIMEOUT_S)
+    named = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT)
+    try:
+        endpoint = urlsplit(named)
+        plain = endpoint.scheme == "http"
+        kind = http.client.HTTPConnection if plain else http.client.HTTPSConnection
+        connection = kind(endpoint.hostname or "", endpoint.port, timeout=TIMEOUT_S)
+    except (ValueError, http.client.InvalidURL) as error:
+        raise UserError(
+            f"HF_ENDPOINT is {named[:80]!r}, which is no address ({error}): set it to one such as "
+            f"{DEFAULT_ENDPOINT}, or not at all"
+        ) from error
     try:
         connection.request("HEAD", "/")
         connection.getresponse()  # whatever it says: a hub that hangs says nothing

@@ -14,15 +14,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import terminal
+from converters import plain_file, terminal
 from converters.pretrained import interface_in, load_config
-from pipeline import settings, tasks
-from pipeline.errors import UserError, at_least_one
+from pipeline import command_line, tasks
+from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
 from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
 from pipeline.tasks.text_classification import TASK, described
-from pipeline.tasks.text_classification.data import Text
+from pipeline.tasks.text_classification.data import HALF, Text
 from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
 from pipeline.tasks.text_classification.features import Feature
 
@@ -87,7 +87,7 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
     """
     from converters.runtimes.open import open_predictor
 
-    at_least_one("--threads", threads)
+    at_least_one("--threads", threads, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file():
         return _open_folder(file, threads)
     beside.guard(file, verify=verify)
@@ -107,6 +107,7 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
 def _open_folder(folder: Path, threads: int) -> Classifier:
     """A Hugging Face folder; it takes texts and pairs, and inputs of any length it has room for."""
     from converters.runtimes.open import open_predictor
+    from pipeline.files.tokenizer import describe_tokenizer
     from pipeline.models.teacher import TOKENIZER, load_tokenizer
 
     if not any((folder / name).is_file() for name in TOKENIZER):
@@ -116,9 +117,11 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     _check_task(folder, next(t for t in _tasks() if t.head.interface is interface))
     labels = [str(config.id2label[place]) for place in range(len(config.id2label))]
     regression = len(labels) == 1
+    predictor, tokenizer = open_predictor(folder, threads), load_tokenizer(folder)
+    describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
     return Classifier(
-        open_predictor(folder, threads),
-        load_tokenizer(folder),
+        predictor,
+        tokenizer,
         config.max_position_embeddings,
         {"labels": [] if regression else labels, "regression": regression, "pair": None},
     )
@@ -154,12 +157,15 @@ def _read_texts(source: str, pair: bool) -> Iterator[Text]:
     """The texts of a file, or of standard input, a line each; empty lines are skipped."""
     name = "standard input" if source == "-" else source
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
+        path = plain_file.expanded(source)
+        data = sys.stdin.buffer.read() if source == "-" else plain_file.read_bytes(path)
         lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+    except ValueError as error:  # a name with a NUL
+        raise UserError(f"cannot read {name}: {error}; check the path") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _text(line, pair, f"{name}, line {number}")
@@ -173,6 +179,11 @@ def _text(line: str, pair: bool, place: str) -> Text:
             values = {}  # a sentence in braces
         given = values.get("text"), values.get("pair")
         if isinstance(given[0], str) and isinstance(given[1], str | None):
+            if HALF.search(f"{given[0]} {given[1]}"):
+                raise UserError(
+                    f"{place} holds half of a surrogate pair, which is no character: write the "
+                    "text again as UTF-8"
+                )
             return Text(given[0], given[1], "")
         if values:
             raise UserError(f'{place}: expected an object such as {{"text": "..."}}, or a text')
@@ -212,7 +223,7 @@ def _lines(reading: Reading[Feature, Prediction], top: int) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 2 after a mistake in the command or its files."""
-    return settings.call(predict, "python -m pipeline.predict", arguments)
+    return command_line.call(predict, "python -m pipeline.predict", arguments)
 
 
 if __name__ == "__main__":

@@ -3,32 +3,38 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
 import functools
-import itertools
 import reprlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, cast
 
 import pydantic
-import tyro
-import yaml
 
 from converters import one_line
 from converters.precisions import PRECISIONS
-from pipeline import __version__, tasks, usage
+from pipeline import __version__, command_line, settings_file, tasks, usage
 from pipeline.config import Build, Words, loss_weights
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
 
 PROGRAM = "python -m pipeline.build"
 GATES = "gates"  # the file of thresholds that lies under every preset; not a preset itself
-SHORT = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """Also of numbers that Python does not write: those of more than 4,300 digits."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A number, its middle left out if it is long."""
+        return hex(x)[:20] + "..." if abs(x) >> 1000 else super().repr_int(x, level)
+
+
+SHORT = _Short()
 SHORT.maxstring = 80  # a whole file may have come where a number was expected,
 SHORT.maxlevel = 2  # and a few lines of YAML with aliases stand for millions of lists
 MOST_PROBLEMS = 10
@@ -58,103 +64,26 @@ def parse(arguments: Sequence[str], description: str) -> Build:
     """The settings that a command line asks for.
 
     Raises:
-        UserError: for an unknown preset, a bad YAML file, or values out of range, all told at once.
-        SystemExit: after `--help` and `--help-all`, after `--version` alone, and with code 2 for a
-            flag that does not exist.
+        UserError: for an unknown preset, a bad YAML file, a flag that does not exist, or values out
+            of range, all told at once.
+        SystemExit: after `--help` and `--help-all`, and after `--version` alone.
     """
-    if version_asked(arguments):
+    if command_line.version_asked(arguments):
         print(f"pipeline {__version__}")
         sys.exit(0)
     if {"-h", "--help"} & {*arguments}:
         print(usage.everyday(PROGRAM, description, presets()), end="")
         sys.exit(0)
     arguments = ["--help"] if "--help-all" in arguments else usage.expand(arguments)
-    first = argparse.ArgumentParser(PROGRAM, add_help=False, allow_abbrev=False)
+    first = command_line.Parser(PROGRAM, add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     first.add_argument("--config", type=Path)
     first.add_argument("--task")
     first.add_argument("--student.model", dest="student")
     known, _ = first.parse_known_args(arguments)
     base = load(known.preset, known.config, known.task, known.student)
-    build: Build = tyro.cli(
-        type(base),
-        prog=PROGRAM,
-        description=description,
-        args=arguments,
-        default=base,
-    )
-    return check(build)
-
-
-def version_asked(arguments: Sequence[str]) -> bool:
-    """Whether a command line asks for the program's version, which it does alone.
-
-    Raises:
-        UserError: `--version` stands beside anything else, such as the version of a model.
-    """
-    flags = itertools.takewhile(lambda argument: argument != "--", arguments)
-    if not any(flag == "--version" or flag.startswith("--version=") for flag in flags):
-        return False
-    if list(arguments) != ["--version"]:
-        raise UserError(
-            "--version stands alone and prints the program's version; the version of a model is "
-            "set with --model-version when it is built"
-        )
-    return True
-
-
-def call(command: Callable[..., None], program: str, arguments: Sequence[str] | None) -> int:
-    """Calls a function with what a command line says, or prints the version; returns 0.
-
-    Args:
-        command: whose parameters are the flags, and whose docstring is the help.
-        program: how it is called, for the help.
-        arguments: those of the process for None.
-
-    Raises:
-        UserError: what the function raises, or `--version` beside anything else.
-        SystemExit: after `--help`, and with code 2 for a flag that does not exist.
-    """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if version_asked(arguments):
-        print(f"pipeline {__version__}")
-        return 0
-    only_on = (tyro.conf.FlagCreatePairsOff,)  # a flag has no negated form
-    arguments = _positionals_first(arguments, _switches(command))
-    tyro.cli(command, prog=program, args=arguments, config=only_on)
-    return 0
-
-
-def _switches(command: Callable[..., None]) -> set[str]:
-    """The flags of a command that take no value."""
-    found = {"-h", "--help"}
-    for name, hint in get_type_hints(command, include_extras=True).items():
-        kind, *how = get_args(hint) or (hint,)
-        if kind is bool:
-            given = next((one.name for one in how if getattr(one, "name", None)), name)
-            found |= {f"--{sign}{given.replace('_', '-')}" for sign in ("", "no-")}
-    return found
-
-
-def _positionals_first(arguments: Sequence[str], switches: Collection[str]) -> list[str]:
-    """The same arguments with those that belong to no flag in front.
-
-    `FILE --context TEXT QUESTION` would fail otherwise: argparse decides at FILE that an optional
-    QUESTION was left out. Every flag that is no switch takes one value.
-    """
-    words: list[str] = []
-    flags: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--":
-            return [*flags, "--", *words, *rest]
-        if not argument.startswith("-") or argument == "-":
-            words.append(argument)
-            continue
-        flags.append(argument)
-        if argument not in switches and "=" not in argument:
-            flags += itertools.islice(rest, 1)
-    return [*words, *flags]
+    kind = type(base)
+    return check(command_line.parsed(kind, PROGRAM, arguments, description, default=base))
 
 
 def load(
@@ -169,15 +98,11 @@ def load(
     """
     own: dict[str, Any] = {}
     if config is not None:
-        try:
-            text = config.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a NUL
-            raise UserError(f"cannot read the settings {config}: {error}") from error
-        own = _read(str(config), text)
+        own = settings_file.read(config)
         for name in {"preset", "config"} & own.keys():
             raise UserError(f"{config} sets {name}: that is for the command line; pass --{name}")
     if preset is None:
-        preset = tasks.find(str(task or own.get("task", Build.task))).preset
+        preset = tasks.find(task or _task_of(own)).preset
     if preset not in presets():
         raise UserError(
             f"no preset {preset!r}{_nearest(preset, presets())}: there are {', '.join(presets())}"
@@ -186,7 +111,8 @@ def load(
     document: dict[str, Any] = {}
     for name in (GATES, preset):
         document = _merged(
-            document, _read(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8"))
+            document,
+            settings_file.parse(f"{name}.yaml", (folder / f"{name}.yaml").read_text("utf-8")),
         )
     document = _merged(document, own)
     document["preset"] = preset
@@ -194,14 +120,22 @@ def load(
         document["task"] = task
     if student is not None:
         document = _merged(document, {"student": {"model": student}})
-    named = [
+    models = [
         isinstance(mine := document.get(name), Mapping) and mine.get("model")
         for name in ("student", "teacher")
     ]
-    if named[0] and not named[1]:  # nothing is learned from a teacher that is not named
+    if models[0] and not models[1]:  # nothing is learned from a teacher that is not named
         document = _merged({"teacher": {"model": NONE}}, document)
-    kind = tasks.find(str(document.get("task", Build.task))).settings
+    kind = tasks.find(_task_of(document)).settings
     return _validated(kind, _merged(dataclasses.asdict(kind()), document))
+
+
+def _task_of(document: Mapping[str, Any]) -> str:
+    """The name of the task in settings; a UserError if it is no text, which may be of any size."""
+    named = document.get("task", Build.task)
+    if not isinstance(named, str):
+        raise UserError(f"task: input should be a valid string, not {SHORT.repr(named)}")
+    return named
 
 
 def check(build: Build) -> Build:
@@ -219,6 +153,15 @@ def check(build: Build) -> Build:
         for text in _texts(dataclasses.asdict(build))
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
     ]
+    named = {
+        "--teacher": build.teacher.model,
+        "--student": build.student.model,
+        "--train-file": build.data.train_file,
+        "--eval-file": build.data.eval_file,
+    }
+    for flag, given in named.items():
+        if given is not None and not given.strip():  # as of a variable that is not set
+            problems.append(f"{flag} is empty: name a model or a file, or leave the flag out")
     problems += tasks.find(build.task).problems(build)
     problems += _file_problems(build)
     problems += _score_problems(build)
@@ -333,13 +276,30 @@ def as_document(build: Build) -> dict[str, Any]:
 def _validated(kind: type[Build], document: Mapping[str, Any]) -> Build:
     try:
         adapter = _adapter(cast(Any, kind))  # a class can be hashed, whatever its instances can
-        return adapter.validate_python(dict(document))
+        build = adapter.validate_python(dict(document))
     except pydantic.ValidationError as error:
         problems = error.errors()
         lines = [one_line(_problem(kind, each)) for each in problems[:MOST_PROBLEMS]]
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"and {len(problems) - MOST_PROBLEMS} more")
         raise UserError("; ".join(lines)) from error
+    if counted := list(_counted(document, build, "")):
+        raise UserError("; ".join(counted[:MOST_PROBLEMS]))
+    return build
+
+
+def _counted(document: Mapping[str, Any], build: Any, place: str) -> Iterator[str]:
+    """Truth values where numbers belong, a line each: to pydantic, true is 1."""
+    for key, value in document.items():
+        made = build.get(key) if isinstance(build, Mapping) else getattr(build, str(key), None)
+        if isinstance(value, Mapping):
+            yield from _counted(value, made, f"{place}{key}.")
+        pairs = [(value, made)]
+        if isinstance(value, list | tuple) and isinstance(made, tuple):
+            pairs = list(zip(value, made, strict=False))
+        for one, other in pairs:
+            if isinstance(one, bool) and type(other) in (int, float):
+                yield f"{place}{key}: input should be a number, not {one}"
 
 
 @functools.cache
@@ -381,16 +341,3 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
     return merged
-
-
-def _read(name: str, text: str) -> dict[str, Any]:
-    """A YAML file's mapping; safe loading only, so a file cannot run code."""
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a month 13
-        raise UserError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise UserError(f"{name} holds a {type(document).__name__}: expected settings by name")
-    return document

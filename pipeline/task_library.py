@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from converters import ConversionError, terminal
-from pipeline import library_classes, tasks
+from pipeline import command_line, library_classes, tasks
 from pipeline.errors import UserError
 from pipeline.files import beside
 from pipeline.tasks.added import added_ids
@@ -161,14 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It returns 0 if enough predictions are equal, 1 if not, and 2 after a mistake.
     """
-    return int(
-        tyro.cli(
-            _report,
-            prog="python -m pipeline.task_library",
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-    )
+    return command_line.call(_report, "python -m pipeline.task_library", arguments)
 
 
 def _report(

@@ -173,6 +173,8 @@ def load_function(path: Path, spec: Any, name: str) -> Any:
 
 def _content(path: Path, name: str) -> Iterator[bytes]:
     """A file of a package, a megabyte at a time: weights need not be held to be checked."""
+    if not (path / name).is_file() and (path / name).exists():
+        raise ConversionError(f"{path} is not whole: {name} is no file; export it again")
     try:
         with (path / name).open("rb") as file:
             while part := file.read(2**20):

@@ -85,7 +85,7 @@ class CoreMlProgram:
                     moved = operation.op_type in _MOVES
                     for variable, each in zip(operation.outputs, results, strict=True):
                         values[variable] = each if moved else _settle(each, variable)
-            except (ValueError, IndexError, TypeError) as error:
+            except Exception as error:  # whatever the numbers of a damaged package lead to
                 raise ConversionError(
                     f"{self._path.name} cannot compute {operation.op_type} ({operation.name}): "
                     f"{' '.join(str(error).split())}"

@@ -41,6 +41,8 @@ def digest(path: Path) -> str:
 
         return coreml_package.metadata(path)[coreml_package.SEAL_KEY]
     try:
+        if path.exists() and not path.is_file():
+            raise ConversionError(f"{path} is a pipe or a device: name a file")
         return remembered.sha256(path)
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror}; check the path") from error

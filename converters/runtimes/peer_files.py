@@ -209,7 +209,7 @@ def _max_length(path: Path) -> int:
     config = path.with_name("config.json")
     try:
         return int(json.loads(config.read_text("utf-8"))["max_position_embeddings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConversionError(
             f"{path} does not tell its largest length: put the model's config.json beside it, with "
             "max_position_embeddings"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from converters import ConversionError, one_line
 from converters.interface import interface_of_class
 from converters.runtimes.predictor import Ids, Outputs, checked_length
 
@@ -35,7 +36,13 @@ class TorchPredictor:
             name: self._torch.as_tensor(array, dtype=self._torch.int64, device=self._model.device)
             for name, array in arrays.items()
         }
-        with self._torch.inference_mode():
-            output = self._model(**arguments)
+        try:
+            with self._torch.inference_mode():
+                output = self._model(**arguments)
+        except Exception as error:  # whatever layers make of an odd value of config.json
+            raise ConversionError(
+                f"{self.name} cannot run {length} tokens: {one_line(error)}; check that "
+                "config.json, weights and tokenizer belong to the same model"
+            ) from error
         found = (output[name].float().cpu().numpy() for name in self.interface.names)
         return self.interface.masked(self.interface.row(found, length), mask)

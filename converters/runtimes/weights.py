@@ -42,7 +42,7 @@ def vocabulary_size(path: Path) -> int | None:
     if (path / "config.json").is_file():
         try:
             return int(json.loads((path / "config.json").read_text("utf-8"))["vocab_size"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ConversionError(f"{path / 'config.json'} names no vocab_size") from error
     tables = (one for one in stored(path) or () if "word_embeddings" in one.name)
     return next((one.shape[0] for one in tables if len(one.shape) == 2), None)

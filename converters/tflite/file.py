@@ -19,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import ConversionError, reader, whole_file
+from converters.tflite import bounds
 
 FILE_IDENTIFIER = b"TFL3"
 
@@ -139,6 +140,7 @@ def parse(data: bytes, name: str = "model") -> Any:
         )
     whole = np.frombuffer(data, np.uint8)
     try:
+        bounds.check(data)
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
         for buffer in model.buffers:
             if buffer.offset > 1:  # 0: none; 1: reserved by the schema for "empty"
@@ -146,6 +148,7 @@ def parse(data: bytes, name: str = "model") -> Any:
                 if end > len(data):
                     raise ValueError(f"a buffer ends at byte {end}")
                 buffer.data, buffer.offset, buffer.size = whole[buffer.offset : end], 0, 0
+        bounds.check_buffers(model.buffers, len(data))
         return model if model.subgraphs else _damaged(name, len(data), "no graph")
     # The generated classes trust the file: damage shows as whatever error it happens to hit.
     except Exception as error:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import pydantic
-import tyro
 from pydantic import Field
 
+from pipeline import command_line
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
 from pipeline.fields import Count, Positive, Share, Strict, Weight
@@ -114,7 +114,7 @@ def parse(arguments: Sequence[str], program: str, description: str) -> Recipe:
         UserError: values out of range, or settings that do not fit each other; all in one line.
         SystemExit: after `--help`, and with code 2 for a flag that does not exist.
     """
-    found = tyro.cli(Recipe, prog=program, description=description, args=list(arguments))
+    found = command_line.parsed(Recipe, program, arguments, description)
     try:
         recipe = pydantic.TypeAdapter(Recipe).validate_python(asdict(found))
     except pydantic.ValidationError as error:

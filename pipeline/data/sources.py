@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Final, Literal
 
+from converters import plain_file
 from pipeline.errors import UserError
 
 EMBEDDED = "embedded"  # the teacher, the text and the examples that come with the package
@@ -23,7 +24,7 @@ _STEP: Final = 2**20  # bytes that are unpacked at a time
 def read_bytes(path: Path) -> bytes:
     """The file's bytes; a UserError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return plain_file.read_bytes(path)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; check the path and its rights"

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from converters import sealed
+from converters import plain_file, sealed
 from pipeline.errors import UserError
 
 
@@ -25,10 +26,10 @@ def guard(file: Path, *, verify: bool = True) -> None:
     from converters.runtimes import checksums, trial
     from pipeline.files.targets import BY_SUFFIX
 
-    if verify and file.exists() and file.suffix in BY_SUFFIX:
-        checksums.verify(file, listed=True)
-    elif not verify:
+    if not verify:
         trial.attempt(file)
+    elif file.exists() and file.suffix in BY_SUFFIX and not checksums.verify(file, listed=True):
+        description(file.parent / checksums.DESCRIPTION)  # which says what is wrong with it
 
 
 def description(path: Path, *, verify: bool = True) -> dict[str, Any]:
@@ -57,19 +58,20 @@ def tokenizer(folder: Path, described: Mapping[str, Any], *, verify: bool = True
     Raises:
         UserError: the vocabulary is missing, or another one.
     """
-    from converters.runtimes.checksums import sha256
-    from pipeline.files.tokenizer import tokenizer_of
+    from pipeline.files.tokenizer import lines_of, tokenizer_of
 
     vocabulary = folder / described["file"]
     if not vocabulary.is_file():
         raise UserError(f"no {vocabulary}: the vocabulary belongs beside the exported file")
     try:
-        if verify and sha256(vocabulary) != described["sha256"]:
+        # Read once: what was compared is what is used, whatever happens to the file.
+        data = plain_file.read_bytes(vocabulary)
+        if verify and hashlib.sha256(data).hexdigest() != described["sha256"]:
             raise UserError(
                 f"{vocabulary} is not the vocabulary that model.json names: {sealed.AGAIN}, or "
                 "pass --no-verify if you changed it on purpose"
             )
-        lines = vocabulary.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        lines = lines_of(data)
     except OSError as error:
         raise UserError(f"cannot read {vocabulary}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -77,7 +79,7 @@ def tokenizer(folder: Path, described: Mapping[str, Any], *, verify: bool = True
             f"{vocabulary} is not UTF-8 text (byte {error.start}): {sealed.AGAIN}"
         ) from error
     _check_lines(vocabulary, lines, described)
-    return tokenizer_of(vocabulary, described)
+    return tokenizer_of(vocabulary, described, lines)
 
 
 def _check_lines(vocabulary: Path, lines: list[str], described: Mapping[str, Any]) -> None:

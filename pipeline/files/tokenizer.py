@@ -16,6 +16,10 @@ from typing import Any
 from converters import one_line
 from pipeline.errors import UserError
 
+# What a model.json can hold: of a token's text and of WordPiece's settings, in characters.
+LONGEST_PIECE = 1000
+MOST = {"continuing_subword_prefix": 100, "max_input_chars_per_word": 2**20}
+
 # How the five special pieces are found, unless a tokenizer says otherwise.
 _USUAL = {
     **{"special": True, "lstrip": False, "rstrip": False},
@@ -81,6 +85,21 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
             "names as special tokens: add them to its vocabulary"
         )
     _check_distinct(tokenizer, backend["added_tokens"])
+    texts = [str(piece) for piece in special.values()]
+    texts += [token["content"] for token in backend["added_tokens"]]
+    if odd := next((text for text in texts if not 1 <= len(text) <= LONGEST_PIECE), None):
+        raise UserError(
+            f"the tokenizer has the token {odd[:60]!r} of {len(odd):,} characters: expected 1 to "
+            f"{LONGEST_PIECE:,}"
+        )
+    for name, most in MOST.items():
+        value = model.get(name, 1)
+        size = len(value) if isinstance(value, str) else value
+        if (not isinstance(value, str) and size < 1) or size > most:
+            raise UserError(
+                f"the tokenizer has {name} {one_line(repr(value), 60)}: at most {most:,}, and a "
+                "number at least 1"
+            )
     lower = bool(normalizer.get("lowercase", True))
     strip = normalizer.get("strip_accents")
     return {
@@ -101,8 +120,24 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
+def lines_of(data: bytes) -> list[str]:
+    """The pieces in the bytes of a `vocab.txt`, in the order of their ids.
+
+    Raises:
+        UnicodeDecodeError: they are not UTF-8.
+    """
+    return data.decode("utf-8").removesuffix("\n").split("\n")
+
+
+def tokenizer_of(
+    vocabulary: Path, description: Mapping[str, Any], lines: Sequence[str] | None = None
+) -> Any:
     """The fast BERT tokenizer of `vocab.txt` and `describe_tokenizer`, as an app builds it.
+
+    Args:
+        vocabulary: the path of `vocab.txt`.
+        description: what `describe_tokenizer` returned.
+        lines: those of the file, if they were read already.
 
     Raises:
         KeyError: the description lacks something.
@@ -116,7 +151,7 @@ def tokenizer_of(vocabulary: Path, description: Mapping[str, Any]) -> Any:
         for entry in description["added"]
     }
     beyond = {entry["id"] for entry in description["added"] if not entry["word_piece"]}
-    lines = vocabulary.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    lines = lines_of(vocabulary.read_bytes()) if lines is None else lines
     names = {"unknown": "unk"}
     tokenizer = BertTokenizerFast(
         vocab={line: place for place, line in enumerate(lines) if place not in beyond},

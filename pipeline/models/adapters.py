@@ -23,6 +23,8 @@ from converters.pretrained import load_config, load_model, stored_shapes, tensor
 from pipeline.artifacts import write_json
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id
+from pipeline.models import adapter_limits
+from pipeline.models.adapter_limits import TABLES
 from pipeline.models.heads import CLASS_HEAD, SPAN_HEAD, Head
 from pipeline.models.judge import MALFORMED, MLM_HEAD, tensors_not_finite
 
@@ -35,8 +37,6 @@ TOKENIZER_FILES = (
     *("special_tokens_map.json", "added_tokens.json"),
 )
 _PREFIX = "base_model.model."  # that peft puts before the names of the model's own tensors
-# The table of words, which an adapter saves whole if the vocabulary grew in its training.
-TABLES = ("word_embeddings.weight", "word_embeddings.base_layer.weight")
 # Logits of the merged model and of peft's own forward differ by rounding: W + BA is rounded once,
 # while Wx + BAx is rounded at every product.
 MERGED_TOLERANCE = 1e-3  # of the largest absolute logit
@@ -112,6 +112,9 @@ def problems(adapter: Adapter) -> Iterator[str]:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
     kind, folder = adapter.kind, adapter.folder
+    if wrong := adapter_limits.problem(adapter.document):
+        yield f"has {wrong} ({CONFIG}): save an adapter without that"
+        return
     config = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
     if config is None:
         yield f"is an adapter of the kind {kind!r}, which peft does not know"
@@ -132,9 +135,12 @@ def problems(adapter: Adapter) -> Iterator[str]:
         if file == WORDS and not (folder / file).is_file():
             continue
         try:
-            tensors_in(folder / file)
+            shapes = {name: shape for name, (shape, _) in tensors_in(folder / file).items()}
         except ConversionError as error:
             yield f"is an adapter whose weights cannot be read: {error}"
+            return
+        if wrong := adapter_limits.tensor_problem(adapter.document, shapes):
+            yield f"has {wrong}: save the adapter again"
             return
         if names := tensors_not_finite(folder / file):
             yield f"has NaN or infinity in the weights {', '.join(names[:5])}: save a sound adapter"

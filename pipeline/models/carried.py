@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from converters import plain_file
 from converters.runtimes.checksums import sha256
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
@@ -32,7 +33,7 @@ def find(adapter: str) -> Path | None:
     """
     if adapter == NONE or (adapter == CARRIED and not adapters.is_adapter(FOLDER)):
         return None
-    folder = FOLDER if adapter == CARRIED else Path(adapter).expanduser()
+    folder = FOLDER if adapter == CARRIED else plain_file.expanded(adapter)
     if not adapters.is_adapter(folder):
         raise UserError(
             f"--teacher.adapter {adapter}: no {adapters.CONFIG} there; name the folder of an "

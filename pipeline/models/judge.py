@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line
+from converters import ConversionError, one_line, plain_file
 from converters.pretrained import (
     DECODERS,
     INDEX,
     MOST_LAYERS,
+    MOST_OUTPUTS,
     NAMED,
     WEIGHTS,
     Shape,
@@ -93,7 +94,8 @@ class Judgement:
             return None
         last = head.parts(self.kind)[-1]
         shape = self.shapes.get(f"{last}weight", ())
-        return shape[0] if shape else None
+        # A matrix of no columns takes no bytes, and may have any number of rows.
+        return shape[0] if len(shape) == 2 and 0 < shape[0] <= MOST_OUTPUTS else None
 
     def has(self, head: Head) -> bool:
         """Whether the weights hold every part of a head."""
@@ -121,6 +123,11 @@ def judge(
         labels: how many outputs that must have; None for any number.
     """
     given = Judgement(what, folder)
+    if odd := plain_file.special(folder):
+        given.problems.append(
+            f"{what} has {odd.name!r}, a pipe or a device: a model has files alone; remove it"
+        )
+        return given
     try:
         document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = document.get("model_type")
@@ -207,6 +214,12 @@ def _config_problems(given: Judgement) -> Iterator[tuple[str, str]]:
             "config.json has pruned_heads, so that layers differ in shape: take a model with all "
             "its heads",
         )
+    outputs = document.get("num_labels", 1)  # transformers makes a name for each at once
+    if outputs is not None and not (type(outputs) is int and 0 < outputs <= MOST_OUTPUTS):
+        yield (
+            "num_labels",
+            f"config.json has num_labels {_shown(outputs)}, expected 1 to {MOST_OUTPUTS:,}",
+        )
     pad = document.get("pad_token_id", 0)
     rows = given.sizes.get("rows", 0)
     if pad is not None and rows and not (type(pad) is int and 0 <= pad < rows):
@@ -229,7 +242,10 @@ def _shown(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _read_weights(given: Judgement) -> Iterator[str]:
@@ -254,6 +270,11 @@ def _read_weights(given: Judgement) -> Iterator[str]:
             yield f"{what}: {error}"
             whole = False
             continue
+        if twice := sorted(shapes.keys() & tensors.keys()):
+            yield (
+                f"{what}: {path.name} and another file both have the weights "
+                f"{one_line(', '.join(twice[:NAMED]), 200)}: fetch the whole model again"
+            )
         shapes |= {name: shape for name, (shape, _) in tensors.items()}
         dtypes |= {
             dtype for name, (_, dtype) in tensors.items() if not name.endswith("position_ids")
@@ -297,8 +318,10 @@ def tensors_not_finite(path: Path) -> list[str]:
     found = []
     with safe_open(path, framework="pt") as tensors:
         for name in tensors.keys():  # noqa: SIM118 - no mapping
-            tensor = tensors.get_tensor(name)
-            if tensor.is_floating_point() and tensor.itemsize > 1 and not tensor.isfinite().all():
+            # PyTorch cannot open every type of safetensors; others than these are refused.
+            if tensors.get_slice(name).get_dtype() not in FLOATS:
+                continue
+            if not tensors.get_tensor(name).isfinite().all():
                 found.append(name)
     return found
 

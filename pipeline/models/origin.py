@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from converters import one_line
 from pipeline.artifacts import write_json
 
 ORIGIN = "origin.json"
@@ -37,6 +39,14 @@ def read(folder: Path) -> Origin | None:
     """What a student's folder says; None where it says nothing that can be read."""
     try:
         document = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-        return Origin(str(document["made_from"]), str(document["license"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Origin(_text(document["made_from"]), _text(document["license"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _text(value: Any) -> str:
+    """A text that a card and the metadata of files can hold; else a TypeError or a ValueError."""
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__}")
+    value.encode("utf-8")  # half a surrogate pair is no character
+    return one_line(value)

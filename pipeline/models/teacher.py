@@ -145,6 +145,9 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
             folder = adapters.merged(key, *made_of, base.kind)
         except (UserError, ConversionError) as error:
             return Looked(None, base, (f"{what}: {error}",))
+        except Exception as error:  # peft's and transformers' errors have no common type
+            said = f"it cannot be merged ({one_line(error)}): save the adapter again"
+            return Looked(None, base, (f"{what}: {said}",))
     given = judge(what, folder, role=role, kinds=ROLES[role], head=head, labels=labels)
     problems = list(given.problems)
     if given.kind:
@@ -182,6 +185,10 @@ def _locate(model: str, role: str) -> tuple[str, Path]:
                 f"the embedded teacher needs a package: {install_hint('embedded')}"
             ) from error
         return "all-MiniLM-L6-v2", Path(package.get_model_path())
+    if not model.strip():  # which would be the current folder
+        raise UserError(
+            f"the name of the {role} is empty: name a folder, a hub id, or `{EMBEDDED}`"
+        )
     if (folder := Path(os.path.expanduser(model))).is_dir():  # noqa: PTH111 - never raises
         return folder.resolve().name, _encoder(folder)
     if not is_hub_id(model):

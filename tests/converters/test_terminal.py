@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import os
@@ -102,6 +103,56 @@ def test_an_expected_error_is_one_line_and_its_code(
     assert capsys.readouterr() == ("", f"{said}\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(MemoryError(), "not enough memory"), (RecursionError("deep"), "for what is nested: deep")],
+    ids=["memory", "depth"],
+)
+def test_what_is_too_large_or_too_deep_is_one_line(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and printed.endswith(f"{said}\n")
+
+
+def test_what_argparse_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = argparse.ArgumentParser.error
+
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        argparse.ArgumentParser("a command").parse_args(arguments)
+        return 0
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--no\x1b[31m"])
+    assert caught.value.code == 2 and argparse.ArgumentParser.error is kept
+    printed = capsys.readouterr().err
+    assert printed == "error: unrecognized arguments: --no\\x1b[31m; see a command --help\n"
+
+
+def test_a_closed_standard_input_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        return len(sys.stdin.buffer.read())
+
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main([]) == 0 and sys.stdin is None
+
+
+def test_json_holds_no_control_characters() -> None:
+    document = {"text": "\x9b31m \u202e \x7f \U0001f468\u200d"}
+    line = terminal.json_line(document)
+    assert json.loads(line) == document
+    assert not {"\x9b", "\u202e", "\x7f"} & {*line}
+
+
 def test_any_other_error_is_a_fault_of_the_program() -> None:
     @terminal.command
     def main(arguments: list[str]) -> int:
@@ -136,7 +187,7 @@ def test_square_brackets_are_no_markup(arguments: str) -> None:
     done = run(f'cd {ROOT}; "$PYTHON" -m {arguments}')
     said = done.stderr.decode()
     assert (done.returncode, len(said.splitlines())) == (2, 1), said
-    assert said.startswith("error: ") and "'[/]'" in said
+    assert said.startswith("error: ") and "[/]" in said
 
 
 @pytest.mark.parametrize("name", ["a b", "$(touch pwn)", "`id`", "it's", "-dash", "--out", "[red]"])
@@ -231,3 +282,13 @@ def test_texts_from_outside_do_not_rule_the_terminal() -> None:
     assert terminal.shown("a\x1b[31mb\x9b\u202e\ud800") == r"a\x1b[31mb\x9b\u202e\ud800"
     kept = "zwj \U0001f468\u200d\U0001f469, \u200c, tab\t, line\nbreak, [red], é東"
     assert terminal.shown(kept) == kept
+
+
+def test_a_terminal_is_no_wider_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    @terminal.command
+    def main(arguments: list[str]) -> int:
+        return int(os.environ["COLUMNS"])
+
+    for columns, expected in (("999999999", terminal.WIDEST), ("80", 80)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main([]) == expected

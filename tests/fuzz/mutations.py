@@ -12,8 +12,14 @@ from typing import Any
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 1.5, -0.5, 1e308, 2**31, 2**53 - 1, 10**30),
+    *(10**400, float("nan"), float("inf"), "\ud800", "1e999", "٣"),
     *("", "a", "[UNK]", "../x", "/", "a" * 3000, "\u202e\x1b[31m", "\n", "\x00", "[/]", "é東"),
     *([], {}, [[]], [None], {"a": {}}, [0] * 50),
+)
+# Names that a document gets: some that nobody reads, and some that change how a model runs.
+KEYS = (
+    *("a", "", "path", "\x1b", "x" * 500),
+    *("return_dict", "num_labels", "chunk_size_feed_forward", "output_attentions", "dtype"),
 )
 LONGEST = 64  # bytes of a part that is moved
 
@@ -62,7 +68,7 @@ def of_document(document: Any, picks: random.Random) -> Any:
         other, its = picks.choice(places)
         holder[key] = copy.deepcopy(other[its])
     elif kind == 2 and isinstance(holder, dict):
-        holder[picks.choice(("a", "", "path", "\x1b", "x" * 500))] = picks.choice(VALUES)
+        holder[picks.choice(KEYS)] = picks.choice(VALUES)
     else:
         holder[key] = copy.deepcopy(picks.choice(VALUES))
     return found

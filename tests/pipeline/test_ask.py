@@ -273,10 +273,10 @@ def test_text_that_no_file_can_be_called_by_is_a_text(
 def test_wrong_arguments_exit_with_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        ask.main(arguments)
-    assert caught.value.code == 2
-    assert capsys.readouterr().out == ""
+    assert ask.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("error: ") and "pipeline.ask --help" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,26 @@ def test_threads_must_be_positive(tiny_export: Path, refused: Callable[..., str]
     arguments = (str(tiny_export / "student-fp32.tflite"), QUESTION, "--context", PASSAGE)
     assert "--threads" in refused(*arguments, "--threads", "0")
     assert "--threads" in refused(*arguments, "--threads", "-3")
+    assert "at most 256" in refused(*arguments, "--threads", str(2**31))
+    assert "at most 256" in refused(*arguments, "--parallel", "257")
+
+
+@pytest.mark.parametrize("document", [None, "{}"], ids=["no model.json", "another tool's"])
+def test_a_damaged_file_without_a_checksum_is_opened_by_no_runtime(
+    document: str | None,
+    tiny_export: Path,
+    tmp_path: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = bytearray((tiny_export / "student-int8.tflite").read_bytes())
+    data[1000:3000] = bytes(2000)
+    file = tmp_path / "student-int8.tflite"
+    file.write_bytes(data)
+    if document is not None:
+        (tmp_path / "model.json").write_text(document)
+    monkeypatch.setattr("converters.runtimes.open.TfLitePredictor", None)
+    assert "no readable" in refused(str(file), QUESTION, "--context", PASSAGE)
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

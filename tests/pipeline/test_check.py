@@ -13,6 +13,7 @@ from transformers import BertForSequenceClassification, BertModel, DistilBertFor
 
 from converters.precisions import PRECISIONS
 from pipeline import check
+from pipeline.models.teacher import load_tokenizer
 
 
 def test_everything_is_said_in_words(
@@ -108,3 +109,24 @@ def test_what_is_nowhere_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_version_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pipeline ")
+
+
+def test_a_token_from_outside_does_not_rule_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(DistilBertForQuestionAnswering, spare=1)(tmp_path / "mine")
+    tokenizer = load_tokenizer(tmp_path / "mine")
+    tokenizer.add_tokens(["\x1b]0;mine\x07\nerror: \x9b31m"])
+    tokenizer.save_pretrained(tmp_path / "mine")
+    capsys.readouterr()
+    for more in ([], ["--json"]):
+        assert check.main([str(tmp_path / "mine"), *more]) == 0
+        printed = capsys.readouterr().out
+        assert not {"\x1b", "\x07", "\x9b"} & {*printed}
+        assert not any(line.startswith("error") for line in printed.splitlines())
+    assert "x1b]0;mine" in printed or "u001b]0;mine" in printed
+
+
+def test_no_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main([""]) == 2
+    assert "the name of the student is empty" in capsys.readouterr().err

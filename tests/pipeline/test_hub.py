@@ -107,3 +107,12 @@ def test_a_hub_that_says_something_else_is_given_up(listening: socket.socket) ->
     hub.use_cache_when_offline()
     server.join()
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize("address", ["http://[a", "http://a:port", "https://a b:9999999"])
+def test_an_address_that_is_none_is_one_line(
+    address: str, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(UserError, match="which is no address"):
+        hub.use_cache_when_offline()

@@ -413,13 +413,53 @@ def test_help_all_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
         ["--preset"],
     ],
 )
-def test_wrong_flag_exits_with_code_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(*arguments)
-    assert caught.value.code == 2
-    assert "--" in capsys.readouterr().err
+def test_a_wrong_flag_is_one_line_that_names_it(arguments: list[str]) -> None:
+    said = refused(*arguments)
+    assert arguments[0] in said and said.endswith("see python -m pipeline.build --help")
+
+
+def test_a_flag_that_is_near_is_named_and_nothing_is_markup() -> None:
+    assert "did you mean --max-train?" in refused("--max-trian", "3")
+    assert "'[red]x[/red]'" in refused("--seed", "[red]x[/red]")
+    assert refused("[/]").count("[/]") == 1
+
+
+ODD_YAML = {
+    "base 8": ("seed: 010", "010 is a number to base 8 or 60"),
+    "base 60": ("seed: 1:30", "1:30 is a number to base 8 or 60"),
+    "twice": ("seed: 1\nseed: 2", "the key 'seed' stands twice"),
+    "twice within": ("data: {max_eval: 1, max_eval: 2}", "the key 'max_eval' stands twice"),
+    "true": ("seed: true", "seed: input should be a number, not True"),
+    "yes": ("data: {max_train: yes}", "data.max_train: input should be a number, not True"),
+    "true in a list": ("export: {static_lengths: [on]}", "static_lengths: input should be a num"),
+    "6,000 digits": (f"seed: 0x{'f' * 6000}", "not 0xfff"),
+    "bytes": ("export: {author: !!binary aGk=}", "binary is no kind of setting"),
+    "set": ("distil: {text: !!set {a, b}}", "set is no kind of setting"),
+    "task": (
+        "a: &a [x, x, x, x, x, x, x, x]\n" + "task: [*a, *a]",
+        "task: input should be",
+    ),
+    "no teacher": ('teacher: {model: ""}', "--teacher is empty"),
+    "no student": ('student: {model: " "}', "--student is empty"),
+    "no file": ('data: {train_file: ""}', "--train-file is empty"),
+    "large": ("#" * 300_000, "more than 262,144 bytes"),
+    "many merges": ("a: &a {b: 1}\n<<: [" + "*a, " * 101 + "]", "more than 100 mappings"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_YAML)
+def test_what_may_mean_two_things_is_refused(name: str, own: WriteYaml) -> None:
+    text, said = ODD_YAML[name]
+    assert said in refused("--config", str(own(text)))
+
+
+def test_merges_do_not_multiply(own: WriteYaml) -> None:
+    lines = ["a0: &a0 {alpha_ce: 1}"]
+    lines += [f"a{n + 1}: &a{n + 1} {{<<: [{', '.join([f'*a{n}'] * 9)}]}}" for n in range(12)]
+    assert "unknown setting a0" in refused("--config", str(own("\n".join(lines))))
+    once = own("distil: {<<: {alpha_ce: 1, alpha_cos: 3}, alpha_ce: 4}")
+    distil = parse("--config", str(once)).distil
+    assert (distil.alpha_ce, distil.alpha_cos) == (4, 3)
 
 
 def test_command_says_a_wrong_setting_in_one_line() -> None:

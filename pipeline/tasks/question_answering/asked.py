@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.tasks.question_answering.forms import REPAIRS, Walk, read_document
+from pipeline.tasks.question_answering.forms import REPAIRS, Raw, Walk, read_document
 
 # What `Walk` may mend that shows in an answer; of ids and answers nothing is used.
 SHOWN = ("nul_characters", "repeated_keys")
@@ -58,13 +59,21 @@ def read_asked(content: bytes, name: str, passage: str | None = None) -> tuple[l
             f"{name} is a SQuAD file, whose questions have their own passages: leave out --context"
         )
     raws = Walk(name, "asked", repairs).questions(document)
-    asked = [
-        Asked(raw.place if raw.own is None else raw.own, raw.text, raw.context) for raw in raws
-    ]
+    asked = [Asked(_id(raw, name), raw.text, raw.context) for raw in raws]
     if not asked:
         raise UserError(f"{name} contains no question")
     mended = [f"{REPAIRS[kind]}: {repairs[kind]:,}" for kind in SHOWN if repairs[kind]]
     return asked, f"{name}: {'; '.join(mended)}" if mended else ""
+
+
+def _id(raw: Raw, name: str) -> Any:
+    """The id that stands beside the answer: JSON has no NaN, and no list names a question."""
+    own = raw.place if raw.own is None else raw.own
+    if not isinstance(own, str | int | float) or own in (math.inf, -math.inf) or own != own:
+        raise UserError(
+            f"{name}: `id` of {raw.place} is {str(own)[:80]!r}: write a text or a number, or none"
+        )
+    return own
 
 
 def _rows(rows: Iterable[Any], name: str, passage: str | None) -> Iterable[Any]:

@@ -209,6 +209,7 @@ class _Collection:
         self.bad_answers, self.empty_answers = bad_answers, empty_answers
         self.repairs: Counter[str] = Counter()
         self.ids: set[str] = set()
+        self.numbers: Counter[str] = Counter()  # the last one given to an id that is used again
         self.kept: list[Question] = []
         self.wrong: list[tuple[Question, str, int]] = []  # with the first answer that is wrong
         self.empty: list[str] = []  # ids of questions whose answer is an empty text
@@ -294,11 +295,12 @@ class _Collection:
         if raw.id is None:
             self.repairs["ids_made"] += 1
         name = given = raw.place if raw.id is None else raw.id
-        number = 1
-        while name in self.ids:
-            number += 1
-            name = f"{given}#{number}"
-        self.repairs["ids_numbered"] += number > 1
+        if name in self.ids:
+            self.repairs["ids_numbered"] += 1
+            self.numbers[given] = max(self.numbers[given], 1)
+        while name in self.ids:  # not from 2 on each time: a file may use one id for all
+            self.numbers[given] += 1
+            name = f"{given}#{self.numbers[given]}"
         self.ids.add(name)
         return name
 

@@ -63,6 +63,15 @@ def choose(
         label = label or (layout.label if layout.label in there else "")
     known = {column.casefold(): column for column in there}
 
+    def once(chosen: Columns) -> Columns:
+        for column in (chosen.text, chosen.pair, chosen.label):
+            if there.count(column) > 1:
+                raise UserError(
+                    f"{name} has {there.count(column)} columns {column!r}: give each a name of its "
+                    "own, since nobody can say which one is meant"
+                )
+        return chosen
+
     def usual(names: Sequence[str], taken: Sequence[str]) -> str:
         found = (known[n.casefold()] for n in names if n.casefold() in known)
         return next((column for column in found if column not in taken), "")
@@ -83,7 +92,7 @@ def choose(
             f"{name}: no column has a usual name for a label, and the test part of a benchmark has "
             f"none; name it with --label-column, the columns are {_listed(there)}"
         )
-    return Columns(text, None if pair in ("", NO_PAIR) else pair, label)
+    return once(Columns(text, None if pair in ("", NO_PAIR) else pair, label))
 
 
 def _listed(columns: Sequence[str]) -> str:

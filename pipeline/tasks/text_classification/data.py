@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
+from converters import plain_file
 from pipeline.data.sources import EMBEDDED, Part
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
@@ -21,7 +22,10 @@ from pipeline.tasks.text_classification.settings import TextData
 from pipeline.tasks.text_classification.tables import Row, part_of, read_table
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+WHOLE = re.compile(r"([+-]?\d{1,300})(\.0*)?")  # what has more digits is no number to Python
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair, which no tokenizer takes
+LONGEST_LABEL = 1000  # characters; what a model.json can hold
+MOST_LABELS = 2**16  # likewise
 UNDECIDED = "-"  # SNLI's label where its annotators did not agree
 # The splits that may be a hub data set's evaluation part, in order: some have no validation split.
 SPLITS: dict[Part, tuple[str, ...]] = {
@@ -119,7 +123,7 @@ def load_texts(data: TextData, part: Part) -> TextSet:
         UserError: for anything that is missing, damaged or not in the format.
     """
     source = data.train_file if part == "train" else data.eval_file
-    path = Path(source).expanduser()
+    path = plain_file.expanded(source)
     order: Sequence[str] = ()
     skipped = 0
     if source == EMBEDDED:
@@ -212,7 +216,7 @@ def _examples(
     unlabeled: list[str] = []
     left_out = 0
     for row in rows:
-        label = _label(row.values.get(columns.label), order)
+        label = _label(row, columns.label, order, name)
         if label == UNDECIDED:
             left_out += 1
             continue
@@ -243,11 +247,28 @@ def _text(row: Row, column: str, name: str) -> str:
             f"{name}, {row.place}: {column!r} is {repr(value)[:60]}, expected a text; mend the "
             "row, or name another column with --text-column or --pair-column"
         )
+    _check_characters(value, row, column, name)
     return value
 
 
-def _label(value: Any, order: Sequence[str]) -> str:
+def _check_characters(text: str, row: Row, column: str, name: str) -> None:
+    if HALF.search(text):
+        raise UserError(
+            f"{name}, {row.place}: {column!r} holds half of a surrogate pair, which is no "
+            "character: write the text again as UTF-8"
+        )
+
+
+def _label(row: Row, column: str, order: Sequence[str], name: str) -> str:
     """A label as a text; "" for one that is missing, as hub data sets have it -1."""
+    value = row.values.get(column)
+    if isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UserError(
+            f"{name}, {row.place}: {column!r} is {repr(value)[:60]}, expected a text or a number; "
+            "mend the row, or name another column with --label-column"
+        )
+    if isinstance(value, str):
+        _check_characters(value, row, column, name)
     if order and isinstance(value, int):
         return order[value] if 0 <= value < len(order) else ""
     if isinstance(value, bool):
@@ -260,15 +281,18 @@ def _kind(
 ) -> tuple[tuple[str, ...], bool]:
     """The classes in order, or none and True for a regression."""
     there = dict.fromkeys(one.label for one in examples)
-    numbers = all(NUMBER.fullmatch(label) for label in there)
+    numbers = all(map(_is_number, there))
     if data.regression:
         if not numbers:
-            wrong = next(label for label in there if not NUMBER.fullmatch(label))
+            wrong = next(label for label in there if not _is_number(label))
             raise UserError(
                 f"{name}: the label {wrong[:60]!r} is no number, as --regression needs; leave the "
                 "flag out, or name another column with --label-column"
             )
         return (), True
+    if numbers and not data.labels and not order and not all(map(WHOLE.fullmatch, there)):
+        return (), True
+    _check_classes(there, name)
     if data.labels:
         unknown = [label for label in there if label not in data.labels]
         if unknown:
@@ -279,14 +303,38 @@ def _kind(
         return data.labels, False
     if order:
         return tuple(order), False
-    if numbers and not all(WHOLE.fullmatch(label) for label in there):
-        return (), True
     if numbers:
-        whole = sorted({int(float(label)) for label in there})
+        whole = sorted({_whole(label) for label in there})
         return tuple(map(str, whole)), False
     return tuple(sorted(there)), False
 
 
 def _plain(label: str, labels: Sequence[str]) -> str:
     """A whole number as the classes spell it: `1` for `1.0`."""
-    return str(int(float(label))) if labels and label not in labels else label
+    return str(_whole(label)) if labels and label not in labels else label
+
+
+def _is_number(label: str) -> bool:
+    """Whether a label is a number that a float can hold."""
+    return NUMBER.fullmatch(label) is not None and math.isfinite(float(label))
+
+
+def _whole(label: str) -> int:
+    """The number of a label such as `1` or `1.0`, exactly: floats have 53 bits, and ids more."""
+    found = WHOLE.fullmatch(label)
+    assert found is not None
+    return int(found[1])
+
+
+def _check_classes(there: Collection[str], name: str) -> None:
+    """Refuses classes that no file can name, as where the column holds texts."""
+    if longest := next((label for label in there if len(label) > LONGEST_LABEL), None):
+        raise UserError(
+            f"{name} has a label of {len(longest):,} characters, {longest[:60]!r}: at most "
+            f"{LONGEST_LABEL:,}; name another column with --label-column"
+        )
+    if len(there) > MOST_LABELS:
+        raise UserError(
+            f"{name} has {len(there):,} different labels: at most {MOST_LABELS:,}; name another "
+            "column with --label-column, or pass --regression for numbers"
+        )

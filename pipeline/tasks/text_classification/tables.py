@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters import sealed
 from pipeline.data.sources import Part, read_bytes, unpacked
 from pipeline.errors import UserError
 from pipeline.tasks.text_classification import glue
@@ -144,13 +145,15 @@ def _tabs(text: str, name: str, task: str) -> list[Line]:
         quoted = [line for line in _quoted(text, name, "\t") if any(line[1])]
     except UserError:
         return plain
-    width = len(quoted[0][1])
+    width = len(quoted[0][1]) if quoted else 0
     return quoted if all(len(fields) == width for _, fields in quoted) else plain
 
 
 def _as_table(lines: Sequence[Line], name: str, content: bytes, task: str) -> Table:
     """Rows by the names of the header, or by CoLA's where there is none."""
     lines = [line for line in lines if any(field.strip() for field in line[1])]
+    if not lines:
+        raise UserError(f"{name} has empty fields alone: name a file with texts and labels")
     layout = glue.LAYOUTS.get(task)
     columns = tuple(lines[0][1])
     if glue.has_no_header(columns) and (layout is None or layout.columns):
@@ -175,19 +178,24 @@ def _as_table(lines: Sequence[Line], name: str, content: bytes, task: str) -> Ta
     return Table(name, content, columns, rows, skipped)
 
 
+def _parsed(text: str) -> Any:
+    """JSON without what Python alone takes for it; a key that stands twice is a ValueError."""
+    return json.loads(text, object_pairs_hook=sealed.members, parse_constant=sealed.no_constant)
+
+
 def _objects(text: str, name: str) -> tuple[tuple[str, ...], list[Row]]:
     """The objects of a JSON Lines file, or of a list in a JSON file."""
     places: list[tuple[str, Any]] = []
     if text.lstrip().startswith("["):
         try:
-            places = [(f"entry {n}", each) for n, each in enumerate(json.loads(text), 1)]
+            places = [(f"entry {n}", each) for n, each in enumerate(_parsed(text), 1)]
         except (ValueError, RecursionError) as error:
             raise UserError(f"{name} is not JSON: {error}") from error
     else:
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 try:
-                    places.append((f"line {number}", json.loads(line)))
+                    places.append((f"line {number}", _parsed(line)))
                 except (ValueError, RecursionError) as error:
                     raise UserError(
                         f"{name}, line {number} is not JSON ({error}): expected an object a line"

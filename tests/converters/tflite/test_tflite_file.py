@@ -20,6 +20,7 @@ from converters import ConversionError
 from converters.interface import INPUTS, SPANS
 from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
+from converters.tflite import bounds
 from converters.tflite import file as tflite_file
 from converters.tflite import signatures as tflite_signatures
 from converters.tflite.check import check_portable
@@ -300,3 +301,41 @@ def test_rewritten_files_run(tmp_path: Path) -> None:
     tflite_file.write(tflite_file.read(path), path)
     found, expected = (open_predictor(each).run(*window(50)) for each in (path, source))
     assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+
+def bomb(count: int) -> bytes:
+    """A file of a few kilobytes that stands for `count` graphs of `count` tensors each."""
+    builder = flatbuffers.Builder(0)
+
+    def many(start: Callable[[Any, int], Any], place: int) -> int:
+        start(builder, count)
+        for _ in range(count):
+            builder.PrependUOffsetTRelative(place)
+        return int(builder.EndVector())
+
+    schema.TensorStart(builder)
+    tensors = many(schema.SubGraphStartTensorsVector, schema.TensorEnd(builder))
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    graphs = many(schema.ModelStartSubgraphsVector, schema.SubGraphEnd(builder))
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(schema.ModelEnd(builder), file_identifier=tflite_file.FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def test_a_small_file_that_stands_for_more_than_it_holds_is_refused() -> None:
+    data = bomb(600)
+    assert len(data) < 10_000
+    with pytest.raises(ConversionError, match="more than 200,000 tensors and operators"):
+        tflite_file.parse(data)
+    with pytest.raises(ConversionError, match="damaged"):
+        tflite_file.parse(bomb(3))  # buffers and operators are missing
+
+
+def test_buffers_over_one_another_are_refused() -> None:
+    buffer = schema.BufferT()
+    buffer.data = np.zeros(100, np.uint8)
+    bounds.check_buffers([buffer] * 8, 100)
+    with pytest.raises(ValueError, match="over one another"):
+        bounds.check_buffers([buffer] * 9, 100)

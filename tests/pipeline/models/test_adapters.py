@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from model_folders import lora, model, save_adapter, settings
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertForQuestionAnswering,
     BertModel,
@@ -251,3 +253,36 @@ def test_what_cannot_be_merged_is_refused_in_one_line(adapter: Path, name: str) 
     assert looked.source is None and len(looked.problems) == 1
     assert looked.problems[0].startswith("student mine") and words in looked.problems[0]
     assert looked.problems[0].isprintable()
+
+
+def empty_table(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    name = "base_model.model.distilbert.embeddings.word_embeddings.weight"
+    save_file(load_file(path) | {name: torch.zeros(2**18, 0)}, path)
+
+
+ODD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "rank": (settings("adapter_config.json", r=2**20), r"the rank 1048576 \(r\)"),
+    "pattern": (
+        settings("adapter_config.json", rank_pattern={"q_lin": "a"}),
+        r"the rank 'a' \(q_lin\)",
+    ),
+    "package": (settings("adapter_config.json", megatron_config={"a": 1}), "setting megatron_con"),
+    "layers": (
+        settings("adapter_config.json", layer_replication=[[0, 2]]),
+        "setting layer_replication",
+    ),
+    "pattern of patterns": (settings("adapter_config.json", target_modules=r"(\w+)+#"), "for ever"),
+    "key of patterns": (settings("adapter_config.json", rank_pattern={".*" * 9: 4}), "for ever"),
+    "table": (empty_table, r"word_embeddings.weight of the shape \(262144, 0\)"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_sizes_that_no_memory_holds_are_refused(name: str, tmp_path: Path) -> None:
+    kind = DistilBertForQuestionAnswering
+    save_adapter(tmp_path / "mine", model(DistilBertModel), kind, lora(task_type="QUESTION_ANS")())
+    damage, said = ODD[name]
+    damage(tmp_path / "mine")
+    problems = look(str(tmp_path / "mine"), SPAN_HEAD, None, role="student").problems
+    assert len(problems) == 1 and re.search(said, problems[0]), problems

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.tasks.question_answering.asked import read_asked
 from pipeline.tasks.question_answering.forms import REPAIRS, readings
 from pipeline.tasks.question_answering.squad import (
     UNKNOWN,
@@ -374,3 +375,19 @@ def test_each_repair_has_words_and_every_count_is_one_of_them(part: str) -> None
         assert set(found.repairs) <= set(REPAIRS)
         assert list(found.repairs) == [kind for kind in REPAIRS if kind in found.repairs]
         assert len({q.id for q in found.questions}) == len(found.questions)
+
+
+def test_one_id_for_all_questions_takes_no_longer_than_one_for_each() -> None:
+    row = {"id": "x", "question": "q", "context": "a b", "answers": ["a"]}
+    other = [{**row, "id": "x#2"}]
+    found = parse_squad(json.dumps([*other, *[row] * 20_000]).encode(), "a.json", "error", "dev")
+    assert [one.id for one in found.questions[:4]] == ["x#2", "x", "x#3", "x#4"]
+    assert len({one.id for one in found.questions}) == 20_001
+    assert found.repairs["ids_numbered"] == 19_999
+
+
+@pytest.mark.parametrize("own", ["NaN", "-1e999", "[[1]]", '{"a": 1}'])
+def test_an_id_that_no_line_of_json_can_name_is_refused(own: str) -> None:
+    row = f'{{"id": {own}, "question": "q", "context": "c"}}'
+    with pytest.raises(UserError, match="`id` of row 0 is"):
+        read_asked(row.encode(), "a.jsonl")

@@ -297,3 +297,38 @@ def test_floats_of_a_hub_data_set_are_a_regression(monkeypatch: pytest.MonkeyPat
     hub(monkeypatch, {"validation": Split(rows, None)})
     found = load_texts(TextData(eval_file="nyu-mll/glue:stsb"), "dev")
     assert found.regression and found.pair and found.values == [5.0, 3.25]
+
+
+# What looks like data and is none, or is read in two ways.
+
+ODD_TABLES = {
+    "empty-fields": ("a.csv", ",,,\n", "empty fields alone"),
+    "quoted-nothing": ("a.tsv", '""\n""\n', "empty fields alone"),
+    "column-twice": ("a.csv", "text,text,label\na,b,x\n", "2 columns 'text'"),
+    "key-twice": ("a.jsonl", '{"text": "a", "text": "b", "label": "x"}', "the key 'text' twice"),
+    "nan": ("a.jsonl", '{"text": "a", "label": NaN}', "NaN is no number of JSON"),
+    "infinite": ("a.jsonl", '{"text": "a", "label": 1e999}', "'label' is inf"),
+    "list": ("a.jsonl", '{"text": "a", "label": ["x", "y"]}', "expected a text or a number"),
+    "half-text": ("a.jsonl", '{"text": "a\\ud800", "label": "x"}', "half of a surrogate pair"),
+    "half-label": ("a.jsonl", '{"text": "a", "label": "\\udfff"}', "half of a surrogate pair"),
+    "long-label": ("a.csv", f"text,label\na,{'x' * 1001}\nb,1\n", "a label of 1,001 characters"),
+    "long-number": ("a.csv", f"text,label\na,{'9' * 5000}\nb,1\n", "a label of 5,000 characters"),
+}
+
+
+@pytest.mark.parametrize("case", ODD_TABLES)
+def test_odd_tables_are_refused_in_a_line(case: str, tmp_path: Path) -> None:
+    name, text, expected = ODD_TABLES[case]
+    with pytest.raises(UserError, match=expected) as caught:
+        load(write(tmp_path / name, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_are_exact_and_infinite_ones_are_none(tmp_path: Path) -> None:
+    rows = "text,label\na,9007199254740993\nb,9007199254740992.0\n"
+    found = load(write(tmp_path / "a.csv", rows))
+    assert found.labels == ("9007199254740992", "9007199254740993")
+    path = write(tmp_path / "b.csv", "text,label\na,1e999\nb,0.5\n")
+    assert load(path).labels == ("0.5", "1e999")
+    with pytest.raises(UserError, match="'1e999' is no number"):
+        load(path, regression=True)
