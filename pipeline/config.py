@@ -131,8 +131,9 @@ class Words(Strict):
     """Keep the `whole` vocabulary, or `trim` it after training to what texts use."""
     vocabulary_text: tuple[str, ...] = ("passages",)
     """Keep the word pieces of these texts: `passages` (the training examples), `embedded` (text
-    that Python carries), and UTF-8 text files. The evaluation examples' stay in any case, and so do
-    single characters, which spell all other words."""
+    that Python carries), and UTF-8 text files; and all pieces in the script of a language, such as
+    `language:de` (Latin letters) or `language:ja` (kanji and kana). The evaluation examples' stay
+    in any case, and so do single characters, which spell all other words."""
 
 
 @dataclass(frozen=True)
