@@ -40,6 +40,7 @@ STAGES = (
     "student",
     "trimmed",
     "calibration",
+    "mixed",
     *PRECISIONS,
     "baseline",
     "verify",

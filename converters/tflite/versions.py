@@ -206,10 +206,7 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
     if name == "FULLY_CONNECTED":
         weight = inputs[1]
         if first == _TYPE.FLOAT32 and second == _TYPE.INT4:
-            blocks = (
-                weight.quantization.detailsType == schema.QuantizationDetails.BlockwiseQuantization
-            )
-            return _BLOCKWISE_VERSION, [BLOCKWISE] if blocks else []
+            return _BLOCKWISE_VERSION, [BLOCKWISE] if _in_blocks(weight) else []
         if first == _TYPE.FLOAT32 and second == _TYPE.INT8 and scales(weight) > 1:
             return 12, [CHANNELWISE]
         if second == _TYPE.INT8 and options is not None and options.asymmetricQuantizeInputs:
@@ -221,7 +218,8 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
         return 3 if second == _TYPE.INT8 else 1, []
     if name == "EMBEDDING_LOOKUP":
         rows = scales(inputs[1]) > 1
-        return 4 if rows or second == _TYPE.INT4 else 1, [ROWWISE] if rows else []
+        features = [BLOCKWISE] if _in_blocks(inputs[1]) else [ROWWISE] if rows else []
+        return 4 if rows or second == _TYPE.INT4 else 1, features
     if name == "DEQUANTIZE":
         if first == _TYPE.INT8:
             return 5 if scales(inputs[0]) > 1 else 2, []
@@ -233,3 +231,9 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
     if name == "TRANSPOSE" and inputs[0].shape is not None and len(inputs[0].shape) > 4:
         return 4 if len(inputs[0].shape) == 5 else 6, []
     return (2, []) if first == _TYPE.INT8 and len(_RELEASES.get(name, ())) > 1 else (1, [])
+
+
+def _in_blocks(weight: Any) -> bool:
+    """Whether blocks of a weight's values have a scale each."""
+    kind = None if weight.quantization is None else weight.quantization.detailsType
+    return bool(kind == schema.QuantizationDetails.BlockwiseQuantization)
