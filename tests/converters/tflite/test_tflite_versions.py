@@ -37,6 +37,7 @@ EXPECTED = {
     "int8-per-tensor": ("2.9.0", "1.0.1"),
     "int8": ("2.17.0", "1.0.1"),
     "int4": ("2.21.0", "2.1.0"),
+    "mixed": ("2.21.0", "2.1.0"),
 }
 
 
@@ -66,6 +67,8 @@ def test_reasons_and_faults_name_the_weights() -> None:
     assert lowest_runtime(read("fp32")).reason == "GELU version 1"
     assert known_faults(read("int8")) == list(MEASURED[CHANNELWISE])
     assert known_faults(read("int4")) == list(MEASURED[BLOCKWISE])
+    both = [*MEASURED[BLOCKWISE], *MEASURED[CHANNELWISE]]
+    assert known_faults(read("mixed")) == both
     assert known_faults(read("int8-per-tensor")) == known_faults(read("fp16")) == []
 
 
