@@ -128,6 +128,7 @@ MEASURED: dict[str, tuple[Fault, ...]] = {
     ),
 }
 
+# Tables in blocks were looked up right by LiteRT 2.1.0 and 2.3.0, to the last bit (measured).
 # No version of an operator announces blocks. This one is younger than every runtime that crashes on
 # them but LiteRT 1.0.1, so those say that they lack it instead.
 _BLOCKWISE_VERSION = 13

@@ -15,9 +15,10 @@ from converters.runtimes.predictor import Predictor
 from converters.runtimes.simulated import Simulated, rounded, rounded_rows
 from converters.tflite.mixed import BLOCK, group_names, modules_of
 
-# A value at the edge between two levels may be rounded to the other one, which moves a logit by a
-# part of a step. Rounding the weights to int8 moves these logits by 0.06, and to int4 by 0.6.
-TOLERANCE = 0.02
+# Most logits agree to 5e-7, out of about 1.8. Rarely a sum in another order puts an input on the
+# other side of the edge between two levels, which moved logits by up to 0.019 (measured). Rounding
+# the weights to int8 moves them by 0.06, and to int4 by 0.6.
+TOLERANCE = 0.04
 
 
 def logits(predictor: Predictor) -> NDArray[np.float32]:
@@ -35,11 +36,12 @@ def test_simulated_files_give_the_logits_of_real_ones(kind: str) -> None:
     real = {name: logits(open_predictor(path)) for name, path in exported(kind).items()}
     for name, int4 in (("int8", ()), ("mixed", INT4)):
         simulated.store(int4)
-        off = np.abs(logits(simulated) - real[name])
-        assert off.max() < TOLERANCE and off.mean() < TOLERANCE / 10, (name, off.max(), off.mean())
-        # Each is far from the other and from the float model, so that this proves something.
-        others = [real[other] for other in ("fp32", "int8", "mixed") if other != name]
-        assert all(np.abs(logits(simulated) - other).max() > 2 * TOLERANCE for other in others)
+        found = logits(simulated)
+        off = np.abs(found - real[name])
+        assert off.max() < TOLERANCE and np.median(off) < 1e-4, (name, off.max(), np.median(off))
+        # The other files are far off, so that this proves something.
+        for other in {"fp32", "int8", "mixed"} - {name}:
+            assert np.abs(found - real[other]).mean() > 5 * off.mean(), other
 
 
 def test_in_float32_it_is_the_model() -> None:

@@ -20,8 +20,8 @@ internal object Cores {
     /**
      * The number of threads, 2 to 4 where there are so many cores.
      *
-     * Where the kernel states what each core computes (`cpu_capacity`), a core is fast that computes
-     * at least half as much as the best one. Where it states the highest frequencies alone
+     * Where the kernel states the capacity of each core (`cpu_capacity`), a core is fast if it has
+     * at least half of the largest one. Where it states the highest frequencies alone
      * (`cpufreq/cpuinfo_max_freq`), all cores are fast but those of the slowest kind; frequencies
      * of different kinds of cores do not compare otherwise. Where neither can be read, every core
      * is taken for a fast one.
