@@ -180,9 +180,13 @@ def raise_versions(model: Any) -> None:
 
     A runtime that would compute such an operator wrong then refuses the file ("Didn't find op for
     builtin opcode ..."); one that computes it right does the same as before.
+    No version of a lookup is for blocks alone. Where a table has them, the layers get theirs.
     """
-    for code, version, _ in _uses(model):
-        code.version = max(code.version, version)
+    uses = list(_uses(model))
+    blocks = any(BLOCKWISE in features for _, _, features in uses)
+    for code, version, _ in uses:
+        guard = _BLOCKWISE_VERSION if blocks and code_name(code) == "FULLY_CONNECTED" else 1
+        code.version = max(code.version, version, guard)
 
 
 def order(release: str) -> tuple[int, ...]:
