@@ -89,7 +89,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 student=student.folder,
                 evaluation=evaluation,
                 traits=traits,
-                mixed=mixed and mixed.folder,
+                mixed=mixed.folder if mixed else None,
             ),
             # Other targets' settings may change without this one's files.
             settings={
