@@ -213,7 +213,7 @@ class _Search:
 
         def measure() -> float:
             self._model.store(groups)
-            return _headline(self._run(examples, " + ".join(groups) or "int8"))
+            return _headline(self._run(examples, f"{len(groups)} groups together"))
 
         count = len(examples.examples)
         whole = self._once(f"student on {count}", lambda: _headline(self._floats(examples)))
