@@ -175,7 +175,7 @@ def test_refuses_what_it_cannot_export(tmp_path: Path) -> None:
 def test_noise_is_shown_when_the_converter_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def fail(float_model: bytes, precision: str) -> bytes:
+    def fail(float_model: bytes, precision: str, int4: object) -> bytes:
         print("the reason")
         raise RuntimeError("stopped")
 
