@@ -16,6 +16,7 @@ TFLITE: Mapping[str, str] = MappingProxyType(
         "fp32": "the reference",
         "fp16": "half the size, for GPUs; a CPU expands the weights to float32",
         "int4": "the smallest layers; needs a LiteRT runtime",
+        "mixed": "int4 where it was measured to cost least, else int8; needs a LiteRT runtime",
     }
 )
 

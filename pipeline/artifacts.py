@@ -33,8 +33,9 @@ SCRATCH = "scratch"
 RUNS = "runs"  # the folder of TensorBoard's logs, in the scratch folder and below INNER
 LOSSES = "losses.json"  # of a training, there
 SCORES = "scores.json"  # of the evaluations in a training, there
+MIXED = "mixed.json"  # of the stage that chooses what is stored in int4, there and in its folder
 # What stages keep in the scratch folder.
-CHECKPOINTS = ("checkpoint-*", "best-*", "precision.json", "gate-*", f"{RUNS}/*")
+CHECKPOINTS = ("checkpoint-*", "best-*", "precision.json", "gate-*", MIXED, f"{RUNS}/*")
 CHANGED = "settings or inputs changed"
 FORMAT = 1  # of the manifest and of the key; raise it when either changes
 

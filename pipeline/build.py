@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import learning, place, plan, ranks, settings, shipping, shrinking
+from pipeline import learning, mixing, place, plan, ranks, settings, shipping, shrinking
 from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
@@ -77,6 +77,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     traits, reading, asked = began.traits, began.reading, began.asked
 
     # Files for the phone, each compared with the student; and what they cost.
+    mixed = mixing.stage(store, began, student)
     exported = [
         store.stage(
             target,
@@ -88,6 +89,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 student=student.folder,
                 evaluation=evaluation,
                 traits=traits,
+                mixed=mixed.folder if mixed else None,
             ),
             # Other targets' settings may change without this one's files.
             settings={
@@ -95,7 +97,10 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 "schemas": (MODEL_SCHEMA, SEARCH_SCHEMA, GOLDEN_SCHEMA),
                 **reading,
             },
-            inputs={"student": student, "eval": evaluation.sha256, **_present(calibration)},
+            inputs={
+                **{"student": student, "eval": evaluation.sha256},
+                **_present(calibration, mixed if target == "tflite" else None),
+            },
             folder=target,
         )
         for target, precisions in config.export.files.items()
@@ -123,8 +128,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={**_present(*exported, baseline), **asked},
         )
 
-    every = (*learned.stages, calibration, *exported, baseline, verified, timed)
-    artifacts = list(filter(None, every))
+    every = (*learned.stages, calibration, mixed, *exported, baseline, verified, timed)
     if config.dry_run:
         plan.of_build(began, say)
         for name, reason in store.plan:
@@ -133,7 +137,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     stages = [
         {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
         | store.losses(a.name)
-        for a in artifacts
+        for a in filter(None, every)
     ]
     report = assembled(began, command, _corpus_facts(learned), stages, verified, timed)
     if not ranks.FIRST:
@@ -342,7 +346,7 @@ def verify(
             began.traits,
         ),
         settings={
-            "gates": config.gates,
+            "gates": config.limits,
             "verification": replace(config.verification, processes=None),
             "scoring": began.task.scoring(config.data),
             **began.reading,

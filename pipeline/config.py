@@ -15,11 +15,11 @@ from pydantic import Field
 from tyro.conf import OmitArgPrefixes, Suppress
 
 from converters.precisions import PRECISIONS
-from pipeline.fields import BelowOne, Count, Gate, Neurons, Positive, Share, Strict, Weight
+from pipeline.fields import BelowOne, Count, Gate, Mixed, Neurons, Positive, Share, Strict, Weight
 
 # The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
-FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "palette6", "int4"]
+FilePrecision = Literal["int8", "int8-per-tensor", "fp32", "fp16", "palette6", "int4", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,9 @@ class Words(Strict):
     """Keep the `whole` vocabulary, or `trim` it after training to what texts use."""
     vocabulary_text: tuple[str, ...] = ("passages",)
     """Keep the word pieces of these texts: `passages` (the training examples), `embedded` (text
-    that Python carries), and UTF-8 text files. The evaluation examples' stay in any case, and so do
-    single characters, which spell all other words."""
+    that Python carries), and UTF-8 text files; and all pieces in the script of a language, such as
+    `language:de` (Latin letters) or `language:ja` (kanji and kana). The evaluation examples' stay
+    in any case, and so do single characters, which spell all other words."""
 
 
 @dataclass(frozen=True)
@@ -379,6 +380,7 @@ class Build(Strict):
     distil: Distil = field(default_factory=Distil)
     finetune: Finetune = field(default_factory=Finetune)
     hardware: Hardware = field(default_factory=Hardware)
+    mixed: Mixed = field(default_factory=Mixed)
     verification: Verification = field(default_factory=Verification)
     benchmark: Benchmark = field(default_factory=Benchmark)
     gates: Suppress[dict[FilePrecision, Gate]] = field(default_factory=dict)
@@ -387,3 +389,9 @@ class Build(Strict):
     def folder(self) -> Path:
         """The build folder, whether it was named or not."""
         return self.out or Path("build") / self.preset
+
+    @property
+    def limits(self) -> dict[FilePrecision, Gate]:
+        """The gates, that of `mixed` with its budget."""
+        gates = self.gates.items()
+        return {n: g.with_budget(self.mixed.budget) if n == "mixed" else g for n, g in gates}

@@ -168,7 +168,7 @@ def _entry(
         outputs = tuple(reference.outputs[place] for place in places)
         reference = Run(outputs, predictions, task.score(predictions, chosen))
     some = scoring.padded(len(places))
-    gate = compare(task, natural, padded, reference, build.gates[precision], some)
+    gate = compare(task, natural, padded, reference, build.limits[precision], some)
     return {
         "name": path.name,
         "path": f"{path.parent.name}/{path.name}",

@@ -46,6 +46,7 @@ STAGES = (
     "student",
     "trimmed",
     "calibration",
+    "mixed",
     *PRECISIONS,
     "baseline",
     "verify",

@@ -32,10 +32,15 @@ def export(
     student: Path,
     evaluation: Examples,
     traits: Traits,
+    mixed: Path | None = None,
 ) -> Facts:
-    """A target's folder: a file for each precision, vocabulary, model.json, golden cases."""
+    """A target's folder: a file for each precision, vocabulary, model.json, golden cases.
+
+    `mixed` is the folder of the stage that chose what a file of that precision stores in int4.
+    """
     from converters import sealed
     from converters.runtimes.open import open_predictor
+    from pipeline import mixing
     from pipeline.files import export
     from pipeline.files.targets import FORMATS
     from pipeline.models import origin
@@ -47,7 +52,7 @@ def export(
     vocabulary = export.write_vocabulary(folder, tokenizer)
     kind = FORMATS[target]
     known = origin.read(student) or origin.Origin("")
-    files = kind.make(model, folder, build, vocabulary, known)
+    files = kind.make(model, folder, build, vocabulary, known, mixing.chosen(mixed))
     about = {"task": task.label, **task.describe(build.data, traits)}
     export.write_model_json(
         vocabulary,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_with_head
 from pipeline.config import Build
+from pipeline.data import scripts
 from pipeline.data.corpus import PASSAGES
 from pipeline.models.saving import save
 from pipeline.session import prepare, progress
@@ -87,6 +88,7 @@ def trim_vocabulary(
 
     from converters.runtimes.torch import TorchPredictor
     from pipeline.files import trimming
+    from pipeline.files.tokenizer import describe_tokenizer
     from pipeline.models import origin
     from pipeline.models import teacher as teachers
 
@@ -103,6 +105,9 @@ def trim_vocabulary(
     used: set[int] = set().union(*(pieces.tolist() for pieces in cuts))
     for example in progress(build, examples, "reading the examples", task.unit):
         used.update(*(each.ids.tolist() for each in encode(example)))
+    written = scripts.scripts_of(build.words.vocabulary_text)
+    prefix = describe_tokenizer(tokenizer)["continuation"]
+    used.update(scripts.pieces_of(tokenizer.get_vocab(), written, prefix))
     kept = trimming.kept_pieces(tokenizer, used)
     trimmed = trimming.trimmed_tokenizer(tokenizer, kept, folder)
     for one, old, cut in zip(texts, cuts, _cut(trimmed, texts), strict=True):

@@ -9,7 +9,7 @@ The first file resizes, which suits CPUs; the second has fixed shapes, for GPU a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ def export_tflite(
     precision: str = "int8",
     length: int = 384,
     static_lengths: Iterable[int] | None = None,
+    int4: Collection[str] | None = None,
 ) -> Path:
     """Convert a Hugging Face model to one .tflite file.
 
@@ -45,16 +46,17 @@ def export_tflite(
             The longest is the first graph and also answers to the name of the only signature of a
             file that resizes. On a CPU such a file takes more memory: XNNPACK packs the weights
             for each signature.
+        int4: what "mixed" stores in int4: names of `converters.tflite.mixed.group_names`.
 
     Returns:
         The path of the file.
 
     Raises:
-        ConversionError: the model, the precision or the length is not supported.
+        ConversionError: the model, the precision, the length or a group is not supported.
     """
     check_precision(precision, TFLITE)
     lengths = None if static_lengths is None else sorted(set(static_lengths))
-    return _write(_float_graph(model, length, lengths), precision, Path(path), lengths)
+    return _write(_float_graph(model, length, lengths), precision, Path(path), lengths, int4)
 
 
 def export_many(
@@ -65,6 +67,7 @@ def export_many(
     stem: str = "student",
     length: int = 384,
     static_lengths: Iterable[int] | None = None,
+    int4: Collection[str] | None = None,
 ) -> dict[str, Path]:
     """Convert a model once and write `{stem}-{precision}.tflite` for each precision.
 
@@ -80,7 +83,7 @@ def export_many(
     float_graph = _float_graph(model, length, lengths)
     return {
         precision: _write(
-            float_graph, precision, Path(folder) / f"{stem}-{precision}.tflite", lengths
+            float_graph, precision, Path(folder) / f"{stem}-{precision}.tflite", lengths, int4
         )
         for precision in precisions
     }
@@ -103,10 +106,14 @@ def _float_graph(model: nn.Module, length: int, static_lengths: list[int] | None
 
 
 def _write(
-    float_graph: bytes, precision: str, path: Path, static_lengths: list[int] | None = None
+    float_graph: bytes,
+    precision: str,
+    path: Path,
+    static_lengths: list[int] | None = None,
+    int4: Collection[str] | None = None,
 ) -> Path:
     with quiet():
-        quantized = quantize(float_graph, precision)
+        quantized = quantize(float_graph, precision, int4)
         if static_lengths is None:
             tflite = tflite_file.parse(quantized, str(path))
         else:

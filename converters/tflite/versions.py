@@ -128,6 +128,7 @@ MEASURED: dict[str, tuple[Fault, ...]] = {
     ),
 }
 
+# Tables in blocks were looked up right by LiteRT 2.1.0 and 2.3.0, to the last bit (measured).
 # No version of an operator announces blocks. This one is younger than every runtime that crashes on
 # them but LiteRT 1.0.1, so those say that they lack it instead.
 _BLOCKWISE_VERSION = 13
@@ -179,9 +180,13 @@ def raise_versions(model: Any) -> None:
 
     A runtime that would compute such an operator wrong then refuses the file ("Didn't find op for
     builtin opcode ..."); one that computes it right does the same as before.
+    No version of a lookup is for blocks alone. Where a table has them, the layers get theirs.
     """
-    for code, version, _ in _uses(model):
-        code.version = max(code.version, version)
+    uses = list(_uses(model))
+    blocks = any(BLOCKWISE in features for _, _, features in uses)
+    for code, version, _ in uses:
+        guard = _BLOCKWISE_VERSION if blocks and code_name(code) == "FULLY_CONNECTED" else 1
+        code.version = max(code.version, version, guard)
 
 
 def order(release: str) -> tuple[int, ...]:
@@ -206,10 +211,7 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
     if name == "FULLY_CONNECTED":
         weight = inputs[1]
         if first == _TYPE.FLOAT32 and second == _TYPE.INT4:
-            blocks = (
-                weight.quantization.detailsType == schema.QuantizationDetails.BlockwiseQuantization
-            )
-            return _BLOCKWISE_VERSION, [BLOCKWISE] if blocks else []
+            return _BLOCKWISE_VERSION, [BLOCKWISE] if _in_blocks(weight) else []
         if first == _TYPE.FLOAT32 and second == _TYPE.INT8 and scales(weight) > 1:
             return 12, [CHANNELWISE]
         if second == _TYPE.INT8 and options is not None and options.asymmetricQuantizeInputs:
@@ -221,7 +223,8 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
         return 3 if second == _TYPE.INT8 else 1, []
     if name == "EMBEDDING_LOOKUP":
         rows = scales(inputs[1]) > 1
-        return 4 if rows or second == _TYPE.INT4 else 1, [ROWWISE] if rows else []
+        features = [BLOCKWISE] if _in_blocks(inputs[1]) else [ROWWISE] if rows else []
+        return 4 if rows or second == _TYPE.INT4 else 1, features
     if name == "DEQUANTIZE":
         if first == _TYPE.INT8:
             return 5 if scales(inputs[0]) > 1 else 2, []
@@ -233,3 +236,9 @@ def _needed(name: str, inputs: list[Any], options: Any) -> tuple[int, list[str]]
     if name == "TRANSPOSE" and inputs[0].shape is not None and len(inputs[0].shape) > 4:
         return 4 if len(inputs[0].shape) == 5 else 6, []
     return (2, []) if first == _TYPE.INT8 and len(_RELEASES.get(name, ())) > 1 else (1, [])
+
+
+def _in_blocks(weight: Any) -> bool:
+    """Whether blocks of a weight's values have a scale each."""
+    kind = None if weight.quantization is None else weight.quantization.detailsType
+    return bool(kind == schema.QuantizationDetails.BlockwiseQuantization)

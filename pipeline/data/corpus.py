@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import Distil, Words
+from pipeline.data import scripts
 from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
@@ -81,18 +82,25 @@ def corpus_of(settings: Distil, texts: Sequence[str]) -> Corpus | None:
 
 
 def words_of(settings: Words, texts: Sequence[str]) -> Corpus | None:
-    """The text that decides which word pieces stay; None where nothing decides but the evaluation.
+    """The text that decides which word pieces stay; None where there is none.
+
+    Languages, which decide without a text, are not part of it.
 
     Args:
         settings: name the text.
         texts: those of the training examples, which `passages` stands for.
 
     Raises:
-        UserError: the text cannot be read.
+        UserError: the text cannot be read, or a language is not known.
     """
     if settings.vocabulary == "whole":
         return None
-    files = [name for name in settings.vocabulary_text if name != PASSAGES]
+    scripts.scripts_of(settings.vocabulary_text)  # refuses a language that is not known
+    files = [
+        name
+        for name in settings.vocabulary_text
+        if name != PASSAGES and not scripts.is_language(name)
+    ]
     passages = texts if PASSAGES in settings.vocabulary_text else ()
     return load_corpus(files, passages) if files or passages else None
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from converters.precisions import PRECISIONS
 
 # Precision -> bits of a parameter in the tables, in the linear layers, and elsewhere.  int4 has a
-# scale of 16 bits for 32 weights; of the targets, Core ML alone stores tables in it.
+# scale of 16 bits for 32 weights; of the targets, Core ML alone stores tables in it.  What `mixed`
+# stores in int4 is measured later, so that it is taken for int8: no file is larger.
 BITS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
         "int8": (8, 8, 32),
@@ -19,6 +20,7 @@ BITS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "fp16": (16, 16, 16),
         "palette6": (6, 6, 16),
         "int4": (8, 4.5, 32),
+        "mixed": (8, 8, 32),
     }
 )
 PACKED = ("tflite", "coreml")  # whose files contain the vocabulary

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -114,7 +114,13 @@ class Format(ABC):
             )
 
     def make(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+        self,
+        model: Any,
+        folder: Path,
+        build: Build,
+        vocabulary: Path,
+        origin: Origin,
+        int4: Collection[str] = (),
     ) -> dict[str, Path]:
         """Write a student's files and check them by their content.
 
@@ -124,6 +130,7 @@ class Format(ABC):
             build: for precisions, lengths and what the files say about themselves.
             vocabulary: a word piece a line, packed into files whose users look for it there.
             origin: what the student was made from.
+            int4: what the precision `mixed` stores in int4, see `converters.tflite.mixed`.
 
         Returns:
             Precision -> file.
@@ -133,7 +140,7 @@ class Format(ABC):
         """
         files = {}
         for precision, (path, problems) in self._export(
-            model, folder, build, vocabulary, origin
+            model, folder, build, vocabulary, origin, int4
         ).items():
             if problems:
                 raise ConversionError(f"the converter made {path.name} wrong: {problems[0]}")
@@ -152,7 +159,13 @@ class Format(ABC):
 
     @abstractmethod
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+        self,
+        model: Any,
+        folder: Path,
+        build: Build,
+        vocabulary: Path,
+        origin: Origin,
+        int4: Collection[str],
     ) -> Mapping[str, Checked]:
         """Write the file of each precision, and look for faults of the converter in it."""
 
@@ -187,7 +200,13 @@ class TfLite(Format):
         )
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+        self,
+        model: Any,
+        folder: Path,
+        build: Build,
+        vocabulary: Path,
+        origin: Origin,
+        int4: Collection[str],
     ) -> Mapping[str, Checked]:
         from converters.tflite.check import check_portable
         from converters.tflite.export import export_many
@@ -201,6 +220,7 @@ class TfLite(Format):
             stem=STEM,
             length=build.data.max_length,
             static_lengths=asked.static_lengths or None,
+            int4=int4,
         )
         about = About(
             f"{tasks.find(build.task).title.capitalize()} student",
@@ -243,7 +263,13 @@ class CoreMl(Format):
         return FileFacts(coreml_package.size(path), seal, releases)
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+        self,
+        model: Any,
+        folder: Path,
+        build: Build,
+        vocabulary: Path,
+        origin: Origin,
+        int4: Collection[str],
     ) -> Mapping[str, Checked]:
         from converters.coreml import graph as coreml_graph
         from converters.coreml.constants import compare_constants
@@ -298,7 +324,13 @@ class Onnx(Format):
         return FileFacts(path.stat().st_size, sha256(path), runtimes)
 
     def _export(
-        self, model: Any, folder: Path, build: Build, vocabulary: Path, origin: Origin
+        self,
+        model: Any,
+        folder: Path,
+        build: Build,
+        vocabulary: Path,
+        origin: Origin,
+        int4: Collection[str],
     ) -> Mapping[str, Checked]:
         from converters.onnx.check import check_portable
         from converters.onnx.export import export_many

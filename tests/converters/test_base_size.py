@@ -28,7 +28,9 @@ began = time.monotonic()
 lengths = [int(each) for each in lengths]
 if target == "tflite":
     from converters.tflite.export import export_many
-    files = export_many(model, out, precisions, static_lengths=lengths or None)
+    from converters.tflite.mixed import group_names
+    int4 = group_names(6)
+    files = export_many(model, out, precisions, static_lengths=lengths or None, int4=int4)
 elif target == "coreml":
     from converters.coreml.export import export_many
     form = {"form": "functions", "lengths": lengths} if lengths else {}
@@ -64,8 +66,9 @@ def needed(target: str, precision: str) -> float:
         return LAYERS + TABLES + VECTORS * halves + (CHANNELS + rows) * halves
     if precision == "palette6":
         return (LAYERS + TABLES) * 6 / 8 + VECTORS * 2
-    blocks = LAYERS / 32 + (TABLES / 32 if target == "coreml" else 0)
-    tables = TABLES / 2 if target == "coreml" else TABLES  # one scale a table takes 8 bits
+    everything = target == "coreml" or precision == "mixed"  # all groups of weights in int4
+    blocks = LAYERS / 32 + (TABLES / 32 if everything else 0)
+    tables = TABLES / 2 if everything else TABLES  # one scale a table takes 8 bits
     return LAYERS / 2 + tables + blocks * 2 + VECTORS * halves
 
 

@@ -69,9 +69,10 @@ def test_a_student_with_fewer_neurons_and_pieces(
         (["--student.intermediate-size", "8.5"], "give a whole number up to 64"),
         (["--student.intermediate-size", "-1"], "greater than 0"),
         (["--vocabulary", "trim", "--vocabulary-text", "nowhere.txt"], "no text file nowhere.txt"),
+        (["--vocabulary", "trim", "--vocabulary-text", "language:xx"], "no such language"),
         (["--vocabulary-text", "nowhere.txt"], "without --vocabulary trim"),
     ],
-    ids=["too many", "a fraction", "negative", "no file", "not trimmed"],
+    ids=["too many", "a fraction", "negative", "no file", "no language", "not trimmed"],
 )
 def test_what_cannot_be_is_refused_before_any_training(
     flags: list[str],

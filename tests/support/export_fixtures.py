@@ -21,6 +21,8 @@ from converters.tflite.export import export_many
 VOCABULARY = 120
 POSITIONS = 512
 KINDS = ("distilbert", "bert")
+# What the precision "mixed" stores in int4 here.
+INT4 = ("words", "layer 0 feed-forward")
 
 Window = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
@@ -51,7 +53,7 @@ def tiny_model(kind: str, seed: int = 0, **overrides: Any) -> Any:
 @cache
 def exported(kind: str) -> dict[str, Path]:
     """The tiny model of seed 0 in every precision."""
-    return export_many(tiny_model(kind), Path(_folder.name) / kind, TFLITE)
+    return export_many(tiny_model(kind), Path(_folder.name) / kind, TFLITE, int4=INT4)
 
 
 @cache

@@ -54,10 +54,11 @@ def test_quantized_files_are_split_alike(files: Any) -> None:
     for precision, path in files("distilbert").items():
         found, whole = split_of(path), parts_of(tiny_model("distilbert"))
         shrunk = {part: found[part] / whole[part] for part in ("embeddings", "attention")}
-        least = {"fp32": 1, "fp16": 0.5, "int4": 0.12}.get(precision, 0.25)
+        least = {"fp32": 1, "fp16": 0.5, "int4": 0.12, "mixed": 0.12}.get(precision, 0.25)
         for part, share in shrunk.items():
             # scales and float32 biases and norms weigh much in so small a model
-            assert least <= share + 1e-3 and share <= least + 0.25, (precision, part)
+            room = 0.4 if precision == "mixed" else 0.25  # int8 or int4, as the group was chosen
+            assert least <= share + 1e-3 and share <= least + room, (precision, part)
 
 
 def test_a_name_that_says_nothing_leaves_the_shape() -> None:

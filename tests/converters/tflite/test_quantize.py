@@ -19,8 +19,11 @@ from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.export import export_many
+from converters.tflite.mixed import group_names
 from converters.tflite.quantize import _INTEGER_LAYERS, _Layers, quantize
 
+# The weights below that a precision stores in int4, by a part of their names.
+FOUR_BITS = {"int4": ("Linear",), "mixed": ("word_embeddings", "Layer_0")}
 # Name in the file (a part of it) -> path of the weight in DistilBERT.
 WEIGHTS = {
     "word_embeddings": "distilbert.embeddings.word_embeddings",
@@ -75,14 +78,14 @@ def test_stored_weights_are_the_models(precision: str, name: str) -> None:
         assert (values == original.astype(np.float16)).all()
         return
     is_table = name.endswith("embeddings")
-    bits = 4 if precision == "int4" and not is_table else 8
+    bits = 4 if any(part in name for part in FOUR_BITS.get(precision, ())) else 8
     assert tensor.type == (schema.TensorType.INT4 if bits == 4 else schema.TensorType.INT8)
     if precision == "int8-per-tensor" and not is_table and len(original) > 1:
         # Each row's reach is multiplied into the layer's output, not stored in the weight.
         original = original / np.abs(original).max(1, keepdims=True)
     step = scales(model, tensor, original.shape)
-    distinct = 1 if is_table else {"int8": len(original), "int8-per-tensor": 1}.get(precision)
-    assert distinct is None or len(np.unique(step)) == distinct
+    distinct = 1 if is_table or precision == "int8-per-tensor" else len(original)
+    assert bits == 4 or len(np.unique(step)) == distinct
     # Half a step, and a little for float rounding; int4 stores its scale as fp16 (11 bits), which
     # moves the largest value, 7 steps out, by 7/2048 of a step, or clips it by as much.
     assert (np.abs(values * step - original) <= step * (0.5 + 0.005)).all()
@@ -103,6 +106,33 @@ def test_files_shrink_as_promised(kind: str) -> None:
     }
     assert weights["fp32"] == 2 * weights["fp16"] == 4 * weights["int8"]
     assert weights["int8"] == weights["int8-per-tensor"] > weights["int4"]
+    assert weights["int8"] > weights["mixed"]
+
+
+def test_mixed_is_int8_where_it_is_not_int4(tmp_path: Path) -> None:
+    float_model = exported("distilbert")["fp32"].read_bytes()
+    assert quantize(float_model, "mixed", ()) == quantize(float_model, "int8")
+    every = tflite_file.parse(quantize(float_model, "mixed", group_names(2)))
+    weights = [
+        tensor.type
+        for tensor in every.subgraphs[0].tensors
+        if every.buffers[tensor.buffer].data is not None and len(tensor.shape) == 2
+        if tensor.type in (schema.TensorType.INT4, schema.TensorType.INT8)
+    ]
+    assert weights.count(schema.TensorType.INT4) == 2 + 2 * 6  # two tables, and layers of six
+    assert weights.count(schema.TensorType.INT8) == 2  # the head
+
+
+def test_a_group_is_found_where_an_activation_is_fused_with_it(tmp_path: Path) -> None:
+    model = tiny_model("distilbert", activation="relu")
+    (path,) = export_many(model, tmp_path, ["mixed"], int4=["layer 1 feed-forward"]).values()
+    found = {
+        weight.name.split("EncoderLayer_")[-1]
+        for weight in tflite_file.describe(path).weights
+        if weight.dtype == "int4"
+    }
+    assert {name[0] for name in found} == {"1"} and len(found) == 2
+    assert {name.split("Linear_")[1].split(";")[0] for name in found} == {"expand", "contract"}
 
 
 def test_fp32_is_the_model_itself_and_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,10 +143,17 @@ def test_fp32_is_the_model_itself_and_loads_nothing(monkeypatch: pytest.MonkeyPa
 def test_refuses_what_it_cannot_quantize(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConversionError, match=r"'int2'.*int8, int8-per-tensor, fp32, fp16, int4"):
         quantize(b"", "int2")
+    with pytest.raises(ConversionError, match=r"mixed needs to know .*words or layer 0 attention"):
+        quantize(b"", "mixed")
+    float_model = exported("distilbert")["fp32"].read_bytes()
+    with pytest.raises(ConversionError, match="'layer 2 attention': choose from words, positions"):
+        quantize(float_model, "mixed", ["layer 2 attention"])
+    with pytest.raises(ConversionError, match="'segments': choose from words, positions, and lay"):
+        quantize(float_model, "mixed", ["segments"])
     # Blocks of 64 do not fit dimension 32, as blocks of 32 do not fit a dimension of 40.
     monkeypatch.setitem(_INTEGER_LAYERS, "int4", _Layers(4, "BLOCKWISE_64"))
     with pytest.raises(ConversionError, match="multiples of 32: choose int8"):
-        quantize(exported("distilbert")["fp32"].read_bytes(), "int4")
+        quantize(float_model, "int4")
 
 
 def test_one_scale_a_weight_costs_nothing_where_channels_differ(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_same_bits_any_length_and_still_portable(
     assert tuple(name for name, _ in found.inputs) == INPUTS
     assert tuple(name for name, _ in found.outputs) == OUTPUTS
     assert all(description for _, description in (*found.inputs, *found.outputs))
-    stated = {"int8": "2.17.0", "int4": "2.21.0"}.get(precision, "2.9.0")
+    stated = {"int8": "2.17.0", "int4": "2.21.0", "mixed": "2.21.0"}.get(precision, "2.9.0")
     assert found.min_runtime_version == stated
 
 

@@ -16,6 +16,7 @@ from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
 from converters.tflite.check import check_portable
+from converters.tflite.quantize import quantize
 from converters.tflite.versions import (
     BLOCKWISE,
     CHANNELWISE,
@@ -37,6 +38,7 @@ EXPECTED = {
     "int8-per-tensor": ("2.9.0", "1.0.1"),
     "int8": ("2.17.0", "1.0.1"),
     "int4": ("2.21.0", "2.1.0"),
+    "mixed": ("2.21.0", "2.1.0"),
 }
 
 
@@ -66,6 +68,8 @@ def test_reasons_and_faults_name_the_weights() -> None:
     assert lowest_runtime(read("fp32")).reason == "GELU version 1"
     assert known_faults(read("int8")) == list(MEASURED[CHANNELWISE])
     assert known_faults(read("int4")) == list(MEASURED[BLOCKWISE])
+    both = [*MEASURED[BLOCKWISE], *MEASURED[CHANNELWISE]]
+    assert known_faults(read("mixed")) == both
     assert known_faults(read("int8-per-tensor")) == known_faults(read("fp16")) == []
 
 
@@ -94,6 +98,18 @@ def test_raised_versions_change_no_result(precision: str, version: int, tmp_path
             open_predictor(each).run(*inputs) for each in (path, exported("distilbert")[precision])
         )
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_table_in_blocks_alone_keeps_old_runtimes_out() -> None:
+    words = quantize(exported("distilbert")["fp32"].read_bytes(), "mixed", ["words"])
+    model = tflite_file.parse(words)
+    before = lowest_runtime(model)
+    assert BLOCKWISE in before.reason and before.litert == "2.1.0"
+    raise_versions(model)
+    # Runtimes of 2024 know such lookups by their version, and compute something else.
+    assert versions(model)["EMBEDDING_LOOKUP"] == 4
+    assert versions(model)["FULLY_CONNECTED"] == 13
+    assert lowest_runtime(model) == before
 
 
 def test_half_floats_raise_dequantize() -> None:

@@ -14,7 +14,6 @@ import distilbert.mobile.core.requireSeal
 import java.nio.ByteBuffer
 import java.util.Locale
 import java.util.concurrent.CancellationException
-import java.lang.Runtime as JavaRuntime
 
 /**
  * What an opened model of any task does: it runs one piece of work at a time, tests itself, and
@@ -116,15 +115,13 @@ internal class OpenModel<D : ModelDescription> private constructor(
 
     companion object {
         private const val PERCENT = 100
-        private const val FAST_CORES = 4
         private const val NANOSECONDS = 1e6
 
         /** More threads than any phone has cores only slow a model down. */
         private const val MOST_THREADS = 64
 
-        /** Most phones have four fast cores; a thread on a slow one holds up the others. */
-        fun defaultThreads() =
-            JavaRuntime.getRuntime().availableProcessors().coerceAtMost(FAST_CORES)
+        /** As many as this device has fast cores, four at most. */
+        fun defaultThreads() = Cores.fast()
 
         /**
          * Opens a model.

@@ -124,7 +124,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              *
              * @param folder where `model.json` and what it names lie.
              * @param file the path in `model.json` of the file to open; its default if null.
-             * @param threads how many the runtime computes with, 1 to 64.
+             * @param threads how many the runtime computes with, 1 to 64; by default as many as the
+             *   device has fast cores, four at most.
              * @param verify whether the model, the vocabulary, `model.json` and `golden.json` must be
              *   those of the build, by their digests. Each installation of the app, and each process
              *   for a folder of files, reads an unchanged file once for that.
