@@ -113,14 +113,15 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     verified = verify(store, began, learned, files, exported)
     timed = None
+    places = student.folder, compared.folder, baseline.folder
     if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
         timed = store.stage(
             "benchmark",
             lambda folder, _: shipping.benchmark(
-                folder, config, task, student.folder, baseline.folder, files, evaluation, traits
+                folder, config, task, *places, files, evaluation, traits
             ),
             settings={"benchmark": config.benchmark, **reading},
-            inputs={**_present(*exported, baseline), **asked},
+            inputs={**_present(*exported, baseline, compared), **asked},
         )
 
     every = (*learned.stages, calibration, *exported, baseline, verified, timed)

@@ -427,3 +427,77 @@ def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
     (file,) = json.loads(out.read_text("utf-8"))["files"]
     assert (file["name"], file["sha256"], file["parts"]) == ("student", None, None)
     assert file["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+
+
+class IdsModel:
+    """Notes the ids it is given."""
+
+    def __init__(self) -> None:
+        self.ids: list[list[int]] = []
+
+    def run(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+        self.ids.append(ids[0].tolist())
+        return ids[0].astype(np.float32), ids[0].astype(np.float32)
+
+
+def test_each_subject_gets_the_ids_of_its_own_tokenizer(
+    tiny_export: Path, tiny_squad: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A teacher may have more word pieces than its student, and other ones."""
+    from benchmarks.examples import TimedExamples
+    from pipeline.files import beside
+
+    own = beside.tokenizer(tiny_export, beside.description(tiny_export / "model.json")["tokenizer"])
+    vocabulary = sorted(own.get_vocab(), key=own.get_vocab().get)
+    special, words = vocabulary[:5], vocabulary[5:]
+    folder = tmp_path / "teacher"
+    tiny_model("bert").save_pretrained(folder)
+    unused = [f"[unused{place}]" for place in range(100)]
+    (folder / "vocab.txt").write_text("\n".join([*special, *unused, *words]) + "\n", "utf-8")
+    path = tiny_export / "student-fp32.tflite"
+    asked = TimedExamples(
+        str(tiny_squad(count=3)), path, count=3, longest=48, seed=0, tokenizers={"teacher": folder}
+    )
+    taught, student, padded = IdsModel(), IdsModel(), IdsModel()
+    for name, model, pad_to in (
+        ("teacher natural", taught, None),
+        ("student natural", student, None),
+        ("teacher padded", padded, 48),
+    ):
+        asked.subject(name, model, pad_to)(asked.queries[0])  # type: ignore[arg-type]
+    words_start = len(special)
+    assert taught.ids == [
+        [one if one < words_start else one + 100 for one in window] for window in student.ids
+    ]
+    assert {len(window) for window in padded.ids} == {48}
+
+
+def test_the_models_that_files_come_from(tmp_path: Path) -> None:
+    paths = ["stages/baseline/teacher-fp32.tflite", "tflite/student-int8.tflite"]
+    paths += ["peers/executorch-int8.pte", "mine-peers/onnxruntime-int8.onnx", "other.onnx"]
+    for folder in ("teacher", "student", "trimmed", "mine"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "report.json").write_text('{"stages": [{"name": "student"}]}')
+    files = {path.rpartition("/")[2]: tmp_path / path for path in paths}
+    files["mine"] = tmp_path / "mine"
+    assert subjects.models_of(files) == {
+        "onnxruntime-int8.onnx": tmp_path / "mine",
+        "mine": tmp_path / "mine",
+    }
+    known = {name: path.name for name, path in subjects.models_of(files, tmp_path).items()}
+    assert known == {
+        "teacher-fp32.tflite": "teacher",
+        "student-int8.tflite": "student",
+        "executorch-int8.pte": "student",
+        "onnxruntime-int8.onnx": "mine",
+        "mine": "mine",
+        "other.onnx": "student",
+    }
+    (tmp_path / "report.json").write_text('{"stages": [{"name": "trimmed"}]}')
+    trimmed = subjects.models_of(files, tmp_path)
+    assert trimmed["student-int8.tflite"] == tmp_path / "trimmed"
+    assert trimmed["executorch-int8.pte"] == tmp_path / "student"
+    base = subjects.models_of(files, None, tmp_path)
+    assert base["teacher-fp32.tflite"] == tmp_path / "teacher"
+    assert base["executorch-int8.pte"] == tmp_path / "student"
