@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure.errors import Floats, joined
 from benchmarks.measure.schema import Metric
 from pipeline.errors import UserError
 from pipeline.files import beside
@@ -105,6 +106,13 @@ class TimedExamples:
             readings.append(replace(reader.read(example), inputs=[], outputs=[]))
 
         return read
+
+    def logits(self, name: str, model: Model, pad_to: int | None, count: int) -> list[Floats]:
+        """See `benchmarks.measure.queries.Asked.logits`."""
+        own = self._tokenizers.get(name.rpartition(" ")[0])
+        reader = self._how.reader(model, pad_to, own)
+        inputs = [each for one in self.queries[:count] for each in reader.encode(one)]
+        return [joined(outputs, 0, -1) for outputs in reader.outputs(inputs)]
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """Milliseconds of each phase for the last `count` examples; all inputs of one together."""

@@ -44,7 +44,9 @@ class Plan:
         peers: the names of the files that other tools exported.
         verify: whether to compare the files with the checksums in the model.json beside them.
         models: the Hugging Face folder that a file was exported from, by the name of the file, as
-            far as it is known.
+            far as it is known. The logits of the file are compared with its model's.
+        reference: the fp32 file or Hugging Face folder with which the logits of every other file
+            are compared; None for no comparison.
     """
 
     files: Mapping[str, Path]
@@ -61,6 +63,13 @@ class Plan:
     peers: Collection[str] = ()
     verify: bool = True
     models: Mapping[str, Path] = field(default_factory=dict)
+    reference: Path | None = None
+
+    @property
+    def references(self) -> dict[str, Path]:
+        """The fp32 model of each file that has one, by the name of the file."""
+        rest = dict.fromkeys(self.files, self.reference) if self.reference else {}
+        return {**rest, **{name: self.models[name] for name in self.files if name in self.models}}
 
 
 def asked_of(plan: Plan, longest: int) -> Asked:

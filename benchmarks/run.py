@@ -84,6 +84,8 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
                 plan, (pad_to, SHORTEST, longest[path]), path, threads
             ),
             compared=pairs(list(plan.files), plan.peers),
+            # Logits do not depend on the number of threads.
+            references=plan.references if threads == plan.threads[0] else {},
             least_queries=plan.least_queries,
             least_seconds=plan.least_seconds,
             seed=plan.seed,
@@ -91,6 +93,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         )
         for threads in plan.threads
     ]
+    for one in runs[1:]:
+        for name, subject in one["latency"]["subjects"].items():
+            subject["logit_error"] = runs[0]["latency"]["subjects"][name]["logit_error"]
     for file in files:
         file["scores"] = asked.scores(f"{file['name']} {NATURAL}")
     checksums.note(unchecked)
@@ -185,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         peers=[name for name, path in by_name.items() if path in others],
         verify=given.verify,
         models=models_of(by_name, given.build, root if given.base_size else None),
+        reference=given.reference,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
     found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
@@ -227,6 +233,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Also measure PyTorch, and the files that ONNX Runtime and ExecuTorch export from the "
         "same student: that of --build, of --base-size, or each Hugging Face folder.",
+    )
+    add(
+        "--reference",
+        type=Path,
+        metavar="PATH",
+        help="Compare the logits of the files with those of this fp32 file or Hugging Face folder, "
+        "the model that they were exported from. --build, --base-size and --peers know the models "
+        "of their files and need no --reference.",
     )
     add(
         "--only",

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.measure.schema import VERSION as LATENCY_SCHEMA
 from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import learning, place, plan, ranks, settings, shipping, shrinking
@@ -120,7 +121,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             lambda folder, _: shipping.benchmark(
                 folder, config, task, *places, files, evaluation, traits
             ),
-            settings={"benchmark": config.benchmark, **reading},
+            settings={"benchmark": config.benchmark, "schema": LATENCY_SCHEMA, **reading},
             inputs={**_present(*exported, baseline, compared), **asked},
         )
 

@@ -232,6 +232,8 @@ def benchmark(
             open_file=open_predictor,
             cold_start=cold_start,
             compared=compared,
+            # The gates have the errors of the files, over all examples.
+            references=dict.fromkeys(others, compared_model),
             least_rounds=settings.rounds,
             least_queries=1,
             least_seconds=0.0,
@@ -300,6 +302,16 @@ class Queries:
         place = self._places.get(name.rpartition(" ")[0], 0)
         outputs = self._reader(model, pad_to, place).outputs
         return lambda query: outputs(query[place])
+
+    def logits(self, name: str, model: Any, pad_to: int | None, count: int) -> Any:
+        """See `Asked.logits`."""
+        from benchmarks.measure.errors import joined
+
+        place = self._places.get(name.rpartition(" ")[0], 0)
+        inputs = [each for query in self.queries[:count] for each in query[place]]
+        # The reader has cut the padding off.
+        outputs = self._reader(model, pad_to, place).outputs(inputs)
+        return [joined(each, 0, -1) for each in outputs]
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """See `Asked.phases`: a query is inference alone."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Ratio, Subject, Summary
+from benchmarks.page.errors import HEADING, MEANING, error_cell
 from benchmarks.page.layout import (
     DASH,
     FAILED,
@@ -89,7 +90,8 @@ def _units(report: Report) -> str:
 def overview(report: Report) -> Table:
     """The table that a build ends with: one line a model or file."""
     models, files = report["models"], report["files"]
-    timed = [subject_of(report, entry["name"]) for entry in [*models, *files]]
+    every = [entry["name"] for entry in [*models, *files]]
+    timed = [subject_of(report, name) for name in every]
     gates = [file["gate"] for file in files]
     marked = mark(report["latency"]) if report["latency"] else ""
     return Table(
@@ -105,6 +107,7 @@ def overview(report: Report) -> Table:
             number(
                 f"p90 ms, padded{marked}", [value_of(_times(one, PADDED), "p90") for one in timed]
             ),
+            Column("Logit error", [_error_of(report, name) for name in every], "number"),
             Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
         ],
     )
@@ -127,6 +130,15 @@ def subject_of(report: Report, name: str) -> Subject | None:
     entry = model_named(report, name)
     exported = (one for key, one in subjects.items() if entry and scored(report, key) is entry)
     return next(exported, None)
+
+
+def _error_of(report: Report, name: str) -> str:
+    """The largest logit error of a file, or of the fp32 file that was timed for a model."""
+    timed = subject_of(report, name)
+    for key, subject in (report["latency"]["subjects"] if report["latency"] else {}).items():
+        if subject is timed:
+            return logit_error(report, key)
+    return next((largest_error(file) for file in report["files"] if file["name"] == name), DASH)
 
 
 def _models_table(report: Report) -> Table:
@@ -155,7 +167,7 @@ def _files_table(report: Report) -> Table:
             Column("Precision", [file["precision"] for file in files]),
             number("MB", [megabytes(file["bytes"]) for file in files]),
             *score_columns(report["metrics"], files),
-            Column("Largest logit error", [largest_error(file) for file in files], "number"),
+            Column(HEADING, [largest_error(file) for file in files], "number"),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
             Column("Lowest runtime", [releases(file) for file in files]),
             Column("For", [file["purpose"] for file in files], "prose"),
@@ -188,6 +200,16 @@ def largest_error(file: File) -> str:
     return f"{values[0]:.3g}" if values and values[0] is not None else DASH
 
 
+def logit_error(report: Report, subject: str) -> str:
+    """The largest logit error of a latency subject: that of its gate, else its own."""
+    for file in report["files"]:
+        if file["name"] == subject and (found := largest_error(file)) != DASH:
+            return found
+    latency = report["latency"]
+    timed = latency["subjects"].get(subject) if latency else None
+    return error_cell(timed["logit_error"] if timed else None)
+
+
 def releases(file: File) -> str:
     """The oldest release of each runtime that a file runs in."""
     return " or ".join(f"{name} {oldest}" for name, oldest in file["min_runtime"].items()) or DASH
@@ -216,8 +238,11 @@ def _latency_section(report: Report) -> Section:
     if untimed:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     scores = {name: entry["scores"] for name, entry in entries.items() if entry}
+    title = f"Milliseconds per {unit}{marked}"
+    errors = {name: logit_error(report, name) for name in latency["subjects"]}
+    paragraphs.append(f"{MEANING}. Where a file has a gate, its error is the gate's.")
     tables = [
-        times_table(f"Milliseconds per {unit}{marked}", latency["subjects"], metrics, scores),
+        times_table(title, latency["subjects"], metrics, scores, errors),
         _ratios_table(f"Ratios of mean times{marked}", latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]

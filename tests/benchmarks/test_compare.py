@@ -43,6 +43,7 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
                 "path": "a/student.tflite",
                 "natural": None,
                 "padded": None,
+                "logit_error": None,
             }
         },
         "ratios": [],

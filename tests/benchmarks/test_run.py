@@ -99,6 +99,40 @@ def test_ratios_hold_the_others_against_the_first_file() -> None:
     assert list(ratios.values()) == pytest.approx(expected)
 
 
+class NoisyModel:
+    """Gives `scale` times the ids as logits of tokens, and something else at padding."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def run(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+        noise = np.where(mask[0] == 1, ids[0] * np.float32(self.scale), 1e4 * self.scale)
+        return noise.astype(np.float32), noise.astype(np.float32)
+
+
+def test_the_error_of_each_file_is_that_against_its_own_model() -> None:
+    scales = {"mine": 1.0, "near": 1.01, "broken": float("nan"), "unknown": 3.0}
+    found = session(
+        {name: Path("folder") / name for name in ("near", "broken", "unknown")},
+        queries.RandomWindows("given", [9, 4, 6], vocabulary=50, pad_to=12, seed=0),
+        threads=1,
+        pad_to=12,
+        open_file=lambda path, threads: NoisyModel(scales[path.name]),
+        cold_start=lambda path, threads: (START, None),
+        references={"near": Path("a/mine"), "broken": Path("a/mine")},
+        least_queries=1,
+        least_seconds=0,
+    )
+    errors = {n: s["logit_error"] for n, s in found["latency"]["subjects"].items()}
+    assert errors["unknown"] is None
+    assert errors["broken"] and errors["broken"]["largest"] is None
+    near = errors["near"]
+    assert near and (near["reference"], near["inputs"]) == ("a/mine", 3)
+    # Padding, where the two are 100 apart, is no logit.
+    assert near["largest"] and 0 < near["largest"] <= 0.01 * 49 + 1e-4
+    assert 0 < near["range"] <= 49
+
+
 def test_a_session_fits_the_schema_of_reports() -> None:
     found, _ = fake_session(least_queries=1, least_seconds=0)
     queries = {"source": "squad", "sha256": None, "count": 40, "available": None}
@@ -419,12 +453,25 @@ def test_numbers_are_checked(flags: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
+def test_a_model_folder_is_a_subject_and_a_reference_of_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "student"
     tiny_model("distilbert").save_pretrained(folder)
     out = tmp_path / "b.json"
-    assert run.main([str(folder), "--quick", "--pad-to", "32", "--out", str(out)]) == 0
-    (file,) = json.loads(out.read_text("utf-8"))["files"]
+    int8 = exported("distilbert")["int8"]
+    arguments = [str(folder), str(int8), "--reference", str(folder), "--quick", "--pad-to", "32"]
+    assert run.main([*arguments, "--out", str(out)]) == 0
+    document = json.loads(out.read_text("utf-8"))
+    errors = {
+        name: subject["logit_error"]
+        for name, subject in document["runs"][0]["latency"]["subjects"].items()
+    }
+    assert errors["student"]["largest"] == 0
+    assert 0 < errors[int8.name]["largest"] < 0.2 * errors[int8.name]["range"]
+    assert errors[int8.name]["reference"].endswith("/student")
+    assert f"{errors[int8.name]['largest']:.3g} (" in capsys.readouterr().out
+    file = document["files"][0]
     assert (file["name"], file["sha256"], file["parts"]) == ("student", None, None)
     assert file["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
 
