@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,32 @@ from results.tables import Results, machine
 
 def glue(results: Results) -> str:
     """The paper's tables 1 and 2 with the measured rows below the paper's."""
-    if "glue" not in results["experiments"]:
-        return ""
-    record = _record(results["experiments"]["glue"])
-    page = glue_page(record, NAMES, len({run["seed"] for run in record.runs}))
-    return _lines("The paper's tables 1 and 2", page, results["experiments"]["glue"])
+    return _of_each_class("The paper's tables 1 and 2", results["experiments"].get("glue"), _glue)
 
 
 def ablations(results: Results) -> str:
     """The paper's ablation: what each loss adds."""
-    if "ablation" not in results["experiments"]:
-        return ""
-    record = _record(results["experiments"]["ablation"])
+    return _of_each_class("The paper's ablation", results["experiments"].get("ablation"), _ablation)
+
+
+def _glue(record: Record) -> Page:
+    return glue_page(record, NAMES, len({run["seed"] for run in record.runs}))
+
+
+def _ablation(record: Record) -> Page:
     runs = [
         Run(e["data"], e["row"], e["seed"], tuple(e["arguments"]), "", e["files"])
         for e in record.runs
     ]
-    page = ablation.page(runs, record)
-    return _lines("The paper's ablation", page, results["experiments"]["ablation"])
+    return ablation.page(runs, record)
+
+
+def _of_each_class(title: str, by_class: Results | None, page: Callable[[Record], Page]) -> str:
+    """The lines of an experiment on each class of processor, which its heading names."""
+    return "\n".join(
+        _lines(f"{title}, on {processor}", page(_record(entry)), entry)
+        for processor, entry in (by_class or {}).items()
+    )
 
 
 def _record(entry: Results) -> Record:

@@ -34,8 +34,9 @@ from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
+from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.headline import headline
-from pipeline.report.tables import largest_error, logit_error, model_named, releases, value_of
+from pipeline.report.tables import model_named, releases, value_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Ratio, Subject, Summary
-from benchmarks.page.errors import HEADING, MEANING, error_cell
+from benchmarks.page.errors import HEADING, MEANING
 from benchmarks.page.layout import (
     DASH,
     FAILED,
@@ -29,6 +29,8 @@ from benchmarks.page.layout import (
 from benchmarks.page.scores import explained, score_columns
 from benchmarks.page.tables import mark, times_table
 from pipeline import tasks
+from pipeline.report.advice import advice
+from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.schema import File, Model, Report
 
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -44,6 +46,7 @@ def sections(report: Report) -> list[Section]:
             [_models_table(report), _files_table(report), *_faults_tables(report)],
         ),
         _latency_section(report),
+        Section("advice", "Which file to use", advice(report)),
         Section(
             "gates",
             "Gates",
@@ -191,23 +194,6 @@ def _faults_tables(report: Report) -> list[Table]:
             [Column("File", names), Column("Runtime", runtimes), Column("What it does", faults)],
         )
     ]
-
-
-def largest_error(file: File) -> str:
-    """The largest difference of a logit from the PyTorch model's."""
-    checks = file["gate"]["checks"] if file["gate"] else []
-    values = [check["value"] for check in checks if check["name"] == "max_logit_error"]
-    return f"{values[0]:.3g}" if values and values[0] is not None else DASH
-
-
-def logit_error(report: Report, subject: str) -> str:
-    """The largest logit error of a latency subject: that of its gate, else its own."""
-    for file in report["files"]:
-        if file["name"] == subject and (found := largest_error(file)) != DASH:
-            return found
-    latency = report["latency"]
-    timed = latency["subjects"].get(subject) if latency else None
-    return error_cell(timed["logit_error"] if timed else None)
 
 
 def releases(file: File) -> str:
