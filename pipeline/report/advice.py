@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file of a build to use: the fastest measured one, then what is known of other processors."""
+"""Which file of a build to use: the fastest one here, then what is known of other processors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pipeline.report.schema import Report
 # What is known of processors, from the kernels that runtimes have for them; no figure is among it.
 KNOWN = {
     "x86-64 without VNNI": (
-        "use the int8 .onnx file in a session that computes exactly, for XNNPACK has no dot product "
-        "of 8-bit numbers there. A default session computes this project's file exactly; a file of "
-        "another tool needs session.x64quantprecision"
+        "use the int8 .onnx file in a session that computes exactly, for XNNPACK has no dot "
+        "product of 8-bit numbers there. A default session computes this project's file exactly; "
+        "a file of another tool needs session.x64quantprecision"
     ),
     "arm64 with dotprod": "use the int8 .tflite file: XNNPACK has the dot product there",
     "arm64 without dotprod": "measure there: nothing is known of it",
