@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import latency
-from benchmarks.measure.errors import COMPARED, logit_error
+from benchmarks.measure.errors import COMPARED, Floats, logit_error
 from benchmarks.measure.memory import Probe
 from benchmarks.measure.queries import Asked, Model
 from benchmarks.measure.schema import (
@@ -111,7 +111,7 @@ def session(
 
     keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
     models = {key: open_file(files[name], threads) for key, (name, _) in keys.items()}
-    lengths = {NATURAL: None, PADDED: pad_to}
+    lengths: dict[Lengths, int | None] = {NATURAL: None, PADDED: pad_to}
     stream = latency.stream(
         {key: asked.subject(key, models[key], lengths[kind]) for key, (_, kind) in keys.items()},
         asked.queries,
@@ -132,7 +132,8 @@ def session(
     for name, path in (references or {}).items():
         tell(f"threads {threads}: logits of {name}")
         reference = open_file(path, threads)
-        own, true = [], []
+        own: list[Floats] = []
+        true: list[Floats] = []
         for kind in KINDS:
             key, length = f"{name} {kind}", lengths[kind]
             own += asked.logits(key, models[key], length, COMPARED)

@@ -46,6 +46,7 @@ PRODUCTS = (
     ("sdot", 0xBFC0F400, 0x0F80E000),  # by an element
     ("smlal", 0xBFE0FC00, 0x0E208000),  # of NEON without a dot product
     ("smull", 0xBFE0FC00, 0x0E20C000),
+    ("smlal of 16 bits", 0xBFC0F400, 0x0F402000),  # by an element, of numbers that were widened
 )
 
 

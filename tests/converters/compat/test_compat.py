@@ -448,8 +448,9 @@ def worker_module() -> Any:
         (["0x1: 0e228020  smlal v0.8h, v1.8b, v2.8b", "0x5: 0e22c020  smull"], ["smlal", "smull"]),
         (["0x4000a1: 6e829420  udot v0.4s, v1.16b, v2.16b", "OBJD-T: x"], []),
         (["0x4000a1: 0e628020  smlal v0.4s, v1.4h, v2.4h"], []),
+        (["0x4000a1: 0f422020  smlal v0.4s, v1.4h, v2.h[0]"], ["smlal of 16 bits"]),
     ],
-    ids=["sdot", "by an element", "bytes", "smmla", "neon", "unsigned", "wider"],
+    ids=["sdot", "by an element", "bytes", "smmla", "neon", "unsigned", "wider", "widened"],
 )
 def test_kernels_are_read_from_the_instructions(
     lines: list[str], names: list[str], tmp_path: Path
