@@ -75,9 +75,9 @@ class Row:
     equal: tuple[int, int] | None = None
     ms: float | None = None
     slower: float | None = None
-    kernels: tuple[str, ...] | None = None
     verdict: str = ""
     failed: bool = False
+    kernels: tuple[str, ...] | None = None
 
 
 def examine(

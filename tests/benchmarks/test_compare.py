@@ -249,7 +249,7 @@ def test_reports_of_builds_are_compared_too(held: Any) -> None:
         ("{}", "is no benchmark and no report.json with latency: the report cannot be used: "),
         (
             '{"kind": "benchmark", "schema_version": 7}',
-            "schema_version is 7, and this release reads 1 and 2",
+            "schema_version is 7, and this release reads 1, 2 and 3",
         ),
         (
             json.dumps(make_report() | {"latency": {"threads": "1"}}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -174,15 +175,16 @@ def test_the_student_answers_once_for_all_files(
 
 def test_timed_models_get_the_ids_of_their_own_tokenizers(tmp_path: Path, tokenizer: Any) -> None:
     """A teacher may have more word pieces than its student: its ids do not fit the other."""
-    known = tokenizer.get_vocab()
-    pieces = sorted(known, key=known.__getitem__)
     first = max(tokenizer.all_special_ids) + 1
     student, teacher = tmp_path / "student", tmp_path / "teacher"
     tokenizer.save_pretrained(student)
-    unused = [f"[unused{place}]" for place in range(50)]
-    teacher.mkdir()
-    lines = [*pieces[:first], *unused, *pieces[first:]]
-    (teacher / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copytree(student, teacher)
+    document = json.loads((teacher / "tokenizer.json").read_text("utf-8"))
+    pieces = document["model"]["vocab"]
+    moved = {piece: place + 50 * (place >= first) for piece, place in pieces.items()}
+    moved |= {f"[unused{place}]": first + place for place in range(50)}
+    document["model"]["vocab"] = moved
+    (teacher / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
 
     class Model:
         def __init__(self) -> None:

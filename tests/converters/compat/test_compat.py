@@ -238,7 +238,7 @@ def test_the_task_library_is_held_to_whole_words(fakes: Path) -> None:
     for said, verdict in ((expected, "right"), ("no", "WRONG, without an error: 3 of 3 answers")):
         tasks = replace(runtimes("x")[1], worker=("tasks", said))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compat, "_undescribed", lambda file: "")
+            patch.setattr(compat, "undescribed", lambda file: "")
             _, row = examine(fakes, [runtimes()[0], tasks], Path())
         assert row.verdict.startswith(verdict) and row.resizes is False
         assert row.equal == (3 if said == expected else 0, 3)

@@ -520,7 +520,7 @@ def test_hostile_names_break_neither_block_nor_table(name: str) -> None:
     shown = " ".join(terminal.shown(name).split())
     evaluation, latency = _tables(text)
     assert {len(row) for row in evaluation} == {9} and len(evaluation) == 6
-    assert {len(row) for row in latency} == {5} and len(latency) == 7
+    assert {len(row) for row in latency} == {6} and len(latency) == 7
     assert [" ".join(row[2].split()) for row in evaluation[3:]] == [shown] * 3
 
     *_, command = (token.content for token in _tokens(text) if token.type == "code_block")

@@ -350,7 +350,7 @@ def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None
         entry["scores"]["f1"] = 0.0
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        assert "not measured" not in text and "There is no share of 0.0%." in text
+        assert "was not measured" not in text and "There is no share of 0.0%." in text
 
 
 def test_an_empty_build_is_a_report_too(report: dict[str, Any], tmp_path: Path) -> None:
