@@ -205,11 +205,11 @@ def test_timed_models_get_the_ids_of_their_own_tokenizers(tmp_path: Path, tokeni
     for query in asked.queries:
         for name, model in models.items():
             asked.subject(name, model, None)(query)
-        asked.subject("teacher-fp32.tflite padded", padded, 64)(query)
+        asked.subject("teacher-fp32.tflite padded", padded, 128)(query)
     mine, taught = (model.inputs for model in models.values())
     assert [len(ids) for ids, _, _ in mine] == asked.tokens
     assert [ids for ids, _, _ in taught] == [
         [one if one < first else one + 50 for one in ids] for ids, _, _ in mine
     ]
-    assert {len(ids) for ids, _, _ in padded.inputs} == {64}
+    assert {len(ids) for ids, _, _ in padded.inputs} == {128}
     assert [sum(mask) for _, mask, _ in padded.inputs] == asked.tokens
