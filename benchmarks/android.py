@@ -36,7 +36,7 @@ from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
 from benchmarks.page.console import show
-from benchmarks.run import FEWEST_PIECES
+from benchmarks.plan import FEWEST_PIECES
 from benchmarks.subjects import describe, named
 from converters import ConversionError, terminal
 from converters.interface import INPUTS

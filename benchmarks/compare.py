@@ -17,6 +17,7 @@ Exit code: 0 no figure became worse, 1 a figure became worse, 2 the files cannot
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ PROFILED = "average ms"
 
 # Medians of a few cold starts, which vary by tens of percent.
 NOISY = ("load ms", "first ms")
+
+# Figures beyond these are of a damaged document, and their sums and ratios would overflow: 1 ns and
+# 30,000 years where they are times, a million gigabytes where they are sizes.
+SHORTEST_MS, LARGEST = 1e-6, 1e15
 
 Place = tuple[str, int | None, str, str]  # figure, threads, file, lengths
 
@@ -88,7 +93,7 @@ def read(path: Path) -> Measured:
     """Read the JSON of a benchmark or the report.json of a build, also of an older schema.
 
     Raises:
-        ValueError: the file is neither, or it is damaged.
+        ValueError: the file is neither, or it is damaged, or a figure is too large to compare.
     """
     document = read_json(path)
     found = Measured()
@@ -102,7 +107,21 @@ def read(path: Path) -> Measured:
             f"{path} is no benchmark and no report.json with latency: {error}: give what "
             "python -m benchmarks.run or python -m pipeline.build wrote"
         ) from error
+    for (figure, _, file, _), value in _every(found):
+        shortest = SHORTEST_MS if figure == "mean ms" else 0.0
+        if abs(value) > LARGEST or 0 < value < shortest:
+            raise ValueError(
+                f"{path} says that {figure} of {file} is {value:g}, and figures up to {LARGEST:g}, "
+                f"times from {SHORTEST_MS:g} ms can be compared: measure again"
+            )
     return found
+
+
+def _every(found: Measured) -> Iterator[tuple[Place, float]]:
+    """All figures of a document, those of single queries too."""
+    for place, times in found.times.items():
+        yield from ((place, time) for time in times)
+    yield from found.figures.items()
 
 
 def _take_benchmark(document: Benchmark, found: Measured) -> None:
@@ -155,8 +174,9 @@ def _take_latency(measured: Latency, found: Measured) -> None:
             where = lengths if lengths == NATURAL else f"padded {measured['padded_length']}"
             if each.get(lengths):
                 grid = np.asarray(each[lengths], dtype=np.float64).reshape(measured["rounds"], -1)
-                # (rounds, queries) -> (queries,)
-                found.times["mean ms", threads, name, where] = list(grid.mean(axis=0))
+                # (rounds, queries) -> (queries,); divided first, for a sum could overflow
+                means = (grid / len(grid)).sum(axis=0)
+                found.times["mean ms", threads, name, where] = list(means)
     for name, subject in measured["subjects"].items():
         _take_start(subject, threads, name, found)
 
@@ -260,7 +280,8 @@ def show(changes: Sequence[Change]) -> str:
                 *change.place[2:],
                 _plain(change.old),
                 _plain(change.new),
-                f"{change.percent:+.1f}",
+                # Figures below a nanosecond or a byte are shown as 0, too.
+                f"{change.percent:+.1f}" if math.isfinite(change.percent) else "from 0",
                 "" if change.low is None else f"{change.low:+.1f} to {change.high:+.1f}",
                 change.verdict,
             ]

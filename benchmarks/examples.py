@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure.errors import Floats, joined
 from benchmarks.measure.schema import Metric
 from pipeline.errors import UserError
 from pipeline.files import beside
@@ -28,7 +29,8 @@ class How:
         source, sha256, available: of the data, see `benchmarks.measure.queries.Asked`.
         drawn: the examples of a round.
         metrics: that `score` gives, the most important one first.
-        reader: a model with everything around it, which keeps nothing of an example for the next.
+        reader: a model with everything around it, padded to a length or (None) not, with its own
+            tokenizer or (None) that of the data's model; it keeps nothing for the next example.
         score: of predictions for `drawn`, by metric.
         longest: the longest input, in tokens.
     """
@@ -39,7 +41,7 @@ class How:
     available: int
     drawn: Sequence[Any]
     metrics: Sequence[Metric]
-    reader: Callable[[Any, int | None], Reader[Any, Any]]
+    reader: Callable[[Any, int | None, Any], Reader[Any, Any]]
     score: Callable[[Sequence[Any]], Mapping[str, float]]
     longest: int
 
@@ -50,11 +52,13 @@ class TimedExamples:
     Args:
         file: `embedded`, a file or a hub data set, of the task of the model.
         model: an exported file with its model.json, or a Hugging Face folder with a tokenizer:
-            every model gets its tokenizer and limits.
+            every model gets its limits, so that inputs are cut alike.
         count: how many examples at most.
         longest: the longest input that all models take.
         seed: of the draw and its order.
         read: how the data is read, by the names of the task's settings.
+        tokenizers: a file or folder, such as `model`, with the tokenizer of each subject that has
+            another one than `model`, by its name.
 
     Raises:
         UserError: no such data or tokenizer, or inputs that are too long.
@@ -69,6 +73,7 @@ class TimedExamples:
         longest: int,
         seed: int,
         read: Mapping[str, Any] | None = None,
+        tokenizers: Mapping[str, Path] | None = None,
     ) -> None:
         kind = texts if _classifies(model) else questions
         self._how = how = kind(file, model, count, seed, read or {})
@@ -81,13 +86,18 @@ class TimedExamples:
         self.sha256: str | None = how.sha256
         self.available: int | None = how.available
         self.queries: Sequence[Any] = how.drawn
-        encode = how.reader(None, None).encode
+        self._tokenizers = {name: _tokenizer(at) for name, at in (tokenizers or {}).items()}
+        encode = how.reader(None, None, None).encode
         self.tokens = [sum(len(each.ids) for each in encode(one)) for one in how.drawn]
         self._readings: dict[str, list[Reading[Any, Any]]] = {}
 
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
-        """A function that takes an example; what it gave before under `name` is forgotten."""
-        reader = self._how.reader(model, pad_to)
+        """A function that takes an example; what it gave before under `name` is forgotten.
+
+        `name` ends with the kind of lengths, as in a session.
+        """
+        own = self._tokenizers.get(name.rpartition(" ")[0])
+        reader = self._how.reader(model, pad_to, own)
         readings: list[Reading[Any, Any]] = []
         self._readings[name] = readings
 
@@ -96,6 +106,13 @@ class TimedExamples:
             readings.append(replace(reader.read(example), inputs=[], outputs=[]))
 
         return read
+
+    def logits(self, name: str, model: Model, pad_to: int | None, count: int) -> list[Floats]:
+        """See `benchmarks.measure.queries.Asked.logits`."""
+        own = self._tokenizers.get(name.rpartition(" ")[0])
+        reader = self._how.reader(model, pad_to, own)
+        inputs = [each for one in self.queries[:count] for each in reader.encode(one)]
+        return [joined(outputs, 0, -1) for outputs in reader.outputs(inputs)]
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """Milliseconds of each phase for the last `count` examples; all inputs of one together."""
@@ -130,7 +147,9 @@ def questions(file: str, model: Path, count: int, seed: int, read: Mapping[str, 
         chosen.questions,
         metrics_of(chosen),
         # To an app each passage is new.
-        lambda model, pad_to: how.answerer(model, pad_to=pad_to, reuse=False),
+        lambda model, pad_to, own: replace(how, tokenizer=own or how.tokenizer).answerer(
+            model, pad_to=pad_to, reuse=False
+        ),
         lambda predictions: score([answer.text for answer in predictions], chosen),
         how.limits.max_length,
     )
@@ -158,8 +177,8 @@ def texts(file: str, model: Path, count: int, seed: int, read: Mapping[str, Any]
         len(found.examples),
         chosen.examples,
         [named[name] for name in wanted(not opened.labels, found.task, found.metric)],
-        lambda model, pad_to: Classifier(
-            model, opened.tokenizer, opened.max_length, opened.traits, pad_to=pad_to
+        lambda model, pad_to, own: Classifier(
+            model, own or opened.tokenizer, opened.max_length, opened.traits, pad_to=pad_to
         ),
         lambda predictions: score(predictions, chosen),
         opened.max_length,
@@ -170,6 +189,16 @@ def _draw(examples: Sequence[Any], count: int, seed: int) -> tuple[Any, ...]:
     return tuple(
         random.Random(seed).sample(examples, min(count, len(examples)))  # noqa: S311 - no secret
     )
+
+
+def _tokenizer(model: Path) -> Any:
+    """The tokenizer in a Hugging Face folder, or beside an exported file."""
+    if (model / "config.json").is_file():
+        from pipeline.models.teacher import load_tokenizer
+
+        return load_tokenizer(model)
+    described = beside.description(model.parent / "model.json", verify=False)
+    return beside.tokenizer(model.parent, described["tokenizer"], verify=False)
 
 
 def _classifies(model: Path) -> bool:

@@ -23,80 +23,33 @@ import datetime
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import add_question_flags, add_verify_flag, amount, hidden
 from benchmarks.measure import latency, machine, memory
-from benchmarks.measure.queries import Asked, RandomWindows, given_lengths, squad_lengths
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
 from benchmarks.measure.session import ColdStart, pairs, session
 from benchmarks.page import page
 from benchmarks.page.console import show
-from benchmarks.subjects import base_size, built, describe, named, peer_files
+from benchmarks.plan import PAD_TO, Plan, asked_of
+from benchmarks.subjects import base_size, built, describe, models_of, named, peer_files
 from converters import terminal
 from converters.runtimes import checksums, trial
 from converters.runtimes.open import open_predictor
-from converters.runtimes.weights import vocabulary_size
 from converters.start import module_command
 
 # Enough to see that everything works, but far too few for a valid figure.
 QUICK_QUERIES = 8
 
-# Distinct queries in a round; two rounds of them make a valid figure.
-ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
-
-# The length that SQuAD models are trained with and that exporters pad to.
-PAD_TO = 384
-
 # The shortest input of a memory probe; the longest is the limit of the file.
 SHORTEST = 16
-
-# The largest id of random windows if no file states its vocabulary; every vocabulary has as many.
-FEWEST_PIECES = 100
 
 REPORTED = (
     *("ai-edge-litert", "onnxruntime", "executorch", "coremltools", "torch", "transformers"),
     *("tokenizers", "numpy", "distilbert-mobile"),
 )
-SUFFIXES = (".tflite", ".onnx", ".pte", ".mlpackage")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure.
-
-    Attributes:
-        files: the files by their names in the report; the first is the baseline.
-        threads: the numbers of threads, each measured in a run of its own.
-        pad_to: the length of padded inputs, in tokens.
-        lengths: "squad" or lengths in tokens; ignored with questions.
-        questions: data for the task of the files, such as `embedded`; None for random tokens.
-        read: how that is read, see `benchmarks.examples.TimedExamples`.
-        least_queries: the smallest number of queries in each run.
-        least_seconds: the shortest duration of each run, in seconds.
-        probes: the number of cold starts of each file.
-        seed: the seed of every random number generator.
-        weight_cache: whether .tflite files also start with XNNPACK's weight cache.
-        peers: the names of the files that other tools exported.
-        verify: whether to compare the files with the checksums in the model.json beside them.
-    """
-
-    files: Mapping[str, Path]
-    threads: Sequence[int] = (1,)
-    pad_to: int = PAD_TO
-    lengths: str | Sequence[int] = "squad"
-    questions: str | None = None
-    read: Mapping[str, Any] = field(default_factory=dict)
-    least_queries: int = latency.VALID_QUERIES
-    least_seconds: float = latency.VALID_SECONDS
-    probes: int = memory.PROBES
-    seed: int = 0
-    weight_cache: bool = False
-    peers: Collection[str] = ()
-    verify: bool = True
 
 
 def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) -> Benchmark:
@@ -119,7 +72,7 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
     files = [describe(name, path) for name, path in plan.files.items()]
     pad_to = min(plan.pad_to, *longest.values())
-    asked = _asked(plan, pad_to)
+    asked = asked_of(plan, pad_to)
     runs = [
         session(
             plan.files,
@@ -131,6 +84,8 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
                 plan, (pad_to, SHORTEST, longest[path]), path, threads
             ),
             compared=pairs(list(plan.files), plan.peers),
+            # Logits do not depend on the number of threads.
+            references=plan.references if threads == plan.threads[0] else {},
             least_queries=plan.least_queries,
             least_seconds=plan.least_seconds,
             seed=plan.seed,
@@ -138,6 +93,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
         )
         for threads in plan.threads
     ]
+    for one in runs[1:]:
+        for name, subject in one["latency"]["subjects"].items():
+            subject["logit_error"] = runs[0]["latency"]["subjects"][name]["logit_error"]
     for file in files:
         file["scores"] = asked.scores(f"{file['name']} {NATURAL}")
     checksums.note(unchecked)
@@ -171,34 +129,6 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     }
 
 
-def _asked(plan: Plan, longest: int) -> Asked:
-    """The queries: examples, or windows of random tokens that are no longer than padded ones."""
-    count = min(plan.least_queries, ROUND_QUERIES)
-    if plan.questions is not None:
-        from benchmarks.examples import TimedExamples
-
-        beside = next(filter(_has_tokenizer, plan.files.values()), None)
-        if beside is None:
-            raise ValueError(
-                "--questions needs a tokenizer: name a file with its model.json beside it, or a "
-                "Hugging Face folder"
-            )
-        return TimedExamples(
-            plan.questions, beside, count=count, longest=longest, seed=plan.seed, read=plan.read
-        )
-    if isinstance(plan.lengths, str):
-        source, tokens = plan.lengths, squad_lengths(count, longest, plan.seed)
-    elif max(plan.lengths) > longest:
-        raise ValueError(
-            f"--lengths {max(plan.lengths)}: the files, or --pad-to, take at most {longest}"
-        )
-    else:
-        source, tokens = "given", given_lengths(count, plan.lengths, plan.seed)
-    told = [size for path in plan.files.values() if (size := vocabulary_size(path))]
-    vocabulary = min(told, default=FEWEST_PIECES)
-    return RandomWindows(source, tokens, vocabulary=vocabulary, pad_to=longest, seed=plan.seed)
-
-
 def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) -> ColdStart:
     """Measure loading, first run and memory in new processes, without and with a weight cache."""
     command = [*module_command("converters.runtimes.probe"), str(path), "--threads", str(threads)]
@@ -211,13 +141,6 @@ def _cold_start(plan: Plan, lengths: Sequence[int], path: Path, threads: int) ->
         command += ["--weight-cache", str(Path(folder) / "cache")]
         memory.probe(command)  # makes the cache; an app does that once, after its installation
         return plain, memory.probe_median(command, plan.probes)
-
-
-def _has_tokenizer(path: Path) -> bool:
-    """Whether `pipeline.ask` finds a tokenizer: in a folder, or beside an exported file."""
-    beside = path.parent if path.suffix in SUFFIXES else path
-    names = ("model.json",) if path.suffix in SUFFIXES else ("tokenizer.json", "vocab.txt")
-    return any((beside / name).is_file() for name in names)
 
 
 def _only(files: dict[str, Path], names: Sequence[str] | None) -> dict[str, Path]:
@@ -266,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         weight_cache=given.weight_cache,
         peers=[name for name, path in by_name.items() if path in others],
         verify=given.verify,
+        models=models_of(by_name, given.build, root if given.base_size else None),
+        reference=given.reference,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
     found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
@@ -308,6 +233,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Also measure PyTorch, and the files that ONNX Runtime and ExecuTorch export from the "
         "same student: that of --build, of --base-size, or each Hugging Face folder.",
+    )
+    add(
+        "--reference",
+        type=Path,
+        metavar="PATH",
+        help="Compare the logits of the files with those of this fp32 file or Hugging Face folder, "
+        "the model that they were exported from. --build, --base-size and --peers know the models "
+        "of their files and need no --reference.",
     )
     add(
         "--only",

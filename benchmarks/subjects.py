@@ -64,6 +64,46 @@ def built(folder: Path) -> tuple[list[Path], dict[str, Any]]:
     return [*(path for path in teachers if path.exists()), *timed], read
 
 
+def models_of(
+    files: Mapping[str, Path], build: Path | None = None, base: Path | None = None
+) -> dict[str, Path]:
+    """The Hugging Face folders that files were exported from, by the names of the files.
+
+    Args:
+        files: by name.
+        build: the folder of a build: its files and those of `peers` come from its student, the
+            baselines from its teacher.
+        base: the folder of `base_size`, with `teacher` and `student` in it.
+
+    Returns:
+        A folder for each file whose model is there: a Hugging Face folder is its own model, and
+        the files of `peers` lie in a folder that is named for theirs.
+    """
+    found = {}
+    for name, path in files.items():
+        place = path.absolute()
+        if (path / "config.json").is_file():
+            found[name] = path
+        elif place.parent.name.endswith("-peers"):
+            found[name] = place.parent.with_name(place.parent.name.removesuffix("-peers"))
+        elif base and place.is_relative_to(base.absolute()):
+            found[name] = base / ("teacher" if path.name.startswith("teacher-") else "student")
+        elif build and place.is_relative_to(build.absolute()):
+            found[name] = _model_in(build, path)
+    return {name: path for name, path in found.items() if (path / "config.json").is_file()}
+
+
+def _model_in(build: Path, file: Path) -> Path:
+    """The model that a file of a build was exported from."""
+    if file.name.startswith("teacher-"):
+        return build / "teacher"
+    if file.parent.name == "peers":
+        return build / "student"
+    stages = json.loads((build / "report.json").read_text("utf-8")).get("stages", ())
+    trimmed = any(stage["name"] == "trimmed" for stage in stages)
+    return build / ("trimmed" if trimmed else "student")
+
+
 def named(paths: Sequence[Path]) -> dict[str, Path]:
     """Files by their names, with as many parent folders as make the names unique.
 

@@ -17,6 +17,10 @@ stages are kept. `output` records the last lines that a command prints. `fact` r
 single command prints: a figure, a text, a table as JSON, or @FILE with one of them. Only `all` skips
 figures that are recorded. Pages have marks (docs/results/marks.py), and the commands write only the
 text between them.
+
+docs/results.json has an entry for each class of processor, such as "x86_64 with AVX2 and AVX512-VNNI".
+What is recorded on one class replaces nothing that another class recorded, and `all` measures times
+that the class of this machine lacks.
 """
 
 from __future__ import annotations
@@ -74,16 +78,22 @@ def run(options: argparse.Namespace, flags: Sequence[str]) -> None:
     for seed in options.seeds:
         out = OUT / f"{options.name}-{seed}"
         for variant in options.variants:
-            if options.resume and store.is_built(options.name, variant, seed):
+            timed = _is_timed(options, variant, seed)
+            if options.resume and store.is_built(options.name, variant, seed, timed=timed):
                 continue
             command = ["-m", "pipeline.build", "--seed", str(seed), *VARIANTS[variant], *flags]
-            if options.timed and variant == "both" and seed == options.seeds[0]:
+            if timed:
                 command += ["--target", "all", "--precision", "all"]
             else:
                 command += ["--benchmark.no-enabled"]
             execute(["python", *command, "--out", str(out)])
             report = json.loads((out / "report.json").read_text(encoding="utf-8"))
             store.add_build(options.name, variant, seed, shown(["python", *command]), report)
+
+
+def _is_timed(options: argparse.Namespace, variant: str, seed: int) -> bool:
+    """Whether a build of `run` makes and times all files."""
+    return bool(options.timed and variant == "both" and seed == options.seeds[0])
 
 
 def bench(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -192,10 +202,12 @@ def pages() -> list[Path]:
 
 
 def is_done(options: argparse.Namespace) -> bool:
-    """Whether this version has recorded the figures of a step, with every one of its builds."""
+    """Whether this version has recorded the figures of a step here, with every one of its builds."""
     if options.command == "run":
         every = [(variant, seed) for seed in options.seeds for variant in options.variants]
-        return all(store.is_built(options.name, *one) for one in every)
+        return all(
+            store.is_built(options.name, *one, timed=_is_timed(options, *one)) for one in every
+        )
     kinds = {
         "bench": "benchmarks",
         "paper": "paper",

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.measure.schema import VERSION as LATENCY_SCHEMA
 from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import learning, mixing, place, plan, ranks, settings, shipping, shrinking
@@ -118,14 +119,15 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     )
     verified = verify(store, began, learned, files, exported)
     timed = None
+    places = student.folder, compared.folder, baseline.folder
     if config.benchmark.enabled and any(FORMATS[one].runs_here for one in config.export.files):
         timed = store.stage(
             "benchmark",
             lambda folder, _: shipping.benchmark(
-                folder, config, task, student.folder, baseline.folder, files, evaluation, traits
+                folder, config, task, *places, files, evaluation, traits
             ),
-            settings={"benchmark": config.benchmark, **reading},
-            inputs={**_present(*exported, baseline), **asked},
+            settings={"benchmark": config.benchmark, "schema": LATENCY_SCHEMA, **reading},
+            inputs={**_present(*exported, baseline, compared), **asked},
         )
 
     every = (*learned.stages, calibration, mixed, *exported, baseline, verified, timed)

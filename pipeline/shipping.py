@@ -182,12 +182,25 @@ def benchmark(
     build: Build,
     task: Task,
     student: Path,
+    compared_model: Path,
     baseline: Path,
     files: Sequence[Path],
     evaluation: Examples,
     traits: Traits,
 ) -> Facts:
-    """Latency of the files and of what they are compared with, interleaved; each started cold."""
+    """Latency of the files and of what they are compared with, interleaved; each started cold.
+
+    Args:
+        folder: to fill.
+        build: the settings.
+        task: reads the examples.
+        student: the model that the files were exported from.
+        compared_model: the model that the baselines were exported from.
+        baseline: the folder of the baselines.
+        files: to time, as far as their runtime is on this machine.
+        evaluation: the examples.
+        traits: of the data.
+    """
     from benchmarks.measure import memory
     from benchmarks.measure.session import WAYS, ColdStart, Pair, session
     from converters.runtimes.open import open_predictor
@@ -199,14 +212,16 @@ def benchmark(
     # Each file against the teacher in the same runtime; without one, the student in float32.
     stem = "teacher" if build.teacher.model != NONE else "student"
     subjects: dict[str, Path] = {}
+    others: dict[str, Path] = {}
     compared: list[Pair] = []
     for path in files:
         if format_of(path).runs_here:
             slower = format_of(path).baseline(baseline, stem)
             subjects |= {slower.name: slower, path.name: path}
             if path.name != slower.name:
+                others[slower.name] = compared_model
                 compared += [(path.name, slower.name, mine, theirs) for mine, theirs in WAYS]
-    asked = _Queries(build, task, student, evaluation, traits)
+    asked = Queries(build, task, student, evaluation, traits, others)
 
     def cold_start(path: Path, threads: int) -> ColdStart:
         command = [*module_command("converters.runtimes.probe"), str(path)]
@@ -222,6 +237,8 @@ def benchmark(
             open_file=open_predictor,
             cold_start=cold_start,
             compared=compared,
+            # The gates have the errors of the files, over all examples.
+            references=dict.fromkeys(others, compared_model),
             least_rounds=settings.rounds,
             least_queries=1,
             least_seconds=0.0,
@@ -232,39 +249,74 @@ def benchmark(
     return {"queries": len(asked.queries)}
 
 
-class _Queries:
+class Queries:
     """Evaluation examples, evenly spread, made into inputs: an `Asked` of `benchmarks.measure`.
 
-    A query is all inputs of one example, and its time is that of the model on all of them.
+    A query is all inputs of one example, and its time is that of the model on all of them. Each
+    model gets the ids of its own tokenizer, for a teacher may have other word pieces than its
+    student; all inputs are cut and padded to the same lengths.
+
+    Args:
+        build: the settings.
+        task: reads the examples.
+        student: the model whose tokenizer the subjects have.
+        evaluation: the examples.
+        traits: of the data.
+        others: the folder with the tokenizer of each subject that has another one, by its name.
     """
 
     available: int | None = None
     metrics: Sequence[Any] = ()
 
     def __init__(
-        self, build: Build, task: Task, student: Path, evaluation: Examples, traits: Traits
+        self,
+        build: Build,
+        task: Task,
+        student: Path,
+        evaluation: Examples,
+        traits: Traits,
+        others: Mapping[str, Path] | None = None,
     ) -> None:
         from pipeline.models.teacher import load_tokenizer
 
         self.one = f"{task.unit} with all its inputs"
         self.source = evaluation.name
         self.sha256: str | None = evaluation.sha256
-        tokenizer = load_tokenizer(student)
+        others = others or {}
+        folders = list(dict.fromkeys([student, *others.values()]))
+        tokenizers = [load_tokenizer(folder) for folder in folders]
+        # The place of each subject's tokenizer in `tokenizers`, and of its inputs in a query.
+        self._places = {name: folders.index(folder) for name, folder in others.items()}
 
-        def reader(model: Any, pad_to: int | None) -> Any:
-            return task.reader(model, tokenizer, build.data, traits, pad_to=pad_to)
+        def reader(model: Any, pad_to: int | None, place: int = 0) -> Any:
+            return task.reader(model, tokenizers[place], build.data, traits, pad_to=pad_to)
 
         self._reader = reader
         count = build.benchmark.queries
         step = max(1, len(evaluation.examples) // count)
-        encode = reader(None, None).encode
-        self.queries: Sequence[Any] = [encode(e) for e in evaluation.examples[::step][:count]]
-        self.tokens = [sum(len(each.ids) for each in query) for query in self.queries]
+        encoders = [reader(None, None, place).encode for place in range(len(tokenizers))]
+        self.queries: Sequence[Any] = [
+            tuple(encode(example) for encode in encoders)
+            for example in evaluation.examples[::step][:count]
+        ]
+        # Those of the student: a teacher with other word pieces may have more or fewer.
+        self.tokens = [sum(len(each.ids) for each in query[0]) for query in self.queries]
 
     def subject(self, name: str, model: Any, pad_to: int | None) -> Callable[[Any], object]:
-        """See `Asked.subject`."""
-        run: Callable[[Any], object] = self._reader(model, pad_to).outputs
-        return run
+        """See `Asked.subject`; `name` ends with the kind of lengths, as in a session."""
+        place = self._places.get(name.rpartition(" ")[0], 0)
+        outputs = self._reader(model, pad_to, place).outputs
+        return lambda query: outputs(query[place])
+
+    def logits(self, name: str, model: Any, pad_to: int | None, count: int) -> Any:
+        """See `Asked.logits`."""
+        from benchmarks.measure.errors import joined
+
+        place = self._places.get(name.rpartition(" ")[0], 0)
+        inputs = [each for query in self.queries[:count] for each in query[place]]
+        # The reader has cut the padding off.
+        outputs = self._reader(model, pad_to, place).outputs(inputs)
+        return [joined(each, 0, -1) for each in outputs]
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """See `Asked.phases`: a query is inference alone."""

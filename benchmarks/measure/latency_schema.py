@@ -45,6 +45,22 @@ class Summary(TypedDict):
     max: Milliseconds
 
 
+class LogitError(TypedDict):
+    """How far the logits of a subject are from those of the fp32 model that it was made from.
+
+    Attributes:
+        largest: The largest absolute difference of a logit; null where a logit is not finite.
+        range: The largest minus the smallest logit of the reference.
+        reference: At most the last two parts of the path of the reference.
+        inputs: The number of queries that were compared, each at its own length and padded.
+    """
+
+    largest: Amount | None
+    range: Amount
+    reference: str
+    inputs: Count
+
+
 class Subject(TypedDict):
     """A file that was timed.
 
@@ -57,6 +73,8 @@ class Subject(TypedDict):
         peak_rss_bytes: The peak resident memory of that process.
         empty_rss_bytes: The resident memory of that process before it opened the file, with the
             runtime imported.
+        logit_error: The error of its logits; null where no reference was given. The gates of a
+            build's report have the errors of its files.
     """
 
     path: str
@@ -66,6 +84,7 @@ class Subject(TypedDict):
     first_ms: Milliseconds | None
     peak_rss_bytes: Bytes | None
     empty_rss_bytes: Bytes | None
+    logit_error: LogitError | None
 
 
 class Ratio(TypedDict):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.measure.errors import Floats, joined
+
 if TYPE_CHECKING:
     from benchmarks.measure.schema import Metric
 
@@ -56,6 +58,13 @@ class Asked(Protocol):
 
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
         """A function that answers one query with `model`, padded or (None) at its own length."""
+        ...
+
+    def logits(self, name: str, model: Model, pad_to: int | None, count: int) -> list[Floats]:
+        """The logits of each input of the first `count` queries, (N,), padding cut off.
+
+        `name` is that of a subject: two models that are compared get the same ids.
+        """
         ...
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
@@ -132,6 +141,15 @@ class RandomWindows:
         """See `Asked.subject`; the windows are padded already, to what was given at first."""
         place = 0 if pad_to is None else 1
         return lambda query: model.run(*query[place].arrays)
+
+    def logits(self, name: str, model: Model, pad_to: int | None, count: int) -> list[Floats]:
+        """See `Asked.logits`."""
+        found = []
+        for window, padded in self.queries[:count]:
+            given = window if pad_to is None else padded
+            outputs = model.run(*given.arrays)
+            found.append(joined(outputs, window.ids.shape[1], given.ids.shape[1]))
+        return found
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """See `Asked.phases`."""

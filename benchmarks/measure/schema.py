@@ -36,13 +36,14 @@ from benchmarks.measure.latency_schema import NATURAL as NATURAL
 from benchmarks.measure.latency_schema import PADDED as PADDED
 from benchmarks.measure.latency_schema import Latency as Latency
 from benchmarks.measure.latency_schema import Lengths as Lengths
+from benchmarks.measure.latency_schema import LogitError as LogitError
 from benchmarks.measure.latency_schema import Ratio as Ratio
 from benchmarks.measure.latency_schema import Subject as Subject
 from benchmarks.measure.latency_schema import Summary as Summary
 from benchmarks.measure.latency_schema import latency_contradictions as latency_contradictions
 
 KIND: Final = "benchmark"
-VERSION: Final = 2
+VERSION: Final = 3
 
 # The lowest and the highest score by its unit: a correlation, with or without one, may be negative.
 SCORE_RANGES: Final[dict[str, tuple[float, float]]] = {"%": (-100.0, 100.0), "": (-1.0, 1.0)}
@@ -198,7 +199,7 @@ class Benchmark(TypedDict):
     """
 
     kind: Literal["benchmark"]
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     created: str
     command: str
     seed: int

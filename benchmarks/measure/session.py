@@ -12,9 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import latency
+from benchmarks.measure.errors import COMPARED, Floats, logit_error
 from benchmarks.measure.memory import Probe
 from benchmarks.measure.queries import Asked, Model
-from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Overhead, Ratio, Run
+from benchmarks.measure.schema import (
+    NATURAL,
+    PADDED,
+    Lengths,
+    LogitError,
+    Overhead,
+    Ratio,
+    Run,
+)
 
 METHOD = (
     "single stream: one {query} at a time, subjects interleaved in an order shuffled by seed, all "
@@ -60,6 +69,7 @@ def session(
     open_file: Callable[[Path, int], Model],
     cold_start: Callable[[Path, int], ColdStart],
     compared: Sequence[Pair] | None = None,
+    references: Mapping[str, Path] | None = None,
     least_rounds: int = latency.LEAST_ROUNDS,
     least_queries: int = latency.VALID_QUERIES,
     least_seconds: float = latency.VALID_SECONDS,
@@ -81,6 +91,8 @@ def session(
             resized all the time and one that never is.
         cold_start: starts a file with so many threads in a process of its own.
         compared: the ratios to compute; those of `pairs` if it is not given.
+        references: the fp32 model that a file was made from, by the name of the file. Their logits
+            are compared after the times are measured; the error of any other file is null.
         least_rounds: how often all queries are asked, at least.
         least_queries: asked of each file, in each of the two ways.
         least_seconds: that all of them take together.
@@ -88,6 +100,9 @@ def session(
         tell: called with a line of progress now and then.
         progress: called with (queries done, seconds of the rounds before) instead of `tell`,
             outside timed calls.
+
+    Raises:
+        ValueError: a reference is the model of another file.
     """
     if progress is None:
 
@@ -95,13 +110,10 @@ def session(
             tell(f"threads {threads}: {done} queries, {seconds:.0f} s")
 
     keys = {f"{name} {kind}": (name, kind) for name in files for kind in KINDS}
+    models = {key: open_file(files[name], threads) for key, (name, _) in keys.items()}
+    lengths: dict[Lengths, int | None] = {NATURAL: None, PADDED: pad_to}
     stream = latency.stream(
-        {
-            key: asked.subject(
-                key, open_file(files[name], threads), pad_to if kind == PADDED else None
-            )
-            for key, (name, kind) in keys.items()
-        },
+        {key: asked.subject(key, models[key], lengths[kind]) for key, (_, kind) in keys.items()},
         asked.queries,
         seed=seed,
         least_rounds=least_rounds,
@@ -116,6 +128,18 @@ def session(
         samples[name][kind] = phases["infer"] if phases else stream.samples[key]
         if phases:
             overhead.setdefault(name, {})[kind] = _overhead(phases, stream.rounds)
+    errors: dict[str, LogitError] = {}
+    for name, path in (references or {}).items():
+        tell(f"threads {threads}: logits of {name}")
+        reference = open_file(path, threads)
+        own: list[Floats] = []
+        true: list[Floats] = []
+        for kind in KINDS:
+            key, length = f"{name} {kind}", lengths[kind]
+            own += asked.logits(key, models[key], length, COMPARED)
+            true += asked.logits(key, reference, length, COMPARED)
+        errors[name] = logit_error(own, true, short(path), min(COMPARED, len(asked.queries)))
+    del models  # a reference may be large, and starts are measured next
     starts: dict[str, ColdStart] = {}
     for name, path in files.items():
         tell(f"threads {threads}: cold starts of {name}")
@@ -138,6 +162,7 @@ def session(
             "busy": latency.busy(flat, rounds=stream.rounds),
             "subjects": {
                 name: _subject(path, samples[name], starts[name][0], rounds=stream.rounds)
+                | {"logit_error": errors.get(name)}
                 for name, path in files.items()
             },
             "ratios": _ratios(samples, compared, rounds=stream.rounds, seed=seed),

@@ -37,7 +37,7 @@ def current(document: Any, kind: str, version: int, steps: Mapping[int, Step]) -
         return document
     found = document.get("schema_version")
     if type(found) is not int or found not in steps:
-        known = " and ".join(map(str, sorted([*steps, version])))
+        known = f"{', '.join(map(str, sorted(steps)))} and {version}"
         raise ValueError(
             f"the {kind} cannot be used: schema_version is {found!r}, and this release reads "
             f"{known}: open it with the release that wrote it, or measure again"
@@ -62,7 +62,7 @@ def benchmark(document: Any, version: int) -> Any:
     """
     if not isinstance(document, dict) or document.get("kind") != "benchmark":
         return document  # something else, whose version says nothing
-    document = current(document, "benchmark", version, {1: _benchmark_1})
+    document = current(document, "benchmark", version, {1: _benchmark_1, 2: _benchmark_2})
     try:
         return {**document, "runs": [_completed(run, document["seed"]) for run in document["runs"]]}
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -81,6 +81,21 @@ def _benchmark_1(document: dict[str, Any]) -> dict[str, Any]:
             {("overhead" if key == "around" else key): run[key] for key in run}
             for run in document["runs"]
         ],
+    }
+
+
+def _benchmark_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 says how far the logits of each subject are from its reference."""
+    runs = [{**run, "latency": with_logit_errors(run["latency"])} for run in document["runs"]]
+    return {**document, "runs": runs}
+
+
+def with_logit_errors(timed: Mapping[str, Any]) -> dict[str, Any]:
+    """A latency of a document that has no errors of logits: none was measured."""
+    subjects = timed["subjects"]
+    return {
+        **timed,
+        "subjects": {name: {**one, "logit_error": None} for name, one in subjects.items()},
     }
 
 

@@ -10,6 +10,7 @@ from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import Benchmark, File, Memory, Metric, Profile, Ratio, Run
 from benchmarks.measure.session import KINDS, WAYS
 from benchmarks.measure.size import PARTS
+from benchmarks.page.errors import MEANING, error_cell
 from benchmarks.page.scores import plain, score_of, titled
 from benchmarks.page.text_table import table
 
@@ -50,19 +51,22 @@ def _run(run: Run) -> Iterator[str]:
     if run["too_short"]:
         yield f"not valid: {run['too_short']}"
     yield f"Milliseconds a query{mark}\n" + table(
-        ["file", "lengths", *TIMES, "95% of mean"],
+        ["file", "lengths", *TIMES, "95% of mean", "logit error"],
         [
             [
                 name,
                 lengths if lengths == "natural" else f"padded to {latency['padded_length']}",
                 *(f"{times[figure]:.2f}" for figure in TIMES),
                 _interval(times["mean_low"], times["mean_high"]),
+                error_cell(subject["logit_error"]),
             ]
             for lengths in KINDS
             for name, subject in latency["subjects"].items()
             if (times := subject[lengths])
         ],
     )
+    if any(subject["logit_error"] for subject in latency["subjects"].values()):
+        yield f"{MEANING}."
     yield f"Ratios of means, times faster with the 95% interval{mark}\n" + _ratios(
         latency["ratios"], latency["padded_length"]
     )

@@ -31,6 +31,7 @@ from benchmarks.measure.schema import (
 )
 from benchmarks.measure.session import NOT_VALID
 from benchmarks.page import figures as page_plots
+from benchmarks.page.errors import MEANING, error_cell
 from benchmarks.page.headline import score_fact, size_fact, speed_fact
 from benchmarks.page.layout import (
     DASH,
@@ -224,7 +225,14 @@ def _closest_fact(document: Benchmark, run: Run, about: File, reference: File) -
     others = len({ratio["slower"] for ratio in ratios})
     label = "faster than" if closest["ratio"] >= 1 else "the speed of"
     label += f" the closest of {others} others" if others > 1 else " the other"
-    return [replace(speed_fact(run["latency"], closest, document["machine"]), label=label)]
+    fact = speed_fact(run["latency"], closest, document["machine"])
+    names = mine, closest["slower"]
+    errors = {name: run["latency"]["subjects"][name]["logit_error"] for name in names}
+    sentence = fact.sentence
+    if all(errors.values()):
+        told = [f"{name} {error_cell(error)}" for name, error in errors.items()]
+        sentence += f" Largest logit error and its share of their range: {' and '.join(told)}."
+    return [replace(fact, label=label, sentence=sentence)]
 
 
 def _valid_fact(document: Benchmark, run: Run) -> Fact:
@@ -308,7 +316,7 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
         f"{method[:1].upper()}{method[1:]}. Questions: {latency['queries']:,}, "
         f"{latency['mean_tokens']:,.1f} tokens on average; rounds: {latency['rounds']}; "
         f"{run['seconds']:.1f} s in all. Padded means to {latency['padded_length']} tokens. "
-        "Ratios are of mean times; intervals are bootstrapped over queries."
+        f"Ratios are of mean times; intervals are bootstrapped over queries. {MEANING}."
     ]
     if latency["busy"]:
         paragraphs.append(f"Caution: {latency['busy']}.")

@@ -25,6 +25,7 @@ from benchmarks.measure.schema import (
 )
 from benchmarks.measure.session import NOT_VALID
 from benchmarks.measure.size import PARTS
+from benchmarks.page.errors import HEADING, error_cell
 from benchmarks.page.layout import (
     DASH,
     FAILED,
@@ -48,15 +49,20 @@ def times_table(
     subjects: Mapping[str, Subject],
     metrics: Sequence[Metric],
     scores: Mapping[str, ScoresByMetric],
+    errors: Mapping[str, str] | None = None,
 ) -> Table:
-    """Milliseconds of a query: percentiles, the mean with its interval, and the first score.
+    """Milliseconds of a query: percentiles, mean with interval, logit error, and the first score.
 
     Args:
         title: of the table.
         subjects: by name.
         metrics: of the document.
         scores: of the subjects by name; one that is missing was not scored.
+        errors: what the table says of the logits of a subject instead of its own figure, by name.
     """
+    errors = {name: error_cell(one["logit_error"]) for name, one in subjects.items()} | dict(
+        errors or {}
+    )
     timed = [
         (name, lengths, times)
         for lengths in (NATURAL, PADDED)
@@ -78,6 +84,7 @@ def times_table(
                 [interval(t["mean_low"], t["mean_high"], digits) for _, _, t in timed],
                 "number",
             ),
+            Column(HEADING, [errors[name] for name, _, _ in timed], "number"),
             *score_columns(metrics[:1], [{"scores": scores.get(name)} for name, _, _ in timed]),
         ],
     )

@@ -165,3 +165,14 @@ def whole_words(context: str, start: int, end: int) -> str:
     start = context.rfind(" ", 0, start) + 1
     end = context.find(" ", end)
     return " ".join(word for word in context[start : None if end < 0 else end].split(" ") if word)
+
+
+def undescribed(file: Path) -> str:
+    """The reason why a library that takes text cannot run a file; "" if it can."""
+    from converters.tflite.metadata import read_metadata
+
+    try:
+        read_metadata(file)
+    except ConversionError as error:
+        return str(error)
+    return ""

@@ -24,6 +24,9 @@ from converters.extras import install_hint
 _HERE = Path(__file__).parent
 _WORKER = _HERE / "worker.py"
 
+# What `worker.py` replaces by the path of a log of its own.
+LOG = "{log}"
+
 # The words that are the same in every answer about something missing.
 _SETUP = "make compat"
 
@@ -42,7 +45,8 @@ class Runtime:
         tensorflow, litert: the release it is or carries, in whichever count; "" otherwise.
         libraries: shared libraries of the system, each with its Debian package.
         programs: programs of the system, each with its Debian package.
-        emulated: runs another architecture; times mean nothing.
+        processor: the emulated core of another architecture, as qemu names it with the features
+            that are switched off; times mean nothing then. "" is this machine.
     """
 
     name: str
@@ -55,7 +59,12 @@ class Runtime:
     litert: str = ""
     libraries: tuple[tuple[str, str], ...] = ()
     programs: tuple[tuple[str, str], ...] = ()
-    emulated: bool = False
+    processor: str = ""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it runs on an emulated processor."""
+        return bool(self.processor)
 
 
 def _installed(package: str) -> str:
@@ -66,6 +75,35 @@ def _installed(package: str) -> str:
 
 
 _LITERT = _installed("ai-edge-litert")
+
+# The arm64 library on a phone of about 2019, whose cores have the dot product of 8-bit numbers.
+_ARM64 = Runtime(
+    f"LiteRT {_LITERT} arm64",
+    ("program",),
+    "arm64",
+    (f"ai-edge-litert=={_LITERT}",),
+    litert=_LITERT,
+    programs=(
+        ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libstdc++6-arm64-cross"),
+        ("qemu-aarch64", "qemu-user"),
+        ("unshare", "util-linux"),
+    ),
+    processor="neoverse-n1",
+)
+
+# The same library on other cores picks other kernels: the small cores of older phones have no dot
+# product, and those since about 2022 multiply 8-bit matrices. The scalable vectors of qemu's "max"
+# are off, because few phones have them.
+_CORTEX_A53 = replace(_ARM64, name=f"{_ARM64.name} cortex-a53", processor="cortex-a53")
+_I8MM = replace(_ARM64, name=f"{_ARM64.name} with i8mm", processor="max,sve=off,sme=off")
+
+# What /proc/cpuinfo says on each of these cores. LiteRT takes the model of the core from there, and
+# its features from what qemu tells the process; it crashes on the model of a Cortex-A710.
+_CPU_INFO = {
+    _ARM64.processor: "arm64_cpuinfo.txt",
+    _CORTEX_A53.processor: "arm64_cpuinfo_a53.txt",
+    _I8MM.processor: "arm64_cpuinfo.txt",
+}
 
 # The first of a suffix is the reference of its files.
 RUNTIMES = (
@@ -92,19 +130,9 @@ RUNTIMES = (
         tensorflow="2.12.0",  # of its time: the package does not say
         libraries=(("usb-1.0", "libusb-1.0-0"),),
     ),
-    Runtime(
-        f"LiteRT {_LITERT} arm64",
-        ("program",),
-        "arm64",
-        (f"ai-edge-litert=={_LITERT}",),
-        litert=_LITERT,
-        programs=(
-            ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libstdc++6-arm64-cross"),
-            ("qemu-aarch64", "qemu-user"),
-            ("unshare", "util-linux"),
-        ),
-        emulated=True,
-    ),
+    _ARM64,
+    _CORTEX_A53,
+    _I8MM,
     Runtime(f"ONNX Runtime {_installed('onnxruntime')}".rstrip(), ("onnx",), suffix=".onnx"),
 )
 
@@ -149,8 +177,10 @@ def command(runtime: Runtime, root: Path) -> list[str]:
         # its own the process sees an ARM one.
         namespace = ["unshare", "-m" if os.geteuid() == 0 else "-rm"]
         hide = ["sh", "-c", 'mount --bind "$0" /proc/cpuinfo && exec "$@"']
-        emulate = ["qemu-aarch64", "-cpu", "neoverse-n1", "-L", "/usr/aarch64-linux-gnu"]
-        cpuinfo = str(_HERE / "arm64_cpuinfo.txt")
+        # The log has every instruction that was executed, which tells the kernels.
+        emulate = ["qemu-aarch64", "-cpu", runtime.processor, "-L", "/usr/aarch64-linux-gnu"]
+        emulate += ["-d", "in_asm", "-D", LOG]
+        cpuinfo = str(_HERE / _CPU_INFO[runtime.processor])
         worker += [*namespace, *hide, cpuinfo, *emulate, str(folder / "answer")]
         return [sys.executable, *worker]
     return [str(folder / "bin" / "python") if runtime.folder else sys.executable, *worker]

@@ -29,6 +29,7 @@ from converters.compat.cases import (
     Logits,
     read_cases,
     task_library_answer,
+    undescribed,
 )
 from converters.compat.environments import (
     CLASSIFIERS,
@@ -60,7 +61,11 @@ _TEXT_WORKERS = ("tasks", "mediapipe")
 
 @dataclass
 class Row:
-    """The results of one file in one runtime; None for figures that were not measured."""
+    """The results of one file in one runtime; None for figures that were not measured.
+
+    `kernels` are the instructions for 8-bit products that an emulated LiteRT executed: it does not
+    say itself which kernels it chose.
+    """
 
     runtime: str
     opens: bool | None = None
@@ -72,6 +77,7 @@ class Row:
     slower: float | None = None
     verdict: str = ""
     failed: bool = False
+    kernels: tuple[str, ...] | None = None
 
 
 def examine(
@@ -139,7 +145,7 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
         row.verdict = f"not installed: {reason}"
         return row
     if runtime.worker[0] in _TEXT_WORKERS and (
-        reason := _undescribed(trial.file) or several_lengths(runtime, trial.file)
+        reason := undescribed(trial.file) or several_lengths(runtime, trial.file)
     ):
         row.verdict = f"not run: {reason}"
         return row
@@ -157,6 +163,7 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
             _answer_texts(trial, worker, row)
         else:
             _compare_logits(trial, worker, row)
+        row.kernels = tuple(worker.ask(kernels=True)["kernels"]) if runtime.emulated else None
     except WorkerError as error:
         row.opens = bool(row.opens)
         row.failed = not newer
@@ -175,9 +182,10 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
     if row.equal and row.equal[1] - row.equal[0] > max(1, LIMIT_CHANGED * row.equal[1]):
         wrong.append(f"{row.equal[1] - row.equal[0]} of {row.equal[1]} answers differ")
     row.failed = bool(wrong)
-    row.verdict = (
-        f"WRONG, without an error: {'; '.join(wrong)}" if wrong else row.verdict or "right"
-    )
+    said = f"WRONG, without an error: {'; '.join(wrong)}" if wrong else row.verdict or "right"
+    if row.kernels is not None:
+        said += f"; 8-bit products by {', '.join(row.kernels) or 'none of Arm'}"
+    row.verdict = said
     return row
 
 
@@ -259,17 +267,6 @@ def _runtimes(file: Path) -> Sequence[Runtime]:
         return RUNTIMES
     others = [each for each in RUNTIMES if each.worker[0] not in ("tasks", "program")]
     return (*others, *CLASSIFIERS)
-
-
-def _undescribed(file: Path) -> str:
-    """The reason why a library that takes text cannot run a file; "" if it can."""
-    from converters.tflite.metadata import read_metadata
-
-    try:
-        read_metadata(file)
-    except ConversionError as error:
-        return str(error)
-    return ""
 
 
 def several_lengths(runtime: Runtime, file: Path) -> str:

@@ -9,8 +9,9 @@ Requests: `{"open": path, "threads": 1}` gives `{"runtime": name and version}`. 
 `{"ids": [...], "mask": [...], "segment_ids": [...], "repeat": 2}` gives `{"start_logits": [...],
 "end_logits": [...], "ms": fastest run}`, with `logits` of classes in place of the two; or
 `{"question": text, "context": text}` gives `{"answer": text, "ms": time}`; or `{"text": text}`
-gives `{"labels": [...], "scores": [...], "ms": time}`, both in the order of the output. Anything
-that fails gives `{"error": one line}`.
+gives `{"labels": [...], "scores": [...], "ms": time}`, both in the order of the output;
+`{"kernels": true}` gives `{"kernels": [...]}`, the instructions for 8-bit products that an emulated
+library has executed. Anything that fails gives `{"error": one line}`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +37,17 @@ if TYPE_CHECKING:
 INPUTS = ("ids", "mask", "segment_ids")
 SPANS = ("start_logits", "end_logits")
 OUTPUTS = (*SPANS, "logits")  # a file has the first two or the last
+
+# The instructions of Arm that multiply 8-bit numbers and add the products up: name, mask, value.
+# Signed numbers only; a kernel for them has none of the others. The fast ones come first.
+PRODUCTS = (
+    ("smmla", 0xFFE0FC00, 0x4E80A400),
+    ("sdot", 0xBFE0FC00, 0x0E809400),
+    ("sdot", 0xBFC0F400, 0x0F80E000),  # by an element
+    ("smlal", 0xBFE0FC00, 0x0E208000),  # of NEON without a dot product
+    ("smull", 0xBFE0FC00, 0x0E20C000),
+    ("smlal of 16 bits", 0xBFC0F400, 0x0F402000),  # by an element, of numbers that were widened
+)
 
 
 def _version_of(module: Any) -> str:
@@ -154,10 +168,12 @@ class _MediaPipe:
 
 
 class _Program:
-    """A program that speaks numbers, in another architecture: see `compat_arm64.c`."""
+    """A program that speaks numbers, in another architecture: see `arm64.c`."""
 
     def __init__(self, *command: str) -> None:
-        self.command = command
+        self.logs = tempfile.TemporaryDirectory()  # of qemu: the instructions that were executed
+        self.log = Path(self.logs.name) / "log"
+        self.command = [part.replace("{log}", str(self.log)) for part in command]
         self.name, self.names = "LiteRT", SPANS
 
     def open(self, path: str, threads: int) -> None:
@@ -192,12 +208,38 @@ class _Program:
             results = [self.take(np.float32, length) for _ in SPANS]
         return results, fastest
 
+    def kernels(self) -> list[str]:
+        """The names in `PRODUCTS` of what the library executed, in their order."""
+        words = set()
+        with self.log.open(encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                words.update(_words(line))
+        found = [name for name, mask, value in PRODUCTS if any(w & mask == value for w in words)]
+        return list(dict.fromkeys(found))
+
+
+def _words(line: str) -> list[int]:
+    """The instructions, 32 bits each, in a line of qemu's log; most lines have one or none.
+
+    With a disassembler a line is `0x00400584:  d503201f  nop`; without one it is
+    `OBJD-T: 1f2003d5...`, the bytes in their order.
+    """
+    found = re.match(r"(?:0x[0-9a-f]+:\s+([0-9a-f]{8})\s|OBJD-T:\s+([0-9a-f]+)\s*$)", line)
+    if found is None:
+        return []
+    if found.group(1):
+        return [int(found.group(1), 16)]
+    data = bytes.fromhex(found.group(2))
+    return [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
+
 
 def _answer(runtime: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Do what a request asks."""
     if "open" in request:
         runtime.open(request["open"], request.get("threads", 1))
         return {"runtime": runtime.name}
+    if "kernels" in request:
+        return {"kernels": runtime.kernels()}
     if "question" in request:
         text, ms = runtime.answer(request["question"], request["context"])
         return {"answer": text, "ms": ms}

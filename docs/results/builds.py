@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.latency import VALID_QUERIES
 from benchmarks.measure.schema import Metric
+from benchmarks.page.errors import error_cell
 from benchmarks.page.scores import in_words, titled
+from results.store import class_of
 from results.tables import Results, machine, megabytes, ratios, score, table, threads
 
 INT8 = "tflite/student-int8.tflite"
@@ -29,38 +32,48 @@ def builds(results: Results) -> str:
     lines: list[str] = []
     for name in dict.fromkeys(build["experiment"] for build in every):
         mine = [build for build in every if build["experiment"] == name]
-        data = mine[0]["data"]
-        lines += [
-            f"## {name}",
-            "",
-            f"The models were trained on {_counted(data['train'])} and evaluated on {_counted(data['eval'])}. Where a "
-            "student has several seeds, the table shows the mean over the seeds, and the score of each seed in "
-            "parentheses.",
-            "",
-        ]
-        by_variant = {
-            variant: sorted((b for b in mine if b["variant"] == variant), key=lambda b: b["seed"])
-            for variant in VARIANTS
-        }
-        metrics = mine[0]["metrics"]
-        first = titled(metrics[0])
-        header = ["student", "seeds", f"teacher {first}"]
-        header += [f"student {titled(metric)}" for metric in metrics]
-        header += [f"share of the teacher's {metrics[0]['label']}", f"int8 file {first}"]
-        lines += table(
-            [*header, "int8 file minus student"],
-            [_students(metrics, variant, rows) for variant, rows in by_variant.items() if rows],
-        )
-        lines += ["", "These commands built the students:", "", "```"]
-        lines += list(dict.fromkeys(b["command"] for b in sorted(mine, key=lambda b: b["seed"])))
-        lines += ["```", "", *machine(mine[-1])]
+        classes = list(dict.fromkeys(map(class_of, mine)))
+        for processor in classes:
+            title = f"## {name}" + (f", on {processor}" if len(classes) > 1 else "")
+            lines += [title, "", *_experiment([b for b in mine if class_of(b) == processor])]
     largest = max(every, key=lambda build: len(build["files"]), default=None)
     if largest:
         lines += _files(largest)
     timed = [build for build in every if "latency" in build and build["variant"] == "both"]
     if timed:
-        lines += _latency(timed[0])
+        lines += ["## Latency, memory, size", ""]
+    for processor in dict.fromkeys(map(class_of, timed)):
+        lines += [f"### On {processor}", ""]
+        lines += _latency(next(build for build in timed if class_of(build) == processor))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _experiment(mine: Sequence[Results]) -> list[str]:
+    """The table of the students of an experiment on one class of processor, and its commands."""
+    data = mine[0]["data"]
+    lines = [
+        f"The models were trained on {_counted(data['train'])} and evaluated on {_counted(data['eval'])}. Where a "
+        "student has several seeds, the table shows the mean over the seeds, and the score of each seed in "
+        "parentheses.",
+        "",
+    ]
+    by_variant = {
+        variant: sorted((b for b in mine if b["variant"] == variant), key=lambda b: b["seed"])
+        for variant in VARIANTS
+    }
+    metrics = mine[0]["metrics"]
+    first = titled(metrics[0])
+    header = ["student", "seeds", f"teacher {first}"]
+    header += [f"student {titled(metric)}" for metric in metrics]
+    header += [f"share of the teacher's {metrics[0]['label']}", f"int8 file {first}"]
+    lines += table(
+        [*header, "int8 file minus student"],
+        [_students(metrics, variant, rows) for variant, rows in by_variant.items() if rows],
+    )
+    lines += ["", "These commands built the students:", "", "```"]
+    lines += list(dict.fromkeys(b["command"] for b in sorted(mine, key=lambda b: b["seed"])))
+    lines += ["```", "", *machine(mine[-1])]
+    return lines
 
 
 def _score(build: Results, model: str, score: str) -> float:
@@ -101,9 +114,13 @@ def _latency(entry: Results) -> list[str]:
     timed = entry["latency"]
     queries = timed["queries"] * timed["rounds"]
     too_few = f"**Not valid:** a valid figure needs {VALID_QUERIES:,} queries, and these come from {queries:,}."
+    errors = {
+        Path(file["path"]).name: f"{check['value']:.3g}"
+        for file in entry["files"]
+        for check in file["gate"]["checks"]
+        if check["name"] == "max_logit_error"
+    }
     return [
-        "## Latency, memory, size",
-        "",
         f"`{entry['command']}` measured these times with {threads(timed['threads'])}, on {timed['queries']} queries of "
         f"{timed['mean_tokens']:.0f} tokens on average, in {timed['rounds']} rounds. Padded queries have "
         f"{timed['padded_length']} tokens. Method: {timed['method']}."
@@ -119,7 +136,7 @@ def _latency(entry: Results) -> list[str]:
                     "load ms",
                     "first run ms",
                 ),
-                *("peak memory MB", "of which before loading MB"),
+                *("peak memory MB", "of which before loading MB", "largest logit error"),
             ],
             [
                 [
@@ -129,6 +146,7 @@ def _latency(entry: Results) -> list[str]:
                     f"{s['first_ms']:.1f}",
                     megabytes(s["peak_rss_bytes"]),
                     megabytes(s["empty_rss_bytes"]),
+                    errors.get(name) or error_cell(s.get("logit_error")),
                 ]
                 for name, s in timed["subjects"].items()
             ],
@@ -172,10 +190,15 @@ def _files(entry: Results) -> list[str]:
 def student(experiment: str, variant: str, score: str, results: Results) -> float:
     """The mean of a score over the seeds of a variant."""
     return statistics.mean(
-        _score(b, "student", score)
-        for b in results["builds"]
-        if (b["experiment"], b["variant"]) == (experiment, variant)
+        _score(b, "student", score) for b in _of_first_class(results, experiment, variant)
     )
+
+
+def _of_first_class(results: Results, experiment: str, variant: str) -> list[Results]:
+    """The builds of a variant on the class of processor that its experiment was first recorded on."""
+    mine = [build for build in results["builds"] if build["experiment"] == experiment]
+    first = [build for build in mine if class_of(build) == class_of(mine[0])]
+    return [build for build in first if build["variant"] == variant]
 
 
 def gain(experiment: str, more: str, less: str, score: str = "f1") -> Callable[[Results], float]:
@@ -189,8 +212,7 @@ def kept(experiment: str, variant: str, score: str) -> Callable[[Results], float
     def mean(results: Results) -> float:
         return statistics.mean(
             100 * _score(b, "student", score) / _score(b, "teacher", score)
-            for b in results["builds"]
-            if (b["experiment"], b["variant"]) == (experiment, variant)
+            for b in _of_first_class(results, experiment, variant)
         )
 
     return mean

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +18,40 @@ from results.tables import Results, machine
 
 def glue(results: Results) -> str:
     """The paper's tables 1 and 2 with the measured rows below the paper's."""
-    if "glue" not in results["experiments"]:
-        return ""
-    record = _record(results["experiments"]["glue"])
-    page = glue_page(record, NAMES, len({run["seed"] for run in record.runs}))
-    return _lines("The paper's tables 1 and 2", page, results["experiments"]["glue"])
+    return _of_each_class("The paper's tables 1 and 2", results["experiments"].get("glue"), _glue)
 
 
 def ablations(results: Results) -> str:
     """What each loss of the paper adds, and each part of the default build."""
-    titles = {"ablation": "The paper's ablation", "ablation-default": "What each part brings"}
-    return "\n".join(
-        _ablation(title, name, results)
-        for name, title in titles.items()
-        if name in results["experiments"]
+    titles = {
+        "ablation": ("The paper's ablation", "losses"),
+        "ablation-default": ("What each part brings", "default"),
+    }
+    found = (
+        _of_each_class(title, results["experiments"].get(name), partial(_ablation, kind))
+        for name, (title, kind) in titles.items()
     )
+    return "\n".join(filter(None, found))
 
 
-def _ablation(title: str, name: str, results: Results) -> str:
-    kind = ablation.KINDS["default" if name == "ablation-default" else "losses"]
-    record = _record(results["experiments"][name])
+def _glue(record: Record) -> Page:
+    return glue_page(record, NAMES, len({run["seed"] for run in record.runs}))
+
+
+def _ablation(kind: str, record: Record) -> Page:
     runs = [
         Run(e["data"], e["row"], e["seed"], tuple(e["arguments"]), "", e["files"])
         for e in record.runs
     ]
-    return _lines(title, ablation.page(kind, runs, record), results["experiments"][name])
+    return ablation.page(ablation.KINDS[kind], runs, record)
+
+
+def _of_each_class(title: str, by_class: Results | None, page: Callable[[Record], Page]) -> str:
+    """The lines of an experiment on each class of processor, which its heading names."""
+    return "\n".join(
+        _lines(f"{title}, on {processor}", page(_record(entry)), entry)
+        for processor, entry in (by_class or {}).items()
+    )
 
 
 def _record(entry: Results) -> Record:

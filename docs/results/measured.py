@@ -5,31 +5,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from benchmarks.measure.latency import VALID_QUERIES, VALID_SECONDS
 from benchmarks.measure.schema import Metric
+from benchmarks.page.errors import error_cell
 from benchmarks.page.scores import titled
 from results.tables import Results, machine, megabytes, ratios, score, table, threads
 
 
 def benchmarks(results: Results) -> str:
-    """Tables of every document of `benchmarks.run`."""
+    """Tables of every document of `benchmarks.run`, one after another for each class."""
     lines: list[str] = []
-    for name, document in results["benchmarks"].items():
-        lines += [f"## Benchmark: {name}", "", *_measured(document)]
-        for run in document["runs"]:
-            lines += _run(run)
-        lines += _sizes(document["files"], document["metrics"])
+    for name, by_class in results["benchmarks"].items():
+        lines += [f"## Benchmark: {name}", ""]
+        for processor, document in by_class.items():
+            lines += [f"### On {processor}", "", *_measured(document)]
+            for run in document["runs"]:
+                lines += _run(run)
+            lines += _sizes(document["files"], document["metrics"])
     return "\n".join(lines).rstrip() + "\n" if lines else ""
 
 
 def ratio(
     name: str, faster: str, slower: str, lengths: tuple[str, str]
 ) -> Callable[[Results], float]:
-    """The speedup of one file over another in the document `name`, each at its kind of length."""
+    """The speedup of one file over another in the document `name`, each at its kind of length.
+
+    It is that of the class that was recorded first.
+    """
     wanted = (faster, slower, *lengths)
     keys = ("faster", "slower", "faster_lengths", "slower_lengths")
 
     def found(results: Results) -> float:
-        rows = results["benchmarks"][name]["runs"][0]["latency"]["ratios"]
+        document = next(iter(results["benchmarks"][name].values()))
+        rows = document["runs"][0]["latency"]["ratios"]
         return float(next(r["ratio"] for r in rows if tuple(r[key] for key in keys) == wanted))
 
     return found
@@ -39,6 +47,8 @@ def _measured(document: Results) -> list[str]:
     """The command, the machine, and the reasons to distrust the figures."""
     reasons = [run["too_short"] for run in document.get("runs", [document])]
     notes = [f"**Not valid:** {reason}." for reason in dict.fromkeys(filter(None, reasons))]
+    if not notes:
+        notes = [f"Valid: at least {VALID_QUERIES:,} queries and {VALID_SECONDS:.0f} s each."]
     notes += [f"Caution: {line}." for line in document["warnings"]]
     lines = [
         f"These figures were measured on {document['created'][:10]} by `{document['command']}`.",
@@ -59,13 +69,17 @@ def _run(run: Results) -> list[str]:
         f"{timed['mean_tokens']:.0f} tokens on average; the run took {run['seconds']:,.0f} s. Method: {timed['method']}.",
         "",
         *table(
-            ["file", "lengths", "p50 ms", "p90 ms", "p99 ms", "mean ms (95 % interval)"],
+            [
+                *("file", "lengths", "p50 ms", "p90 ms", "p99 ms", "mean ms (95 % interval)"),
+                "largest logit error",
+            ],
             [
                 [
                     name,
                     kind if kind == "natural" else f"padded to {timed['padded_length']}",
                     *(f"{subject[kind][p]:.1f}" for p in ("p50", "p90", "p99")),
                     f"{subject[kind]['mean']:.1f} ({subject[kind]['mean_low']:.1f} to {subject[kind]['mean_high']:.1f})",
+                    error_cell(subject.get("logit_error")),  # older records have none
                 ]
                 for kind in ("natural", "padded")
                 for name, subject in timed["subjects"].items()
@@ -126,17 +140,21 @@ def _sizes(files: Sequence[Results], metrics: Sequence[Metric]) -> list[str]:
 
 def paper(results: Results) -> str:
     """Table 3 of the paper next to the figures measured here."""
-    document = results["paper"].get("table-3")
-    if document is None:
-        return ""
+    by_class = results["paper"].get("table-3", {})
+    lines = ["## The paper's table 3", ""] if by_class else []
+    for processor, document in by_class.items():
+        lines += [f"### On {processor}", "", *_paper(document), ""]
+    return "\n".join(lines).rstrip() + "\n" if lines else ""
+
+
+def _paper(document: Results) -> list[str]:
+    """The tables of a document of `benchmarks.paper`."""
     scaled = (
         f", {document['pairs']:,} of which were measured"
         if document["pairs"] < document["full_pass"]
         else ""
     )
-    lines = [
-        "## The paper's table 3",
-        "",
+    return [
         f"A pass covers {document['full_pass']:,} sentence pairs{scaled}, with {document['mean_words']:.1f} words and "
         f"{document['mean_pieces']:.1f} word pieces per pair on average, on {threads(document['threads'])}. The project "
         f"does not contain STS-B, so the lengths are drawn: {document['assumed']}. Method: {document['method']}.",
@@ -176,4 +194,3 @@ def paper(results: Results) -> str:
             ],
         ),
     ]
-    return "\n".join(lines) + "\n"

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and writes docs/results.json: each figure with its command, date and version.
 
-    {"schema_version": 2,
+    {"schema_version": 3,
      "builds": [{"experiment", "variant", "seed", "version", "command", "created", "data", "metrics",
                  "models", "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
-     "benchmarks": {NAME: what `python -m benchmarks.run` wrote, and "version"},
-     "paper": {"table-3": what `python -m benchmarks.paper` wrote, and "version"},
-     "experiments": {"glue" or "ablation": {"commands", "runs", "machine", "versions", "created",
-                     "version"}},
+     "benchmarks": {NAME: {CLASS: what `python -m benchmarks.run` wrote, and "version"}},
+     "paper": {"table-3": {CLASS: what `python -m benchmarks.paper` wrote, and "version"}},
+     "experiments": {"glue" or "ablation": {CLASS: {"commands", "runs", "machine", "versions",
+                     "created", "version"}}},
      "facts": {NAME: {"value", "command", "created", "version"}}}
+
+CLASS is the class of processor (`class_of`): times of two classes do not compare, so a record replaces
+the older one of its own class only, also among the builds. The first class that was recorded is the
+one whose figures stand in sentences. A fact has no class: the last one that was recorded counts.
 
 The file contains no raw samples. A build has the figures of its report.json under the same names,
 the minutes of all its stages, and `latency` if it was timed. The value of a fact is one figure as the
@@ -33,7 +37,7 @@ from pipeline.report.ending import REPORTED
 DOCS = Path(__file__).resolve().parent.parent
 FIGURES = DOCS / "results.json"
 EMPTY: dict[str, Any] = {
-    "schema_version": 2,
+    "schema_version": 3,
     "builds": [],
     "benchmarks": {},
     "paper": {},
@@ -42,10 +46,35 @@ EMPTY: dict[str, Any] = {
 }
 
 
+# The kinds of records that have an entry for each class of processor.
+BY_CLASS = ("benchmarks", "paper", "experiments")
+
+# The class of a machine that does not list the features of its processor.
+UNKNOWN = "an unknown instruction set"
+
+
+def class_of(entry: Mapping[str, Any]) -> str:
+    """The class of the processor behind a record; a phone is a class of its own."""
+    if device := entry.get("device"):
+        return f"{device['manufacturer']} {device['model']}"
+    return machine.instructions(entry["machine"]) or UNKNOWN
+
+
+def here() -> str:
+    """The class of this machine's processor."""
+    return class_of({"machine": machine.describe()})
+
+
 def load() -> dict[str, Any]:
-    """All recorded figures."""
+    """All recorded figures, also those of schema version 2, which kept one class of each name."""
     found = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
-    return {**EMPTY, **found}
+    if found.get("schema_version") == 2:
+        former = {kind: found.get(kind, {}) for kind in BY_CLASS}
+        found |= {
+            kind: {name: {class_of(entry): entry} for name, entry in entries.items()}
+            for kind, entries in former.items()
+        }
+    return {**EMPTY, **found, "schema_version": EMPTY["schema_version"]}
 
 
 def save(results: Mapping[str, Any]) -> None:
@@ -54,7 +83,7 @@ def save(results: Mapping[str, Any]) -> None:
 
 
 def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[str, Any]) -> None:
-    """Add or replace the figures of one build."""
+    """Add the figures of one build, or replace those of the same build on the same class."""
     entry = {
         "experiment": name,
         "variant": variant,
@@ -75,21 +104,29 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
         entry["latency"] = without_samples(report["latency"])
     same = ("experiment", "variant", "seed")
     results = load()
-    kept = [b for b in results["builds"] if any(b[key] != entry[key] for key in same)]
+    kept = [
+        b
+        for b in results["builds"]
+        if any(b[key] != entry[key] for key in same) or class_of(b) != class_of(entry)
+    ]
     save({**results, "builds": [*kept, entry]})
 
 
 def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:
-    """Add or replace a document of `benchmarks` or `paper`."""
-    results = load()
-    entry = {**without_samples(document), "version": __version__}
-    save({**results, kind: {**results[kind], name: entry}})
+    """Add a document of `benchmarks` or `paper`, or replace that of the same class."""
+    _put(load(), kind, name, {**without_samples(document), "version": __version__})
+
+
+def _put(results: Mapping[str, Any], kind: str, name: str, entry: Mapping[str, Any]) -> None:
+    """Save an entry; the others of its name are kept where their class is another one."""
+    entries = {**results[kind].get(name, {}), class_of(entry): entry}
+    save({**results, kind: {**results[kind], name: entries}})
 
 
 def add_experiment(name: str, command: str, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Add or replace the runs of an experiment; the commands that made them are listed."""
+    """Add the runs of an experiment, or replace those of this class, and list their commands."""
     results = load()
-    before = results["experiments"].get(name, {}).get("commands", [])
+    before = results["experiments"].get(name, {}).get(here(), {}).get("commands", [])
     entry = {
         "commands": [*dict.fromkeys([*before, command])],
         "runs": [
@@ -101,7 +138,7 @@ def add_experiment(name: str, command: str, runs: Sequence[Mapping[str, Any]]) -
         "created": _now(),
         "version": __version__,
     }
-    save({**results, "experiments": {**results["experiments"], name: entry}})
+    _put(results, "experiments", name, entry)
 
 
 def without_folder(part: str) -> str:
@@ -130,12 +167,22 @@ def without_samples(value: Any) -> Any:
 
 
 def is_recorded(kind: str, name: str) -> bool:
-    """Whether this version of the project recorded a document or a fact."""
-    return bool(load()[kind].get(name, {}).get("version") == __version__)
+    """Whether this version of the project recorded a fact, or a document on this class."""
+    entry = load()[kind].get(name, {})
+    if kind in BY_CLASS:
+        entry = entry.get(here(), {})
+    return bool(entry.get("version") == __version__)
 
 
-def is_built(name: str, variant: str, seed: int) -> bool:
-    """Whether this version of the project recorded a build."""
+def is_built(name: str, variant: str, seed: int, *, timed: bool = False) -> bool:
+    """Whether this version of the project recorded a build; a timed one on this class.
+
+    The scores of a build hardly depend on the processor, its times do.
+    """
     wanted = (name, variant, seed, __version__)
     keys = ("experiment", "variant", "seed", "version")
-    return any(tuple(build[key] for key in keys) == wanted for build in load()["builds"])
+    return any(
+        tuple(build[key] for key in keys) == wanted
+        and (not timed or ("latency" in build and class_of(build) == here()))
+        for build in load()["builds"]
+    )

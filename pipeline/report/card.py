@@ -14,6 +14,7 @@ import jinja2
 
 from benchmarks.measure.machine import instructions
 from benchmarks.page import markdown
+from benchmarks.page.errors import HEADING
 from benchmarks.page.layout import (
     DASH,
     FAILED,
@@ -33,8 +34,9 @@ from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models.layers import choose_layers
+from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.headline import headline
-from pipeline.report.tables import largest_error, model_named, releases, value_of
+from pipeline.report.tables import model_named, releases, value_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -187,7 +189,7 @@ def _evaluation(report: Mapping[str, Any]) -> Table:
     return Table("", columns)
 
 
-def _latency(report: Mapping[str, Any]) -> Table | None:
+def _latency(report: Any) -> Table | None:
     if report["latency"] is None:
         return None
     timed = [
@@ -208,6 +210,7 @@ def _latency(report: Mapping[str, Any]) -> Table | None:
                 for k in ("mean", "p90")
             ),
             Column(f"95% interval of mean{marked}", bounds, "number"),
+            Column(HEADING, [logit_error(report, name) for name, _, _ in timed], "number"),
         ],
     )
 

@@ -34,7 +34,7 @@ from benchmarks.measure.schema import (
     score_contradictions,
 )
 
-VERSION: Final = 3
+VERSION: Final = 4
 RULES = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
 # The names that settings and checks had until version 2.
@@ -255,7 +255,7 @@ class Report(TypedDict):
             with its name, or of the model whose name precedes `-fp32`.
     """
 
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     created: str
     command: str
     task: str
@@ -285,7 +285,7 @@ def read(document: Any) -> Report:
     Raises:
         ValueError: one line: its version is unknown, or which fields are wrong.
     """
-    report: Report = upgrade.current(document, "report", VERSION, {2: _report_2})
+    report: Report = upgrade.current(document, "report", VERSION, {2: _report_2, 3: _report_3})
     validate(report)
     return report
 
@@ -302,6 +302,12 @@ def _report_2(report: dict[str, Any]) -> dict[str, Any]:
         "models": [upgrade.with_scores(model) for model in models],
         "files": [{**upgrade.with_scores(file), "gate": _gate_2(file["gate"])} for file in files],
     }
+
+
+def _report_3(report: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 says how far the logits of each subject are from its reference."""
+    latency = report["latency"]
+    return {**report, "latency": latency and upgrade.with_logit_errors(latency)}
 
 
 def _config_2(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measure.schema import NATURAL, PADDED, Lengths, Ratio, Subject, Summary
+from benchmarks.page.errors import HEADING, MEANING
 from benchmarks.page.layout import (
     DASH,
     FAILED,
@@ -28,6 +29,8 @@ from benchmarks.page.layout import (
 from benchmarks.page.scores import explained, score_columns
 from benchmarks.page.tables import mark, times_table
 from pipeline import tasks
+from pipeline.report.advice import advice
+from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.schema import File, Model, Report
 
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -43,6 +46,7 @@ def sections(report: Report) -> list[Section]:
             [_models_table(report), _files_table(report), *_faults_tables(report)],
         ),
         _latency_section(report),
+        Section("advice", "Which file to use", advice(report)),
         Section(
             "gates",
             "Gates",
@@ -89,7 +93,8 @@ def _units(report: Report) -> str:
 def overview(report: Report) -> Table:
     """The table that a build ends with: one line a model or file."""
     models, files = report["models"], report["files"]
-    timed = [subject_of(report, entry["name"]) for entry in [*models, *files]]
+    every = [entry["name"] for entry in [*models, *files]]
+    timed = [subject_of(report, name) for name in every]
     gates = [file["gate"] for file in files]
     marked = mark(report["latency"]) if report["latency"] else ""
     return Table(
@@ -105,6 +110,7 @@ def overview(report: Report) -> Table:
             number(
                 f"p90 ms, padded{marked}", [value_of(_times(one, PADDED), "p90") for one in timed]
             ),
+            Column("Logit error", [_error_of(report, name) for name in every], "number"),
             Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
         ],
     )
@@ -127,6 +133,15 @@ def subject_of(report: Report, name: str) -> Subject | None:
     entry = model_named(report, name)
     exported = (one for key, one in subjects.items() if entry and scored(report, key) is entry)
     return next(exported, None)
+
+
+def _error_of(report: Report, name: str) -> str:
+    """The largest logit error of a file, or of the fp32 file that was timed for a model."""
+    timed = subject_of(report, name)
+    for key, subject in (report["latency"]["subjects"] if report["latency"] else {}).items():
+        if subject is timed:
+            return logit_error(report, key)
+    return next((largest_error(file) for file in report["files"] if file["name"] == name), DASH)
 
 
 def _models_table(report: Report) -> Table:
@@ -155,7 +170,7 @@ def _files_table(report: Report) -> Table:
             Column("Precision", [file["precision"] for file in files]),
             number("MB", [megabytes(file["bytes"]) for file in files]),
             *score_columns(report["metrics"], files),
-            Column("Largest logit error", [largest_error(file) for file in files], "number"),
+            Column(HEADING, [largest_error(file) for file in files], "number"),
             Column("Gate", [_verdict(file["gate"] and file["gate"]["passed"]) for file in files]),
             Column("Lowest runtime", [releases(file) for file in files]),
             Column("For", [file["purpose"] for file in files], "prose"),
@@ -179,13 +194,6 @@ def _faults_tables(report: Report) -> list[Table]:
             [Column("File", names), Column("Runtime", runtimes), Column("What it does", faults)],
         )
     ]
-
-
-def largest_error(file: File) -> str:
-    """The largest difference of a logit from the PyTorch model's."""
-    checks = file["gate"]["checks"] if file["gate"] else []
-    values = [check["value"] for check in checks if check["name"] == "max_logit_error"]
-    return f"{values[0]:.3g}" if values and values[0] is not None else DASH
 
 
 def releases(file: File) -> str:
@@ -216,8 +224,11 @@ def _latency_section(report: Report) -> Section:
     if untimed:
         paragraphs.append(f"Not timed, their runtime is not on this machine: {', '.join(untimed)}.")
     scores = {name: entry["scores"] for name, entry in entries.items() if entry}
+    title = f"Milliseconds per {unit}{marked}"
+    errors = {name: logit_error(report, name) for name in latency["subjects"]}
+    paragraphs.append(f"{MEANING}. Where a file has a gate, its error is the gate's.")
     tables = [
-        times_table(f"Milliseconds per {unit}{marked}", latency["subjects"], metrics, scores),
+        times_table(title, latency["subjects"], metrics, scores, errors),
         _ratios_table(f"Ratios of mean times{marked}", latency["ratios"]),
         _memory_table(latency["subjects"]),
     ]

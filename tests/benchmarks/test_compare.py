@@ -43,6 +43,7 @@ def document(factor: float = 1.0, noise: float = 0.02, seed: int = 1) -> dict[st
                 "path": "a/student.tflite",
                 "natural": None,
                 "padded": None,
+                "logit_error": None,
             }
         },
         "ratios": [],
@@ -248,7 +249,7 @@ def test_reports_of_builds_are_compared_too(held: Any) -> None:
         ("{}", "is no benchmark and no report.json with latency: the report cannot be used: "),
         (
             '{"kind": "benchmark", "schema_version": 7}',
-            "schema_version is 7, and this release reads 1 and 2",
+            "schema_version is 7, and this release reads 1, 2 and 3",
         ),
         (
             json.dumps(make_report() | {"latency": {"threads": "1"}}),
@@ -260,6 +261,31 @@ def test_reports_of_builds_are_compared_too(held: Any) -> None:
 def test_bad_input_is_refused(held: Any, new: str, said: str) -> None:
     code, _, printed = held(document(), new)
     assert code == 2 and said in printed and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["old", "new"])
+@pytest.mark.parametrize("value", [1.7e308, 1e16, 1e-300])
+def test_times_that_no_ratio_can_hold_are_refused_in_one_line(
+    held: Any, place: str, value: float
+) -> None:
+    damaged = document()
+    times = damaged["runs"][0]["latency"]["samples_ms"]["student.tflite"]["padded"]
+    times[::QUERIES] = [value] * ROUNDS  # the same query in every round
+    pair = (damaged, document()) if place == "old" else (document(), damaged)
+    code, _, printed = held(*pair)
+    assert code == 2 and printed.count("\n") == 1 and "inf" not in printed
+    assert f"{place}.json says that mean ms of student.tflite is {value:g}" in printed
+
+
+def test_figures_that_overflow_are_refused_and_growth_from_zero_is_no_number(held: Any) -> None:
+    old, new = document(), document()
+    new["runs"][0]["memory"]["student.tflite"]["first_ms"] = 1e308
+    code, _, printed = held(old, new)
+    assert code == 2 and "first ms of student.tflite is 1e+308" in printed
+    old["runs"][0]["memory"]["student.tflite"]["first_ms"] = 0.0
+    new["runs"][0]["memory"]["student.tflite"]["first_ms"] = 7.0
+    code, _, printed = held(old, new)
+    assert code == 0 and "from 0" in printed and "inf" not in printed
 
 
 def test_samples_that_are_no_whole_rounds_are_refused(held: Any) -> None:

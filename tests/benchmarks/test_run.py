@@ -99,6 +99,40 @@ def test_ratios_hold_the_others_against_the_first_file() -> None:
     assert list(ratios.values()) == pytest.approx(expected)
 
 
+class NoisyModel:
+    """Gives `scale` times the ids as logits of tokens, and something else at padding."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def run(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+        noise = np.where(mask[0] == 1, ids[0] * np.float32(self.scale), 1e4 * self.scale)
+        return noise.astype(np.float32), noise.astype(np.float32)
+
+
+def test_the_error_of_each_file_is_that_against_its_own_model() -> None:
+    scales = {"mine": 1.0, "near": 1.01, "broken": float("nan"), "unknown": 3.0}
+    found = session(
+        {name: Path("folder") / name for name in ("near", "broken", "unknown")},
+        queries.RandomWindows("given", [9, 4, 6], vocabulary=50, pad_to=12, seed=0),
+        threads=1,
+        pad_to=12,
+        open_file=lambda path, threads: NoisyModel(scales[path.name]),
+        cold_start=lambda path, threads: (START, None),
+        references={"near": Path("a/mine"), "broken": Path("a/mine")},
+        least_queries=1,
+        least_seconds=0,
+    )
+    errors = {n: s["logit_error"] for n, s in found["latency"]["subjects"].items()}
+    assert errors["unknown"] is None
+    assert errors["broken"] and errors["broken"]["largest"] is None
+    near = errors["near"]
+    assert near and (near["reference"], near["inputs"]) == ("a/mine", 3)
+    # Padding, where the two are 100 apart, is no logit.
+    assert near["largest"] and 0 < near["largest"] <= 0.01 * 49 + 1e-4
+    assert 0 < near["range"] <= 49
+
+
 def test_a_session_fits_the_schema_of_reports() -> None:
     found, _ = fake_session(least_queries=1, least_seconds=0)
     queries = {"source": "squad", "sha256": None, "count": 40, "available": None}
@@ -419,11 +453,98 @@ def test_numbers_are_checked(flags: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-def test_a_model_folder_is_a_subject_too(tmp_path: Path) -> None:
+def test_a_model_folder_is_a_subject_and_a_reference_of_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "student"
     tiny_model("distilbert").save_pretrained(folder)
     out = tmp_path / "b.json"
-    assert run.main([str(folder), "--quick", "--pad-to", "32", "--out", str(out)]) == 0
-    (file,) = json.loads(out.read_text("utf-8"))["files"]
+    int8 = exported("distilbert")["int8"]
+    arguments = [str(folder), str(int8), "--reference", str(folder), "--quick", "--pad-to", "32"]
+    assert run.main([*arguments, "--out", str(out)]) == 0
+    document = json.loads(out.read_text("utf-8"))
+    errors = {
+        name: subject["logit_error"]
+        for name, subject in document["runs"][0]["latency"]["subjects"].items()
+    }
+    assert errors["student"]["largest"] == 0
+    assert 0 < errors[int8.name]["largest"] < 0.2 * errors[int8.name]["range"]
+    assert errors[int8.name]["reference"].endswith("/student")
+    assert f"{errors[int8.name]['largest']:.3g} (" in capsys.readouterr().out
+    file = document["files"][0]
     assert (file["name"], file["sha256"], file["parts"]) == ("student", None, None)
     assert file["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+
+
+class IdsModel:
+    """Notes the ids it is given."""
+
+    def __init__(self) -> None:
+        self.ids: list[list[int]] = []
+
+    def run(self, ids: Any, mask: Any, segment_ids: Any) -> tuple[Any, Any]:
+        self.ids.append(ids[0].tolist())
+        return ids[0].astype(np.float32), ids[0].astype(np.float32)
+
+
+def test_each_subject_gets_the_ids_of_its_own_tokenizer(
+    tiny_export: Path, tiny_squad: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A teacher may have more word pieces than its student, and other ones."""
+    from benchmarks.examples import TimedExamples
+    from pipeline.files import beside
+
+    own = beside.tokenizer(tiny_export, beside.description(tiny_export / "model.json")["tokenizer"])
+    vocabulary = sorted(own.get_vocab(), key=own.get_vocab().get)
+    special, words = vocabulary[:5], vocabulary[5:]
+    folder = tmp_path / "teacher"
+    tiny_model("bert").save_pretrained(folder)
+    unused = [f"[unused{place}]" for place in range(100)]
+    (folder / "vocab.txt").write_text("\n".join([*special, *unused, *words]) + "\n", "utf-8")
+    path = tiny_export / "student-fp32.tflite"
+    asked = TimedExamples(
+        str(tiny_squad(count=3)), path, count=3, longest=48, seed=0, tokenizers={"teacher": folder}
+    )
+    taught, student, padded = IdsModel(), IdsModel(), IdsModel()
+    for name, model, pad_to in (
+        ("teacher natural", taught, None),
+        ("student natural", student, None),
+        ("teacher padded", padded, 48),
+    ):
+        asked.subject(name, model, pad_to)(asked.queries[0])  # type: ignore[arg-type]
+    words_start = len(special)
+    assert taught.ids == [
+        [one if one < words_start else one + 100 for one in window] for window in student.ids
+    ]
+    assert {len(window) for window in padded.ids} == {48}
+
+
+def test_the_models_that_files_come_from(tmp_path: Path) -> None:
+    paths = ["stages/baseline/teacher-fp32.tflite", "tflite/student-int8.tflite"]
+    paths += ["peers/executorch-int8.pte", "mine-peers/onnxruntime-int8.onnx", "other.onnx"]
+    for folder in ("teacher", "student", "trimmed", "mine"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "report.json").write_text('{"stages": [{"name": "student"}]}')
+    files = {path.rpartition("/")[2]: tmp_path / path for path in paths}
+    files["mine"] = tmp_path / "mine"
+    assert subjects.models_of(files) == {
+        "onnxruntime-int8.onnx": tmp_path / "mine",
+        "mine": tmp_path / "mine",
+    }
+    known = {name: path.name for name, path in subjects.models_of(files, tmp_path).items()}
+    assert known == {
+        "teacher-fp32.tflite": "teacher",
+        "student-int8.tflite": "student",
+        "executorch-int8.pte": "student",
+        "onnxruntime-int8.onnx": "mine",
+        "mine": "mine",
+        "other.onnx": "student",
+    }
+    (tmp_path / "report.json").write_text('{"stages": [{"name": "trimmed"}]}')
+    trimmed = subjects.models_of(files, tmp_path)
+    assert trimmed["student-int8.tflite"] == tmp_path / "trimmed"
+    assert trimmed["executorch-int8.pte"] == tmp_path / "student"
+    base = subjects.models_of(files, None, tmp_path)
+    assert base["teacher-fp32.tflite"] == tmp_path / "teacher"
+    assert base["executorch-int8.pte"] == tmp_path / "student"

@@ -88,8 +88,12 @@ def test_every_fact_is_told_somewhere() -> None:
 
 def test_every_record_says_how_and_when() -> None:
     results = store.load()
-    assert results["schema_version"] == 2
-    every = [*results["builds"], *results["benchmarks"].values(), *results["paper"].values()]
+    assert results["schema_version"] == 3
+    every = list(results["builds"])
+    for kind in store.BY_CLASS:
+        for by_class in results[kind].values():
+            every += by_class.values()
+            assert all(store.class_of(entry) == name for name, entry in by_class.items())
     for entry in [*every, *results["facts"].values()]:
         assert entry["command"] and entry["created"].endswith("Z")
     for build in results["builds"]:
@@ -267,6 +271,7 @@ def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "README.md").write_text("It took <!--f minutes-->0<!--/f--> minutes.\n")
     for module, values in (
         (store, {"DOCS": tmp_path / "docs", "FIGURES": tmp_path / "docs" / "results.json"}),
+        (store, {"here": lambda: store.UNKNOWN}),  # as the records of these tests
         (make_results, {"ROOT": tmp_path}),
     ):
         for name, value in values.items():
@@ -333,13 +338,13 @@ def test_the_papers_table_is_written_beside_the_papers_figures(records: Path) ->
     ratio = {"slower": "BERT-base", "faster": "DistilBERT", "ratio": 1.9, "low": 1.8, "high": 2.0}
     document |= {"rows": [row, alone], "ratios": [{**ratio, "paper": 1.629}]}
     assert measured.paper(store.EMPTY) == ""
-    text = measured.paper({"paper": {"table-3": document}})
+    text = measured.paper({"paper": {"table-3": {"a class": document}}})
     assert "1,500 sentence pairs, 512 of which were measured, with 24.0 words and 29.5 " in text
     assert "| BERT-base | 109.5 | 0.0 | 110 | 61.2 | 92 (90 to 94) | 668 |" in text
     assert "| ELMo alone | 109.5 | 0.0 | - | 61.2 | 92 (90 to 94) | - |" in text
     assert "| DistilBERT | BERT-base | 1.90 (1.80 to 2.00) | 1.63 |" in text
     assert "Not valid" not in text
-    whole = measured.paper({"paper": {"table-3": {**document, "pairs": 1500}}})
+    whole = measured.paper({"paper": {"table-3": {"a class": {**document, "pairs": 1500}}}})
     assert "1,500 sentence pairs, with 24.0 words" in whole
 
 
@@ -354,10 +359,80 @@ def test_a_record_replaces_its_older_one_and_holds_no_samples(records: Path) -> 
     assert [build["command"] for build in found] == ["other", "new"]
     assert "samples_ms" not in found[1]["latency"] and "latency" not in found[0]
     store.add_document("benchmarks", "phones", BENCHMARK)
-    kept = store.load()["benchmarks"]["phones"]
+    kept = store.load()["benchmarks"]["phones"][store.UNKNOWN]
     assert kept["queries"] == {"source": "squad"}
     assert "samples_ms" not in kept["runs"][0]["latency"] and kept["valid"] is False
     assert [path.name for path in (records / "docs").iterdir()] == ["results.json"]
+
+
+AVX2 = {"cpu": "Older", "architecture": "x86_64", "flags": ["avx", "avx2"]}
+VNNI = {"cpu": "Newer", "architecture": "x86_64", "flags": ["avx", "avx2", "avx512_vnni"]}
+ON = {"AVX2": "x86_64 with AVX2", "VNNI": "x86_64 with AVX2 and AVX512-VNNI"}
+
+
+def test_each_class_of_processor_keeps_its_own_record(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for machine, command in ((VNNI, "first"), (AVX2, "second"), (VNNI, "third")):
+        document = {**BENCHMARK, "machine": machine, "command": command}
+        store.add_document("benchmarks", "files", document)
+        report = {**REPORT, "machine": machine, "latency": LATENCY}
+        store.add_build("mine", "both", 1, command, report)
+    results = store.load()
+    found = {name: each["command"] for name, each in results["benchmarks"]["files"].items()}
+    assert found == {ON["VNNI"]: "third", ON["AVX2"]: "second"}
+    assert [build["command"] for build in results["builds"]] == ["second", "third"]
+    text = measured.benchmarks(results)
+    for name in ON.values():
+        assert text.count(f"### On {name}\n") == 1
+        assert text.count(f"instruction set {name}.") == 1
+    assert text.count("| s | natural | 8.0 | 9.0 | 11.0 | 8.2 (8.0 to 8.5) | not measured |") == 2
+    written = catalog.block("builds", results)
+    for name in ON.values():
+        assert written.count(f"## mine, on {name}\n") == 1
+        assert written.count(f"### On {name}\n") == 1
+    known = [store.is_recorded("benchmarks", "files"), store.is_built("mine", "both", 1)]
+    known.append(store.is_built("mine", "both", 1, timed=True))
+    assert known == [False, True, False], "this class has no times"
+    monkeypatch.setattr(store, "here", lambda: ON["AVX2"])
+    assert store.is_recorded("benchmarks", "files")
+    assert store.is_built("mine", "both", 1, timed=True)
+
+
+def test_sentences_tell_the_class_that_was_recorded_first(records: Path) -> None:
+    other = json.loads(json.dumps(BENCHMARK))
+    other["runs"][0]["latency"]["ratios"][0]["ratio"] = 2.0
+    store.add_document("benchmarks", "files", {**BENCHMARK, "machine": VNNI})
+    store.add_document("benchmarks", "files", {**other, "machine": AVX2})
+    ratio = measured.ratio("files", "s", "t", ("natural", "padded"))
+    assert ratio(store.load()) == 10.75
+    worse = json.loads(json.dumps(REPORT))
+    worse["models"][1]["scores"]["f1"] = 10.0
+    store.add_build("mine", "both", 1, "c", {**REPORT, "machine": VNNI})
+    store.add_build("mine", "both", 1, "c", {**worse, "machine": AVX2})
+    assert builds.student("mine", "both", "f1", store.load()) == 40.0
+
+
+def test_records_of_schema_version_2_keep_their_meaning(records: Path) -> None:
+    former = {
+        **store.EMPTY,
+        "schema_version": 2,
+        "benchmarks": {"files": {**BENCHMARK, "machine": VNNI}},
+        "paper": {"table-3": {"machine": {}, "device": None}},
+    }
+    del former["experiments"]
+    store.FIGURES.write_text(json.dumps(former), encoding="utf-8")
+    results = store.load()
+    assert results["schema_version"] == 3 and results["experiments"] == {}
+    assert results["benchmarks"]["files"] == {ON["VNNI"]: former["benchmarks"]["files"]}
+    assert list(results["paper"]["table-3"]) == [store.UNKNOWN]
+    store.add_document("benchmarks", "files", {**BENCHMARK, "machine": AVX2})
+    assert list(store.load()["benchmarks"]["files"]) == [ON["VNNI"], ON["AVX2"]]
+
+
+def test_a_phone_is_a_class_of_its_own() -> None:
+    device = {"manufacturer": "Example", "model": "Phone 8"}
+    assert store.class_of({"machine": AVX2, "device": device}) == "Example Phone 8"
 
 
 def test_what_another_version_measured_counts_as_missing(
@@ -470,7 +545,8 @@ def test_benchmarks_are_run_and_kept(commands: Commands) -> None:
     assert ran[1][:5] == ["python", "-m", "benchmarks.paper", "--table", "3"]
     results = store.load()
     assert set(results["benchmarks"]) == {"phones"} and set(results["paper"]) == {"table-3"}
-    assert results["benchmarks"]["phones"]["command"] == shlex.join(ran[0][:-2])
+    (document,) = results["benchmarks"]["phones"].values()
+    assert document["command"] == shlex.join(ran[0][:-2])
 
 
 def test_experiments_are_run_and_their_tables_written(records: Path, commands: Commands) -> None:

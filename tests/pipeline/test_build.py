@@ -112,6 +112,8 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
         for name in ("teacher-fp32", "student-int8", "student-fp32")
         for suffix in timed
     }
+    error = report["latency"]["subjects"]["teacher-fp32.tflite"]["logit_error"]
+    assert error["reference"].endswith("/teacher") and 0 <= error["largest"] < 1e-3
     method = report["latency"]["method"]
     assert method.startswith("NOT VALID (8 queries in "), "two rounds of four questions"
     assert "single stream: one question with all its inputs at a time" in method

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,45 @@ def test_the_student_answers_once_for_all_files(
     )
     document = json.loads((folder / "verify.json").read_text("utf-8"))
     assert len(document["files"]) == len(files) == 8 and len(calls) == 5
+
+
+def test_timed_models_get_the_ids_of_their_own_tokenizers(tmp_path: Path, tokenizer: Any) -> None:
+    """A teacher may have more word pieces than its student: its ids do not fit the other."""
+    first = max(tokenizer.all_special_ids) + 1
+    student, teacher = tmp_path / "student", tmp_path / "teacher"
+    tokenizer.save_pretrained(student)
+    shutil.copytree(student, teacher)
+    document = json.loads((teacher / "tokenizer.json").read_text("utf-8"))
+    pieces = document["model"]["vocab"]
+    moved = {piece: place + 50 * (place >= first) for piece, place in pieces.items()}
+    moved |= {f"[unused{place}]": first + place for place in range(50)}
+    document["model"]["vocab"] = moved
+    (teacher / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
+
+    class Model:
+        def __init__(self) -> None:
+            self.inputs: list[list[list[int]]] = []
+
+        def run(self, *arrays: Any) -> tuple[np.ndarray]:
+            self.inputs.append([array[0].tolist() for array in arrays])
+            return (np.zeros(6, np.float32),)
+
+    build, texts = settings.load("embedded-classification"), dev_texts(3)
+    asked = shipping.Queries(
+        build, TASK, student, texts, TASK.traits(texts), {"teacher-fp32.tflite": teacher}
+    )
+    models = {
+        name: Model() for name in ("student-int8.tflite natural", "teacher-fp32.tflite natural")
+    }
+    padded = Model()
+    for query in asked.queries:
+        for name, model in models.items():
+            asked.subject(name, model, None)(query)
+        asked.subject("teacher-fp32.tflite padded", padded, 128)(query)
+    mine, taught = (model.inputs for model in models.values())
+    assert [len(ids) for ids, _, _ in mine] == asked.tokens
+    assert [ids for ids, _, _ in taught] == [
+        [one if one < first else one + 50 for one in ids] for ids, _, _ in mine
+    ]
+    assert {len(ids) for ids, _, _ in padded.inputs} == {128}
+    assert [sum(mask) for _, mask, _ in padded.inputs] == asked.tokens

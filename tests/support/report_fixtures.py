@@ -61,7 +61,7 @@ def make_report() -> dict[str, Any]:
         for precision, size, f1 in (("fp32", 20_300_000, 43.3), ("int8", 5_140_000, 43.1))
     ]
     return {
-        "schema_version": 3,
+        "schema_version": 4,
         "created": "2026-01-02T03:04:05Z",
         "command": "python -m pipeline.build --target tflite",
         "task": "question-answering",
@@ -138,6 +138,7 @@ def make_report() -> dict[str, Any]:
                     "first_ms": 30.0,
                     "peak_rss_bytes": 145_000_000,
                     "empty_rss_bytes": 45_000_000,
+                    "logit_error": None,
                 }
                 for name, times in samples.items()
             },

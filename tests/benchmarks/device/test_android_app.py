@@ -107,7 +107,7 @@ def cut(phone: FakePhone, extras: dict[str, str], keep: int, *more: str) -> Iter
                 'JSON {run_id} 1/1 {{"kind":"benchmark","schema_version":9}}',
                 "DONE {run_id} /sdcard/none.json",
             ),
-            "schema_version is 9, and this release reads 1 and 2",
+            "schema_version is 9, and this release reads 1, 2 and 3",
         ),
     ],
 )

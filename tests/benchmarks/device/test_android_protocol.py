@@ -146,6 +146,14 @@ def test_a_document_of_version_1_has_its_scores_by_metric() -> None:
     assert current["runs"][0]["overhead"] == former["runs"][0]["around"]
 
 
+def test_a_document_of_version_2_has_no_errors_of_logits() -> None:
+    former: Any = stored(GOLDEN)
+    current = read(former)
+    assert former["schema_version"] == 2 and current["schema_version"] == VERSION
+    for subject in current["runs"][0]["latency"]["subjects"].values():
+        assert subject["logit_error"] is None
+
+
 def _same(found: dict[str, float], expected: dict[str, float]) -> None:
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, rel=TOLERANCE)

@@ -46,7 +46,7 @@ INT8 = "student-int8.tflite"
     ("path", "value", "said"),
     [
         (("kind",), "report", "kind: got 'report', must be 'benchmark'"),
-        (("schema_version",), 1, "schema_version: got 1, must be 2"),
+        (("schema_version",), 1, "schema_version: got 1, must be 3"),
         (("valid",), 1, "valid: got 1, must be true or false"),
         (("warnings",), "busy", "warnings: got 'busy', must be a list"),
         (("machine", "cpu"), ..., "machine.cpu: missing (write null"),
@@ -145,11 +145,11 @@ def test_the_unit_of_a_metric_bounds_its_scores(unit: str, score: float, said: s
             validate(document)
 
 
-@pytest.mark.parametrize("version", [0, 3, None, "2", True, 2.5])
+@pytest.mark.parametrize("version", [0, 4, None, "2", True, 2.5])
 def test_a_version_that_is_not_known_is_refused_in_one_line(version: Any) -> None:
     with pytest.raises(ValueError) as caught:
         read(benchmark() | {"schema_version": version})
-    said = f"schema_version is {version!r}, and this release reads 1 and 2: open it with"
+    said = f"schema_version is {version!r}, and this release reads 1, 2 and 3: open it with"
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 

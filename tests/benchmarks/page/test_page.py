@@ -64,6 +64,7 @@ def test_every_subject_and_figure_is_on_the_page() -> None:
         assert file["sha256"] in text
         for size in file["parts"].values():
             assert f"{size / 1e6:,.2f}" in text
+    assert "0.25 (2 %)" in text and "not measured" in text
     # 150 - 50, 90 - 20 and 60 - 30 MB; the weight cache's load; the overhead's share
     for shown in ("100.0", "70.0", "30.0", "50.0", "weight cache 4.5", "3.2"):
         assert shown in text

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 import shutil
@@ -237,7 +238,7 @@ def test_the_task_library_is_held_to_whole_words(fakes: Path) -> None:
     for said, verdict in ((expected, "right"), ("no", "WRONG, without an error: 3 of 3 answers")):
         tasks = replace(runtimes("x")[1], worker=("tasks", said))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compat, "_undescribed", lambda file: "")
+            patch.setattr(compat, "undescribed", lambda file: "")
             _, row = examine(fakes, [runtimes()[0], tasks], Path())
         assert row.verdict.startswith(verdict) and row.resizes is False
         assert row.equal == (3 if said == expected else 0, 3)
@@ -337,7 +338,17 @@ def test_the_worker_stays_valid_for_old_pythons() -> None:
         if isinstance(node, ast.Import)
         for name in node.names
     }
-    assert imports <= {"importlib", "json", "os", "subprocess", "sys", "tempfile", "time", "numpy"}
+    assert imports <= {
+        "importlib",
+        "json",
+        "os",
+        "re",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "time",
+        "numpy",
+    }
 
 
 def test_the_real_worker_gives_litert_s_logits(tmp_path: Path) -> None:
@@ -399,3 +410,64 @@ def test_a_table_with_a_scale_a_row_is_wrong_in_tensorflow_2_16(tmp_path: Path) 
     file = tflite_file.write(model, tmp_path / "rows.tflite")
     _, row = examine(file, [RUNTIMES[0], runtime], ENVIRONMENTS)
     assert row.failed and row.verdict.startswith("WRONG, without an error")
+
+
+CORES = [runtime for runtime in RUNTIMES if runtime.emulated]
+
+
+@pytest.mark.parametrize("runtime", CORES, ids=lambda runtime: runtime.processor.split(",")[0])
+def test_each_emulated_core_sees_a_model_that_it_may_be(runtime: Runtime, tmp_path: Path) -> None:
+    words = command(runtime, tmp_path)
+    assert words[words.index("-cpu") + 1] == runtime.processor
+    assert words[words.index("-D") + 1] == compat_environments.LOG
+    told = next(Path(word) for word in words if "cpuinfo" in word and word.endswith(".txt"))
+    (line,) = [line for line in told.read_text().splitlines() if line.startswith("Features")]
+    assert ("asimddp" in line.split()) is (runtime.processor != "cortex-a53")
+    assert runtime.folder == "arm64", "one environment for all cores"
+
+
+def worker_module() -> Any:
+    spec = importlib.util.spec_from_file_location(
+        "compat_worker", Path(compat.__file__).with_name("worker.py")
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (["0x0000004000a1:  4e829420  sdot v0.4s, v1.16b, v2.16b"], ["sdot"]),
+        (["0x4000a1: 4f82e020  sdot v0.4s, v1.16b, v2.4b[0]"], ["sdot"]),
+        (["OBJD-T: 209482" + "4e1f2003d5"], ["sdot"]),
+        (["0x4000a1: 4e82a420  smmla v0.4s, v1.16b, v2.16b", "IN: main"], ["smmla"]),
+        (["0x1: 0e228020  smlal v0.8h, v1.8b, v2.8b", "0x5: 0e22c020  smull"], ["smlal", "smull"]),
+        (["0x4000a1: 6e829420  udot v0.4s, v1.16b, v2.16b", "OBJD-T: x"], []),
+        (["0x4000a1: 0e628020  smlal v0.4s, v1.4h, v2.4h"], []),
+        (["0x4000a1: 0f422020  smlal v0.4s, v1.4h, v2.h[0]"], ["smlal of 16 bits"]),
+    ],
+    ids=["sdot", "by an element", "bytes", "smmla", "neon", "unsigned", "wider", "widened"],
+)
+def test_kernels_are_read_from_the_instructions(
+    lines: list[str], names: list[str], tmp_path: Path
+) -> None:
+    program = worker_module()._Program("qemu", "-D", "{log}")
+    assert program.command == ["qemu", "-D", str(program.log)]
+    program.log.write_text("----\n" + "\n".join(lines) + "\n")
+    assert program.kernels() == names
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runtime", CORES, ids=lambda runtime: runtime.processor.split(",")[0])
+def test_each_core_gives_the_same_answers_with_kernels_of_its_own(runtime: Runtime) -> None:
+    if reason := missing(runtime, ENVIRONMENTS):
+        pytest.skip(f"{runtime.name}: {reason}")
+    _, row = examine(exported("distilbert")["int8"], [RUNTIMES[0], runtime], ENVIRONMENTS)
+    assert not row.failed, row.verdict
+    fast = {"neoverse-n1": {"sdot"}, "cortex-a53": set(), "max": {"smmla"}}
+    assert row.kernels is not None
+    assert set(row.kernels) & {"sdot", "smmla"} >= fast[runtime.processor.split(",")[0]]
+    if runtime.processor == "cortex-a53":
+        assert not set(row.kernels) & {"sdot", "smmla"}

@@ -24,7 +24,7 @@ from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
 from pipeline.report.render import main, print_table, validate, write_reports
 from pipeline.report.schema import read
-from pipeline.report.tables import overview, scored
+from pipeline.report.tables import overview, scored, sections
 
 HOSTILE = "a<b>&\"'|`*_x_*[c](d)"
 
@@ -81,7 +81,7 @@ def test_samples_stand_on_one_line_of_the_json(report: dict[str, Any], tmp_path:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("schema_version", 2, "must be 3"),
+        ("schema_version", 3, "must be 4"),
         ("schema_version", ..., "missing"),
         ("preset", None, "must be a string"),
         ("seed", True, "must be an integer"),
@@ -128,6 +128,8 @@ def former(report: dict[str, Any]) -> dict[str, Any]:
         one |= one.pop("counts")
     finetune = report["config"]["finetune"]
     finetune["alpha_squad"] = finetune.pop("alpha_gold")
+    for subject in report["latency"]["subjects"].values():
+        del subject["logit_error"]
     del report["metrics"], report["task"], report["config"]["task"]
     return report | {"schema_version": 2}
 
@@ -143,14 +145,50 @@ def test_a_report_of_version_2_is_read_and_rendered(report: dict[str, Any], tmp_
     assert read(former(copy.deepcopy(report))) == report | {"metrics": []}
 
 
-@pytest.mark.parametrize("version", [1, 4, None, "3"])
+def test_a_report_of_version_3_has_no_errors_beside_its_times(report: dict[str, Any]) -> None:
+    old = copy.deepcopy(report) | {"schema_version": 3}
+    for subject in old["latency"]["subjects"].values():
+        del subject["logit_error"]
+    assert read(old) == report
+    assert read(old | {"latency": None})["latency"] is None
+
+
+def test_the_error_of_logits_stands_beside_each_time(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    error = {"largest": 0.0625, "range": 12.5, "reference": "build/teacher", "inputs": 16}
+    report["latency"]["subjects"]["teacher-fp32"]["logit_error"] = error
+    report["latency"]["subjects"]["peer"] = copy.deepcopy(
+        report["latency"]["subjects"]["student-int8"]
+    )
+    section = next(one for one in sections(report) if one.anchor == "latency")  # type: ignore[arg-type]
+    times = section.tables[0]
+    errors = next(c.cells for c in times.columns if c.name == "Largest logit error")
+    told = dict(zip(times.columns[0].cells, errors, strict=True))
+    assert told["student-int8"] == "0.212"  # of its gate, over all examples
+    assert told["teacher-fp32"] == "0.0625 (0.5 %)"
+    assert told["peer"] == "not measured"
+    shown = overview(report)  # type: ignore[arg-type]
+    errors = next(c.cells for c in shown.columns if c.name == "Logit error")
+    assert dict(zip(shown.columns[0].cells, errors, strict=True)) == {
+        "teacher": "0.0625 (0.5 %)",
+        "student": "—",
+        "student-fp32": "0.212",
+        "student-int8": "0.212",
+    }
+    page, markdown = _written(report, tmp_path)
+    for text in (page.text, markdown):
+        assert "0.0625 (0.5 %)" in text and "not measured" in text
+
+
+@pytest.mark.parametrize("version", [1, 5, None, "4"])
 def test_a_version_that_is_not_known_is_refused(
     version: Any, report: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "it.json").write_text(json.dumps(report | {"schema_version": version}))
     with pytest.raises(SystemExit):
         main([str(tmp_path / "it.json")])
-    said = f"schema_version is {version!r}, and this release reads 2 and 3: open it with"
+    said = f"schema_version is {version!r}, and this release reads 2, 3 and 4: open it with"
     assert said in capsys.readouterr().err
 
 
@@ -286,8 +324,8 @@ def test_figures_that_are_not_valid_say_so_wherever_they_are(
     report["latency"]["method"] = marked(report["latency"]["method"], "256 queries in 9.0 s")
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        # in the headline, where the method is, and in the titles of the times and the ratios
-        assert text.count("NOT VALID") == 4
+        # in the headline, the method, the titles of the times and the ratios, and the advice
+        assert text.count("NOT VALID") == 5
         assert "256 queries in 9.0 s" in text
     columns = [column.name for column in overview(report).columns]  # type: ignore[arg-type]
     assert [name for name in columns if "p90" in name] == [
@@ -312,7 +350,7 @@ def test_an_f1_of_0_was_measured(report: dict[str, Any], tmp_path: Path) -> None
         entry["scores"]["f1"] = 0.0
     page, markdown = _written(report, tmp_path)
     for text in (page.text, markdown):
-        assert "not measured" not in text and "There is no share of 0.0%." in text
+        assert "was not measured" not in text and "There is no share of 0.0%." in text
 
 
 def test_an_empty_build_is_a_report_too(report: dict[str, Any], tmp_path: Path) -> None:
