@@ -17,7 +17,9 @@ from pathlib import Path
 
 import aligned_zip
 from aligned_zip import Entry
-from build_apk import DEMO, MIN_SDK, ROOT, ApkError, files_in, run
+from build_apk import DEMO, MIN_SDK, files_in
+from commands import ApkError, run
+from packed_model import ROOT
 
 from pipeline import __version__
 
