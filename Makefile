@@ -78,7 +78,7 @@ android-apk: .venv/ready  ## Build and test signed APKs of the demo, debug and r
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
 	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
 
-android-library: .venv/ready  ## Build core.jar, coroutines.jar and answerer.aar with POMs and sources, as a Maven repository.
+android-library: .venv/ready  ## Build the Android libraries (jars and AARs) with POMs and sources, as a Maven repository.
 	$(BIN)/python android_demo/apk/build_library.py $(ARGS)
 
 # With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.

@@ -15,7 +15,7 @@ ANDROID = ROOT / "android_demo"
 NAMESPACE = "{http://maven.apache.org/POM/4.0.0}"
 
 # What only one of them has: the Android plugin, and LiteRT, which only Google's repository has.
-GRADLE_ALONE = {"agp", "litert", "test-runner"}
+GRADLE_ALONE = {"agp", "litert", "compiled-litert", "test-runner"}
 
 # The checksum that Gradle publishes for the wrapper of 9.4.
 WRAPPER = "55243ef57851f12b070ad14f7f5bb8302daceeebc5bce5ece5fa6edb23e1145c"
