@@ -98,14 +98,14 @@ internal class TfLiteModel(
                 .removePrefix("Internal error: ")
                 .replace(Regex("\\s+"), " ")
                 .substringBefore(". ")
-        val remedy =
+        val advice =
             if (version.computes(file)) {
                 "copy the file and model.json from the same build"
             } else {
                 remedy
             }
         return ModelException(
-            "$runtime refuses ${file.path} ($reason): $remedy",
+            "$runtime refuses ${file.path} ($reason): $advice",
             error,
             ErrorKind.RUNTIME,
         )
