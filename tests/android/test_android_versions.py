@@ -44,6 +44,12 @@ def test_maven_and_gradle_have_the_same_versions() -> None:
         assert maven[key] == version, f"{name} is {version} for Gradle, {maven[key]} for Maven"
 
 
+def test_the_apk_is_for_the_same_versions_of_android() -> None:
+    text = (ANDROID / "apk" / "build_apk.py").read_text(encoding="utf-8")
+    numbers = f"{catalog()['min-sdk']}, {catalog()['target-sdk']}"
+    assert f"MIN_SDK, TARGET_SDK = {numbers}" in text
+
+
 def test_maven_and_gradle_have_the_same_modules() -> None:
     settings = (ANDROID / "settings.gradle.kts").read_text(encoding="utf-8")
     modules = ET.parse(ANDROID / "pom.xml").getroot().iter(f"{NAMESPACE}module")
