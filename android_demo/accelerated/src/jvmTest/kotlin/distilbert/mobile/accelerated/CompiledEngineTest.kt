@@ -112,10 +112,7 @@ class CompiledEngineTest {
     }
 
     /** The logits of the build for inputs that a golden case has, with values for the padding. */
-    private fun compute(
-        signature: String,
-        inputs: Map<String, IntArray>,
-    ): Map<String, FloatArray> {
+    private fun compute(signature: String, inputs: Map<String, IntArray>): Map<String, FloatArray> {
         val (ids, mask) = listOf("ids", "mask").map { inputs.getValue(it) }
         assertEquals("length_${ids.size}", signature)
         assertEquals(ids.size, inputs.getValue("segment_ids").size)
