@@ -48,7 +48,8 @@ class CompiledEngine
 
         override fun open(source: EngineSource): EngineModel {
             val path = source.file.path
-            if (source.description.lengths.static.isEmpty()) {
+            val lengths = source.description.lengths
+            if (lengths.static.isEmpty()) {
                 throw ModelException(
                     "$path takes every length, and $runtime needs fixed ones: build with " +
                         "--static-lengths 64 128 256 384, or $REMEDY",
