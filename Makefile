@@ -78,7 +78,7 @@ android-apk: .venv/ready  ## Build and test signed APKs of the demo, debug and r
 	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
 	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
 
-android-library: .venv/ready  ## Build core.jar, coroutines.jar and answerer.aar with POMs and sources, as a Maven repository.
+android-library: .venv/ready  ## Build the Android libraries (jars and AARs) with POMs and sources, as a Maven repository.
 	$(BIN)/python android_demo/apk/build_library.py $(ARGS)
 
 # With the model of the APK, if there is one: TensorFlow Lite, which tests load, computes it right.
@@ -87,6 +87,7 @@ PACKED = $(patsubst %/model.json,-Dmodel.folder=%,$(wildcard $(CURDIR)/build/and
 android-screenshots:  ## Write the screens of the demo to build/android/screenshots/*.png.
 	android_demo/test.sh --projects app --also-make -Dtest=ScreenshotTest -Dsurefire.failIfNoSpecifiedTests=false \
 		-Dscreenshots.folder=$(CURDIR)/build/android/screenshots $(PACKED) test
+	@echo "The pictures are in build/android/screenshots"
 
 # Runtimes that apps carry, each in an environment of its own under .compat: 4 GB, made once. System
 # packages: libusb-1.0-0 (Task Library); libegl1 libgles2 (MediaPipe); gcc-aarch64-linux-gnu libstdc++6-arm64-cross qemu-user (arm64).

@@ -17,3 +17,6 @@ dependencyResolutionManagement {
 
 rootProject.name = "android_demo"
 include(":core", ":answerer", ":coroutines", ":app", ":testing")
+
+// -Paccelerated: it brings LiteRT 2, which the demo does without.
+if (providers.gradleProperty("accelerated").isPresent) include(":accelerated")

@@ -11,25 +11,22 @@ runtime on Maven Central; the Gradle files build the same app with LiteRT.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import aligned_zip
 import badging
 from aligned_zip import Entry
+from commands import ApkError, run
+from packed_model import ROOT, last_build, put_model
 
 from pipeline import __version__
 
-DEMO = Path(__file__).resolve().parents[1]
-ROOT = DEMO.parent
+DEMO = ROOT / "android_demo"
 APP = DEMO / "app" / "target" / "android"
 RESOURCE_TOOLS = DEMO / "maven" / "test-aar" / "target" / "prebuilt"
 RUNTIME = DEMO / "maven" / "tflite-aar" / "target" / "tensorflow-lite"
@@ -41,11 +38,6 @@ LIBRARY_RULES = (
     DEMO / "answerer" / "consumer-rules.pro",
 )
 
-# What the APK carries, and the precision to add to a build where it computes no file right.
-TENSORFLOW_LITE = (2, 16, 1)
-SAFE_PRECISION = "int8-per-tensor"
-# Flags of a build that its repetition shall not have, or gives values of its own.
-ONCE = ("--force", "--out", "--android-assets", "--android-precision")
 ABIS = ("arm64-v8a", "x86_64")
 MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
 
@@ -65,10 +57,6 @@ TOOLS = {
 }
 
 
-class ApkError(Exception):
-    """An error whose one line says what is missing or wrong, and what to do."""
-
-
 def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
     """Build both APKs.
 
@@ -85,7 +73,8 @@ def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
     """
     require_tools()
     assets = out / "assets"
-    put_model((built or last_build(ROOT / "build")).resolve(), assets / "model")
+    put_model((built or last_build(ROOT / "build")).resolve(), assets / "model", out)
+    print("classes", flush=True)
     run(
         [
             *("mvn", "--file", DEMO / "pom.xml", "--batch-mode", *maven, "-Papk", "-DskipTests"),
@@ -111,66 +100,6 @@ def require_tools() -> None:
     if missing:
         packages = " ".join(TOOLS[name] for name in missing)
         raise ApkError(f"not found: {', '.join(missing)}; on Debian: apt-get install {packages}")
-
-
-def last_build(folder: Path) -> Path:
-    """The build folder whose report is the newest."""
-    reports = sorted(folder.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
-    if not reports:
-        raise ApkError(f"no build in {folder}: run make model first")
-    return reports[-1].parent
-
-
-def put_model(built: Path, assets: Path) -> None:
-    """Let the build write a file that the APK can run into a folder of assets.
-
-    The build keeps its files. If it has no such file, it adds one more precision.
-
-    Raises:
-        ApkError: it has no .tflite files, or cannot be made again.
-    """
-    print(f"model   {built}", flush=True)
-    try:
-        report = json.loads((built / "report.json").read_text(encoding="utf-8"))
-        files = json.loads((built / "tflite" / "model.json").read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ApkError(f"{built} has no .tflite files: build it with --target tflite") from error
-    run(
-        [
-            *(sys.executable, "-m", "pipeline.build", *build_arguments(report, files)),
-            *("--out", built, "--android-assets", assets),
-        ],
-        "the build",
-        cwd=ROOT,
-    )
-
-
-def build_arguments(report: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
-    """The arguments that a build was made with, and the precision to put into the app.
-
-    Args:
-        report: the build's `report.json`.
-        files: of its `model.json`, by precision.
-    """
-    words = iter(shlex.split(report["command"])[3:])  # after python -m pipeline.build
-    arguments: list[str] = []
-    skipped = False
-    for word in words:
-        if word.startswith("--"):
-            skipped = word.partition("=")[0] in ONCE
-        if not skipped:
-            arguments.append(word)
-    precision = next((name for name, file in files.items() if runs_here(file)), None)
-    if precision is None:
-        precision = SAFE_PRECISION
-        arguments += ["--precision", *report["config"]["export"]["precision"], precision]
-    return [*arguments, "--android-precision", precision]
-
-
-def runs_here(file: Mapping[str, Any]) -> bool:
-    """Whether the runtime in the APK computes a file of `model.json` right."""
-    oldest = file["min_runtime"].get("TensorFlow Lite")
-    return bool(oldest) and tuple(map(int, oldest.split("."))) <= TENSORFLOW_LITE
 
 
 def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
@@ -202,6 +131,7 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
         ],
         "linking the resources",
     )
+    print(f"dex     of the {kind} APK", flush=True)
     dex.mkdir()
     inputs = [Path(path) for path in read_classpath("app")]
     packed = [jar_of(path, folder / f"{place}.jar") for place, path in enumerate(inputs)]
@@ -322,22 +252,6 @@ def java_home() -> str:
     compiler = shutil.which("javac")
     assert compiler, "require_tools has looked"
     return str(Path(compiler).resolve().parents[1])
-
-
-def run(command: Sequence[object], what: str, cwd: Path | None = None) -> str:
-    """Runs a command and returns what it prints.
-
-    Raises:
-        ApkError: with the end of what it printed, where it fails.
-    """
-    words = [str(word) for word in command]
-    done = subprocess.run(
-        words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if done.returncode:
-        end = "\n".join(done.stdout.strip().splitlines()[-30:])
-        raise ApkError(f"{what} failed ({words[0]}, exit code {done.returncode}):\n{end}")
-    return done.stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,8 +3,9 @@
 
     python android_demo/apk/build_library.py
 
-The folder holds core.jar, coroutines.jar and answerer.aar, each with its sources and its POM. An
-app adds the folder as a repository and takes distilbert.mobile:answerer as a dependency.
+The folder holds core.jar, coroutines.jar, answerer.aar and accelerated.aar, each with its sources
+and its POM. An app adds the folder as a repository and takes distilbert.mobile:answerer as a
+dependency.
 """
 
 from __future__ import annotations
@@ -17,19 +18,26 @@ from pathlib import Path
 
 import aligned_zip
 from aligned_zip import Entry
-from build_apk import DEMO, MIN_SDK, ROOT, ApkError, files_in, run
+from build_apk import DEMO, MIN_SDK, files_in
+from commands import ApkError, run
+from packed_model import ROOT
 
 from pipeline import __version__
 
 GROUP = "distilbert.mobile"
-PACKAGING = {"core": "jar", "coroutines": "jar", "answerer": "aar"}
+PACKAGING = {"core": "jar", "coroutines": "jar", "answerer": "aar", "accelerated": "aar"}
 
 # What each library needs beside Kotlin's own: a library of ours, or an entry of Gradle's catalog.
-NEEDS = {"core": (), "coroutines": ("core", "coroutines"), "answerer": ("core", "litert")}
+NEEDS = {
+    "core": (),
+    "coroutines": ("core", "coroutines"),
+    "answerer": ("core", "litert"),
+    "accelerated": ("answerer", "compiled-litert"),
+}
 
-# answerer's source manifest is empty: Gradle's plugin adds these two.
+# The source manifests are empty: Gradle's plugin adds these two.
 MANIFEST = f"""<?xml version="1.0" encoding="utf-8"?>
-<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="{GROUP}.answerer">
+<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="{GROUP}.NAME">
     <uses-sdk android:minSdkVersion="{MIN_SDK}" />
 </manifest>
 """
@@ -69,7 +77,7 @@ def write(out: Path, version: str) -> list[Path]:
         if packaging == "aar":
             jar = folder / "classes.jar"
             aligned_zip.write(jar, classes)
-            aligned_zip.write(library, android_archive(jar.read_bytes()))
+            aligned_zip.write(library, android_archive(name, jar.read_bytes()))
             jar.unlink()
         else:
             aligned_zip.write(library, classes)
@@ -95,12 +103,12 @@ def source_files(name: str, kind: str) -> Iterator[Entry]:
     return files_in(folder) if folder.is_dir() else iter(())
 
 
-def android_archive(classes: bytes) -> list[Entry]:
-    """The content of answerer's AAR, as Gradle's plugin writes it."""
-    rules = (DEMO / "answerer" / "consumer-rules.pro").read_bytes()
+def android_archive(name: str, classes: bytes) -> list[Entry]:
+    """The content of a library's AAR, as Gradle's plugin writes it."""
+    rules = (DEMO / name / "consumer-rules.pro").read_bytes()
     metadata = "aarFormatVersion=1.0\naarMetadataVersion=1.0\nminCompileSdk=1\n"
     return [
-        Entry("AndroidManifest.xml", MANIFEST.encode()),
+        Entry("AndroidManifest.xml", MANIFEST.replace("NAME", name).encode()),
         Entry("classes.jar", classes),
         Entry("R.txt", b""),
         Entry("proguard.txt", rules),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import tomllib
 import xml.etree.ElementTree as ET
@@ -13,7 +15,10 @@ ANDROID = ROOT / "android_demo"
 NAMESPACE = "{http://maven.apache.org/POM/4.0.0}"
 
 # What only one of them has: the Android plugin, and LiteRT, which only Google's repository has.
-GRADLE_ALONE = {"agp", "litert", "test-runner"}
+GRADLE_ALONE = {"agp", "litert", "compiled-litert", "test-runner"}
+
+# The checksum that Gradle publishes for the wrapper of 9.4.
+WRAPPER = "55243ef57851f12b070ad14f7f5bb8302daceeebc5bce5ece5fa6edb23e1145c"
 
 
 def catalog() -> dict[str, str]:
@@ -37,6 +42,12 @@ def test_maven_and_gradle_have_the_same_versions() -> None:
             continue
         key = name.replace("-", ".") if name.endswith("-sdk") else f"{name}.version"
         assert maven[key] == version, f"{name} is {version} for Gradle, {maven[key]} for Maven"
+
+
+def test_the_apk_is_for_the_same_versions_of_android() -> None:
+    text = (ANDROID / "apk" / "build_apk.py").read_text(encoding="utf-8")
+    numbers = f"{catalog()['min-sdk']}, {catalog()['target-sdk']}"
+    assert f"MIN_SDK, TARGET_SDK = {numbers}" in text
 
 
 def test_maven_and_gradle_have_the_same_modules() -> None:
@@ -76,6 +87,14 @@ def test_gradle_checks_what_it_downloads_and_signs_no_release_with_the_debug_key
     assert re.fullmatch(r"[0-9a-f]{64}", lines["distributionSha256Sum"])
     assert re.search(r"/gradle-9\.\d+\.\d+-bin\.zip$", lines["distributionUrl"])
     assert 'getByName("debug")' not in build_files()["app"]
+
+
+def test_the_wrapper_is_gradles_own_and_starts() -> None:
+    jar = (ANDROID / "gradle" / "wrapper" / "gradle-wrapper.jar").read_bytes()
+    assert hashlib.sha256(jar).hexdigest() == WRAPPER
+    assert os.access(ANDROID / "gradlew", os.X_OK)
+    assert "gradle-wrapper.jar" in (ANDROID / "gradlew").read_text(encoding="utf-8")
+    assert b"\r\n" in (ANDROID / "gradlew.bat").read_bytes()
 
 
 def test_agp_9_compiles_kotlin_itself() -> None:

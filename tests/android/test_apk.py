@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import struct
@@ -22,9 +23,11 @@ sys.path.insert(0, str(ROOT / "android_demo" / "apk"))
 import aligned_zip
 import badging
 import build_apk
+import commands
 import interface_calls
+import packed_model
 from aligned_zip import Entry
-from build_apk import ApkError
+from commands import ApkError
 
 BADGING = """\
 package: name='distilbert.mobile.app' versionCode='1' versionName='0.1.0'
@@ -108,12 +111,12 @@ def test_the_platforms_own_tool_agrees(tmp_path: Path) -> None:
         Entry("assets/model/student.tflite", b"flat" * 999, stored=True),
     ]
     aligned_zip.write(path, entries)
-    build_apk.run(["zipalign", "-c", "-p", "4", path], "checking")
+    commands.run(["zipalign", "-c", "-p", "4", path], "checking")
     with zipfile.ZipFile(path, "w") as archive:
         for entry in entries[2:]:
             archive.writestr(entry.name, entry.data)
     with pytest.raises(ApkError, match=r"checking failed \(zipalign, exit code 1\)"):
-        build_apk.run(["zipalign", "-c", "-p", "4", path], "checking")
+        commands.run(["zipalign", "-c", "-p", "4", path], "checking")
 
 
 def test_the_same_input_gives_the_same_bytes_and_a_name_comes_once(tmp_path: Path) -> None:
@@ -176,21 +179,54 @@ def test_the_build_is_made_again_as_it_was_made() -> None:
         "config": {"export": {"precision": ["int8"]}},
     }
     old, new = ({"min_runtime": {"TensorFlow Lite": v}} for v in ("2.9.0", "2.17.0"))
-    arguments = build_apk.build_arguments(report, {"int8": new, "fp16": old, "fp32": old})
+    arguments = packed_model.build_arguments(report, {"int8": new, "fp16": old, "fp32": old})
     assert arguments == ["--target", "all", "--seed", "7", "--android-precision", "fp16"]
-    assert build_apk.build_arguments(report, {"int8": new, "onnx": {"min_runtime": {}}}) == [
+    assert packed_model.build_arguments(report, {"int8": new, "onnx": {"min_runtime": {}}}) == [
         *("--target", "all", "--seed", "7", "--precision", "int8", "int8-per-tensor"),
         *("--android-precision", "int8-per-tensor"),
     ]
+
+
+@pytest.mark.parametrize("oldest", ["2.9.0", "2.17.0"])
+def test_the_users_build_keeps_its_figures(
+    oldest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file for the APK's runtime, a copy of the build makes one and measures nothing."""
+    built, out = tmp_path / "built", tmp_path / "out"
+    (built / "tflite").mkdir(parents=True)
+    out.mkdir()
+    (out / "build-of-another").mkdir()
+    report = {"command": "python -m pipeline.build", "config": {"export": {"precision": ["int8"]}}}
+    files = {"files": {"int8": {"min_runtime": {"TensorFlow Lite": oldest}}}}
+    (built / "report.json").write_text(json.dumps(report))
+    (built / "tflite" / "model.json").write_text(json.dumps(files))
+    calls: list[list[str]] = []
+
+    def run(command: Any, what: str, **more: Any) -> str:
+        assert what == "the build" and more["shown"], "a build takes minutes: it shows what it does"
+        calls.append([str(word) for word in command])
+        return ""
+
+    monkeypatch.setattr(packed_model, "run", run)
+    for _ in range(2):
+        packed_model.put_model(built, tmp_path / "assets", out)
+    folders = {call[call.index("--out") + 1] for call in calls}
+    if oldest == "2.9.0":
+        assert folders == {str(built)} and not any("--no-benchmark" in call for call in calls)
+        return
+    (copy,) = map(Path, folders)
+    assert copy.parent == out and [path.name for path in out.iterdir()] == [copy.name]
+    assert all("--no-benchmark" in call for call in calls)
+    assert (copy / "tflite" / "model.json").samefile(built / "tflite" / "model.json")
 
 
 def test_a_missing_build_and_missing_tools_get_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ApkError, match=r"no build in .*: run make model first"):
-        build_apk.last_build(tmp_path)
+        packed_model.last_build(tmp_path)
     with pytest.raises(ApkError, match=r"has no \.tflite files: build it with --target tflite"):
-        build_apk.put_model(tmp_path, tmp_path / "assets")
+        packed_model.put_model(tmp_path, tmp_path / "assets", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert build_apk.main(["--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
@@ -207,7 +243,7 @@ def test_the_newest_report_is_the_last_build(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "report.json").write_text("{}")
         os.utime(tmp_path / name / "report.json", (1e9 - age, 1e9 - age))
-    assert build_apk.last_build(tmp_path).name == "one"
+    assert packed_model.last_build(tmp_path).name == "one"
 
 
 # make android-test

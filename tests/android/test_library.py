@@ -37,6 +37,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "core-1.2.3.jar",
         "coroutines-1.2.3.jar",
         "answerer-1.2.3.aar",
+        "accelerated-1.2.3.aar",
     ]
     return tmp_path / "distilbert" / "mobile"
 
@@ -46,6 +47,7 @@ def test_each_library_has_its_sources_and_what_it_needs(repository: Path) -> Non
         ("core", "distilbert/mobile/core/Json.kt"),
         ("coroutines", "distilbert/mobile/coroutines/Models.kt"),
         ("answerer", "distilbert/mobile/answerer/QuestionAnswerer.kt"),
+        ("accelerated", "distilbert/mobile/accelerated/CompiledEngine.kt"),
     ):
         folder = repository / name / "1.2.3"
         with zipfile.ZipFile(folder / f"{name}-1.2.3-sources.jar") as sources:
@@ -55,19 +57,29 @@ def test_each_library_has_its_sources_and_what_it_needs(repository: Path) -> Non
     answerer = dependencies(repository / "answerer" / "1.2.3" / "answerer-1.2.3.pom")
     assert answerer["distilbert.mobile:core"] == "1.2.3"
     assert answerer["com.google.ai.edge.litert:litert"].startswith("1.")
+    accelerated = dependencies(repository / "accelerated" / "1.2.3" / "accelerated-1.2.3.pom")
+    assert accelerated["distilbert.mobile:answerer"] == "1.2.3"
+    assert accelerated["com.google.ai.edge.litert:litert"].startswith("2.")
+    assert not any("stubs" in name for name in accelerated)
     coroutines = dependencies(repository / "coroutines" / "1.2.3" / "coroutines-1.2.3.pom")
     assert "org.jetbrains.kotlinx:kotlinx-coroutines-core" in coroutines
 
 
-def test_the_aar_has_classes_rules_and_a_manifest_without_permissions(repository: Path) -> None:
-    with zipfile.ZipFile(repository / "answerer" / "1.2.3" / "answerer-1.2.3.aar") as archive:
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("answerer", "org.tensorflow.lite"), ("accelerated", "com.google.ai.edge.litert")],
+)
+def test_an_aar_has_classes_rules_and_a_manifest_without_permissions(
+    name: str, kept: str, repository: Path
+) -> None:
+    with zipfile.ZipFile(repository / name / "1.2.3" / f"{name}-1.2.3.aar") as archive:
         manifest = ET.fromstring(archive.read("AndroidManifest.xml"))
         rules = archive.read("proguard.txt").decode()
         with zipfile.ZipFile(io.BytesIO(archive.read("classes.jar"))) as classes:
             assert classes.namelist() == [entry.name for entry in CLASSES]
-    assert manifest.get("package") == "distilbert.mobile.answerer"
+    assert manifest.get("package") == f"distilbert.mobile.{name}"
     assert [child.tag for child in manifest] == ["uses-sdk"]
-    assert "-keep class org.tensorflow.lite.**" in rules
+    assert f"-keep class {kept}.**" in rules
 
 
 def test_the_r_class_stays_out(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ internal interface ModelFolder {
      */
     fun map(name: String): MappedByteBuffer
 
+    /** Where a file lies: among the assets, or on disk where those are null. */
+    fun place(name: String): Pair<AssetManager?, String>
+
     /** What changes if a file does; null if that cannot be told, and nothing may be remembered. */
     fun state(name: String): String? = null
 
@@ -48,10 +51,12 @@ internal class AssetFolder(context: Context, private val folder: String) : Model
     /** Assets change with the installation alone. */
     override val verified: Verified = Verified.OfInstallation(context)
 
-    override fun state(name: String) = place(name)
+    override fun place(name: String): Pair<AssetManager?, String> = assets to path(name)
+
+    override fun state(name: String) = words(name)
 
     override fun read(name: String): ByteArray =
-        reading(place(name), { isFolder(name) }) {
+        reading(words(name), { isFolder(name) }) {
             assets.open(path(name)).use(InputStream::readBytes)
         }
 
@@ -61,14 +66,14 @@ internal class AssetFolder(context: Context, private val folder: String) : Model
             try {
                 assets.openFd(path(name))
             } catch (error: IOException) {
-                reading(place(name), { isFolder(name) }) { assets.open(path(name)).close() }
+                reading(words(name), { isFolder(name) }) { assets.open(path(name)).close() }
                 throw ModelException(
-                    "${place(name)} is compressed and cannot be mapped: add " +
+                    "${words(name)} is compressed and cannot be mapped: add " +
                         "androidResources.noCompress += \"tflite\" to the app's build file",
                     error,
                 )
             }
-        return reading(place(name)) {
+        return reading(words(name)) {
             descriptor.use { found ->
                 // Not createInputStream(): newer releases count its channel from the asset's start.
                 FileInputStream(found.fileDescriptor).channel.use {
@@ -82,7 +87,7 @@ internal class AssetFolder(context: Context, private val folder: String) : Model
 
     private fun path(name: String) = if (folder.isEmpty()) name else "$folder/$name"
 
-    private fun place(name: String) = "assets/${path(name)}"
+    private fun words(name: String) = "assets/${path(name)}"
 }
 
 /** A [folder] of files. */
@@ -96,6 +101,9 @@ internal class FileFolder(private val folder: File) : ModelFolder {
                 FileInputStream(file).channel.use { it.map(READ_ONLY, 0, it.size()) }
             }
         }
+
+    override fun place(name: String): Pair<AssetManager?, String> =
+        null to File(folder, name).absolutePath
 
     /** Its size and time of change; a file that just changed could change again without a trace. */
     override fun state(name: String): String? {

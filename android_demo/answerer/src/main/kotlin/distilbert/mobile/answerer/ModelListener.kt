@@ -2,6 +2,8 @@
 package distilbert.mobile.answerer
 
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.TaskResult
 
 /**
@@ -15,6 +17,9 @@ interface ModelListener {
      * @param waited milliseconds that the query waited for other queries.
      */
     fun onResult(result: TaskResult, waited: Double) = Unit
+
+    /** The self-test of a [file] on a [runtime] ended with [result]. */
+    fun onSelfTest(file: ModelFile, runtime: String, result: SelfTest) = Unit
 
     /** A query failed; a query that was taken back did not. */
     fun onFailure(error: ModelException) = Unit

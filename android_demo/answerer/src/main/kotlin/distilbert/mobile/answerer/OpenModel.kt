@@ -22,6 +22,7 @@ import java.util.concurrent.CancellationException
  * @property description what `model.json` says.
  * @property file the one that is open.
  * @property tokenizer of the same build.
+ * @property model the file in its runtime; only to be used within [alone].
  */
 internal class OpenModel<D : ModelDescription> private constructor(
     private val folder: ModelFolder,
@@ -29,14 +30,11 @@ internal class OpenModel<D : ModelDescription> private constructor(
     val file: ModelFile,
     val tokenizer: WordPieceTokenizer,
     private val bytes: ByteBuffer,
-    threads: Int,
+    val model: EngineModel,
     private val verify: Boolean,
 ) : AutoCloseable {
-    /** The file in the app's runtime; only to be used within [alone]. */
-    val model = TfLiteModel(bytes, file, description, threads)
-
     /** The runtime in this app by name and version. */
-    val runtime = model.runtime.toString()
+    val runtime = model.runtime
 
     private val access = Access(model::close)
 
@@ -96,7 +94,9 @@ internal class OpenModel<D : ModelDescription> private constructor(
             onProgress(index + 1, cases.size)
         }
         val problem = if (comparison.isRight) null else problem(comparison, cases.size)
-        return SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem)
+        return SelfTest(cases.size, comparison.largestError, comparison.nearTies, problem).also {
+            listener?.onSelfTest(file, runtime, it)
+        }
     }
 
     /**
@@ -110,7 +110,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
         val percent = "%.0f".format(Locale.ROOT, comparison.largestError * PERCENT)
         return "${file.path} is computed wrong by $runtime on ${Runtime.processor()}: $differ of " +
             "$cases golden cases differ, logits by up to $percent % of their range; " +
-            model.runtime.insteadOf(file, description)
+            model.remedy
     }
 
     companion object {
@@ -130,6 +130,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
          * @param path of the file in `model.json`; its default if null.
          * @param threads how many the runtime computes with.
          * @param verify whether every file must be the build's, by its digest.
+         * @param engine the runtime.
          * @throws ModelException if something is missing or damaged, or the runtime refuses it.
          */
         fun <D : ModelDescription> open(
@@ -138,6 +139,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
             path: String?,
             threads: Int,
             verify: Boolean,
+            engine: Engine,
         ): OpenModel<D> {
             require(threads in 1..MOST_THREADS) {
                 "$threads threads: allowed are 1 to $MOST_THREADS"
@@ -157,7 +159,10 @@ internal class OpenModel<D : ModelDescription> private constructor(
                     requireDigest(folder, bytes, file)
                     requireGolden(folder, description.golden)
                 }
-                return OpenModel(folder, description, file, tokenizer, bytes, threads, verify)
+                val (assets, place) = folder.place(file.path)
+                val source = EngineSource(bytes, assets, place, file, description, threads)
+                val model = engine.open(source)
+                return OpenModel(folder, description, file, tokenizer, bytes, model, verify)
             } catch (error: OutOfMemoryError) {
                 throw ModelException(
                     "there is not enough memory to open the model: close other apps",

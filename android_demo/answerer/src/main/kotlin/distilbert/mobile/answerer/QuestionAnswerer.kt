@@ -129,6 +129,7 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              * @param verify whether the model, the vocabulary, `model.json` and `golden.json` must be
              *   those of the build, by their digests. Each installation of the app, and each process
              *   for a folder of files, reads an unchanged file once for that.
+             * @param engine the runtime: LiteRT's `Interpreter`, or one that the app brings.
              * @throws ModelException if something is missing or damaged, or the runtime refuses it.
              * @throws CancellationException if the thread is interrupted.
              */
@@ -140,7 +141,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
-            ): QuestionAnswerer = open(AssetFolder(context, folder), file, threads, verify)
+                engine: Engine = Engine.INTERPRETER,
+            ): QuestionAnswerer = open(AssetFolder(context, folder), file, threads, verify, engine)
 
             /**
              * As [fromAssets], from a folder of files. Never write into the folder while the model is
@@ -153,13 +155,16 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
-            ): QuestionAnswerer = open(FileFolder(folder), file, threads, verify)
+                engine: Engine = Engine.INTERPRETER,
+            ): QuestionAnswerer = open(FileFolder(folder), file, threads, verify, engine)
 
             /**
              * Opens the first file that passes the self-test, the default of `model.json` first. A
              * file that [passed] remembers is not tested again.
              *
              * @param verify as in [fromAssets].
+             * @param engine as in [fromAssets]; a test that is passed is remembered for it alone.
+             * @param listener hears of each file's self-test, and of what the model does later.
              * @param isCancelled asked before each window of the test, on the calling thread.
              * @param onProgress called after each golden case with how many are done, of how many.
              * @throws ModelException if no file is right; it says why the first one is not.
@@ -173,11 +178,13 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 passed: PassedTests = PassedTests(context),
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
+                listener: ModelListener? = null,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): QuestionAnswerer =
                 firstRight(AssetFolder(context, folder), passed, verify, isCancelled, onProgress) {
-                    fromAssets(context, folder, it, threads, verify)
+                    fromAssets(context, folder, it, threads, verify, engine).hearing(listener)
                 }
 
             /** As [firstRightFromAssets], from a folder of files. */
@@ -188,11 +195,13 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 passed: PassedTests,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
+                listener: ModelListener? = null,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): QuestionAnswerer =
                 firstRight(FileFolder(folder), passed, verify, isCancelled, onProgress) {
-                    fromFolder(folder, it, threads, verify)
+                    fromFolder(folder, it, threads, verify, engine).hearing(listener)
                 }
 
             internal fun open(
@@ -200,8 +209,11 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
                 path: String?,
                 threads: Int,
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
             ) = QuestionAnswerer(
-                OpenModel.open(folder, SpanDescription::parse, path, threads, verify),
+                OpenModel.open(folder, SpanDescription::parse, path, threads, verify, engine),
             )
+
+            private fun QuestionAnswerer.hearing(one: ModelListener?) = apply { listener = one }
         }
     }

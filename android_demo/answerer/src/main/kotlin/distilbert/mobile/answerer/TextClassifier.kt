@@ -110,7 +110,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
-            ): TextClassifier = open(AssetFolder(context, folder), file, threads, verify)
+                engine: Engine = Engine.INTERPRETER,
+            ): TextClassifier = open(AssetFolder(context, folder), file, threads, verify, engine)
 
             /** As [fromAssets], from a folder of files. */
             @JvmStatic
@@ -120,7 +121,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 file: String? = null,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
-            ): TextClassifier = open(FileFolder(folder), file, threads, verify)
+                engine: Engine = Engine.INTERPRETER,
+            ): TextClassifier = open(FileFolder(folder), file, threads, verify, engine)
 
             /** The first file that is right; as [QuestionAnswerer.firstRightFromAssets]. */
             @JvmStatic
@@ -131,11 +133,13 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 passed: PassedTests = PassedTests(context),
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
+                listener: ModelListener? = null,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): TextClassifier =
                 firstRight(AssetFolder(context, folder), passed, verify, isCancelled, onProgress) {
-                    fromAssets(context, folder, it, threads, verify)
+                    fromAssets(context, folder, it, threads, verify, engine).hearing(listener)
                 }
 
             /** As [firstRightFromAssets], from a folder of files. */
@@ -146,11 +150,13 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 passed: PassedTests,
                 threads: Int = OpenModel.defaultThreads(),
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
+                listener: ModelListener? = null,
                 isCancelled: () -> Boolean = { false },
                 onProgress: (done: Int, of: Int) -> Unit = { _, _ -> },
             ): TextClassifier =
                 firstRight(FileFolder(folder), passed, verify, isCancelled, onProgress) {
-                    fromFolder(folder, it, threads, verify)
+                    fromFolder(folder, it, threads, verify, engine).hearing(listener)
                 }
 
             internal fun open(
@@ -158,8 +164,11 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
                 path: String?,
                 threads: Int,
                 verify: Boolean = true,
+                engine: Engine = Engine.INTERPRETER,
             ) = TextClassifier(
-                OpenModel.open(folder, ClassDescription::parse, path, threads, verify),
+                OpenModel.open(folder, ClassDescription::parse, path, threads, verify, engine),
             )
+
+            private fun TextClassifier.hearing(one: ModelListener?) = apply { listener = one }
         }
     }

@@ -22,9 +22,12 @@ internal class TfLiteModel(
     private val file: ModelFile,
     private val description: ModelDescription,
     threads: Int,
-) : Predictor,
-    AutoCloseable {
-    val runtime = Runtime.current()
+) : EngineModel {
+    private val version = Runtime.current()
+
+    override val runtime = version.toString()
+
+    override val remedy get() = version.insteadOf(file, description)
 
     private val interpreter =
         translated { Interpreter(bytes, Interpreter.Options().setNumThreads(threads)) }
@@ -95,14 +98,14 @@ internal class TfLiteModel(
                 .removePrefix("Internal error: ")
                 .replace(Regex("\\s+"), " ")
                 .substringBefore(". ")
-        val remedy =
-            if (runtime.computes(file)) {
+        val advice =
+            if (version.computes(file)) {
                 "copy the file and model.json from the same build"
             } else {
-                runtime.insteadOf(file, description)
+                remedy
             }
         return ModelException(
-            "$runtime refuses ${file.path} ($reason): $remedy",
+            "$runtime refuses ${file.path} ($reason): $advice",
             error,
             ErrorKind.RUNTIME,
         )

@@ -3,10 +3,13 @@ package distilbert.mobile.answerer
 
 import distilbert.mobile.core.ErrorKind
 import distilbert.mobile.core.ModelException
+import distilbert.mobile.core.ModelFile
+import distilbert.mobile.core.SelfTest
 import distilbert.mobile.core.TaskResult
 import distilbert.mobile.core.spans.AnswerModel
 import distilbert.mobile.core.spans.AnswerOptions
 import distilbert.mobile.core.spans.Passage
+import distilbert.mobile.testing.Builds
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
@@ -92,6 +95,54 @@ class FirstRightTest {
             assertFalse(few.isComplete)
             assertEquals(answer.text, model.answer(passage.text, "who built it?").text)
         }
+    }
+
+    @Test
+    fun `a listener hears of the self-test of each file`() {
+        val heard = ArrayList<String>()
+        val listener =
+            object : ModelListener {
+                override fun onSelfTest(file: ModelFile, runtime: String, result: SelfTest) {
+                    heard.add("${file.path} $runtime ${result.isPassed}")
+                }
+            }
+        val folder = folder(TinyModel.MISREAD)
+        QuestionAnswerer
+            .firstRightFromFolder(folder, passed, threads = 1, listener = listener)
+            .use {
+                val expected = listOf("${TinyModel.MISREAD} ${it.runtime} false")
+                assertEquals(expected + "${TinyModel.RIGHT} ${it.runtime} true", heard)
+            }
+    }
+
+    @Test
+    fun `an app may bring its own runtime`() {
+        val sources = ArrayList<EngineSource>()
+        val engine =
+            Engine { source ->
+                sources.add(source)
+                val model = Engine.INTERPRETER.open(source)
+                object : EngineModel by model {
+                    override val runtime = "Own 1"
+                }
+            }
+        QuestionAnswerer
+            .fromFolder(Builds.tiny, TinyModel.RIGHT, threads = 1, engine = engine)
+            .use {
+                assertEquals("Own 1", it.runtime)
+                assertTrue(it.selfTest().isPassed)
+            }
+        val context = RuntimeEnvironment.getApplication()
+        QuestionAnswerer
+            .fromAssets(context, file = TinyModel.RIGHT, threads = 1, engine = engine)
+            .close()
+        assertEquals(
+            listOf(
+                null to Builds.tiny.resolve(TinyModel.RIGHT).absolutePath,
+                context.assets to "model/${TinyModel.RIGHT}",
+            ),
+            sources.map { it.assets to it.path },
+        )
     }
 
     private fun open(folder: File) =

@@ -60,10 +60,7 @@ internal class AndroidPhone(
                 if (level != null && scale != null && scale > 0) PERCENT * level / scale else null,
             batteryCelsius = battery.tells(BatteryManager.EXTRA_TEMPERATURE)?.let { it / TENTHS },
             charging = battery.tells(BatteryManager.EXTRA_PLUGGED)?.let { it != 0 },
-            thermalStatus =
-                power
-                    .takeIf { Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q }
-                    ?.currentThermalStatus,
+            thermalStatus = thermalStatus(),
             clocksKhz = clocks(),
         )
     }
@@ -74,6 +71,10 @@ internal class AndroidPhone(
         listOfNotNull(
             context.getString(R.string.benchmark_saver).takeIf { power.isPowerSaveMode },
         ) + others()
+
+    // Android's lint knows a check of the version by this form.
+    private fun thermalStatus(): Int? =
+        if (Build.VERSION.SDK_INT < Build.VERSION_CODES.Q) null else power.currentThermalStatus
 
     private fun soc(): String? =
         if (Build.VERSION.SDK_INT < Build.VERSION_CODES.S) {

@@ -56,13 +56,16 @@ internal abstract class QuerySession<M : TaskModel, Q, T>(
     /** The result of [query], on the worker's thread. */
     protected abstract fun result(model: M, query: Q, isCancelled: () -> Boolean): T
 
-    /** Asks, now or once the model is ready; a former query is taken back. */
+    /**
+     * Asks, now or once the model is ready; a former query is taken back. A model that cannot be
+     * used is not asked: the screen says why.
+     */
     fun ask(query: Q) {
         cancel()
         val problem = problem(query)
         if (problem != null) {
             state = QueryState.Failed(problem)
-        } else {
+        } else if (model !is ModelState.Unusable) {
             state = QueryState.Running(query)
             start()
         }

@@ -296,6 +296,7 @@ class MainActivityTest {
             screen.chips(R.id.suggestions)[0].performClick()
             settle()
             assertFalse(screen.isShown(R.id.card))
+            assertEquals(screen.getString(R.string.ask), screen.textOf(R.id.ask))
             controller.pause().stop().destroy()
             settle()
         }

@@ -70,11 +70,11 @@ class ModelStore(private val root: File) {
             json.delete()
             server.load(Part(DESCRIPTION, sha256 = sha256), json)
             val digest = ByteBuffer.wrap(json.readBytes()).sha256()
-            val name = digest.take(NAME_DIGITS)
             val description = ModelDescription.parse(json.readText())
             val model =
                 description.files.values.find { it.path == (file ?: description.default) }
                     ?: throw ModelException("model.json of $address names no $file")
+            val name = folderName("$digest ${model.path}")
             val present = current
             if (present?.name == name && present.resolve(model.path).length() == model.bytes) {
                 return present
@@ -90,7 +90,7 @@ class ModelStore(private val root: File) {
             }
             val part = Part(model.path, model.bytes, model.sha256)
             server.load(part, at(model.path)) { onProgress(it, model.bytes) }
-            return present(name)
+            return present(name, setOf(json, at(tokenizer.file), golden, at(model.path)))
         } catch (error: IOException) {
             throw ModelException(
                 "the model cannot be downloaded from $address: ${error.message}",
@@ -102,8 +102,14 @@ class ModelStore(private val root: File) {
 
     private fun at(name: String) = partial.resolve(name)
 
-    /** Makes the folder that was loaded the present one, and deletes all others. */
-    private fun present(name: String): File {
+    /** Of a model by its [content]; another file of the same model has a folder of its own. */
+    private fun folderName(content: String) =
+        ByteBuffer.wrap(content.toByteArray()).sha256().take(NAME_DIGITS)
+
+    /** Makes the [files] that were loaded the present model, and deletes everything else. */
+    private fun present(name: String, files: Set<File>): File {
+        // What the interrupted download of another model left.
+        partial.listFiles { other -> other !in files }?.forEach { it.deleteRecursively() }
         val folder = root.resolve(name)
         folder.deleteRecursively()
         Files.move(partial.toPath(), folder.toPath(), ATOMIC_MOVE)

@@ -75,6 +75,22 @@ class ModelStoreTest {
     }
 
     @Test
+    fun `another file of the same model takes its place, and nothing else stays`() {
+        val old = store.download(server.address)
+        val partial = temporary.root.resolve("models/partial")
+        partial.mkdirs()
+        partial.resolve("file-of-another-model").writeText("begun")
+        val other = model.files.values.first { it.path != model.default }
+        val new = store.download(server.address, file = other.path)
+        assertEquals(new, store.current)
+        assertTrue(new != old && !old.exists())
+        assertEquals(
+            setOf("model.json", "vocab.txt", "golden.json", other.path),
+            new.list().orEmpty().toSet(),
+        )
+    }
+
+    @Test
     fun `a server that knows no ranges sends the whole file again`() {
         server.knowsRanges = false
         server.cuts = 2

@@ -66,9 +66,8 @@ class ObfuscatedTest {
                 .addLibraryFiles(stdlib.toPath())
                 .addLibraryResourceProvider(JdkClassFileProvider.fromSystemJdk())
                 .addProguardConfiguration(
-                    RULES.readLines() +
-                        "-keep class $PROGRAM { public <init>(); }" +
-                        "-dontwarn **",
+                    RULES.flatMap { it.readLines() } +
+                        "-keep class $PROGRAM { public <init>(); }",
                     Origin.unknown(),
                 ).setMode(CompilationMode.RELEASE)
                 .setOutput(output.toPath(), OutputMode.ClassFile)
@@ -106,6 +105,9 @@ class ObfuscatedTest {
     private companion object {
         const val DIFFERENT_QUESTIONS = 3
         const val PROGRAM = "distilbert.mobile.core.obfuscated.GoldenProgram"
-        val RULES = File("src/main/resources/META-INF/proguard/core.pro")
+
+        /** Those of the release APK, as far as they are about this library. */
+        val RULES =
+            listOf("src/main/resources/META-INF/proguard/core.pro", "../apk/rules.pro").map(::File)
     }
 }
