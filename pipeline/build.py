@@ -69,7 +69,9 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         FORMATS[target].require()
 
     # The teacher and the student, trained as far as they were not; and its words, if they are cut.
-    learned = trim(store, began, learn(store, began))
+    learned = learn(store, began)
+    if trimmed := shrinking.stage(store, began, learned.student):
+        learned = replace(learned, student=trimmed, stages=(*learned.stages, trimmed))
     teacher, student = learned.teacher, learned.student
     compared = teacher or student
 
@@ -288,25 +290,6 @@ def learn(store: Store, began: Start) -> Learned:
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
-
-
-def trim(store: Store, began: Start, learned: Learned) -> Learned:
-    """With `--vocabulary trim`, the student without the word pieces that no text needs."""
-    config, train, student = began.config, began.train, learned.student
-    if config.words.vocabulary == "whole":
-        return learned
-    text = began.words
-    trimmed = store.stage(
-        "trimmed",
-        lambda folder, _: shrinking.trim_vocabulary(
-            folder, config, began.task, student.folder, text, train, began.evaluation, began.traits
-        ),
-        settings={"text": text.key if text else "", "named": config.words.vocabulary_text}
-        | dict(began.task.encoding(config.data)),
-        inputs={"student": student, "train": train.sha256 if train else "", **began.asked},
-        folder="trimmed",
-    )
-    return replace(learned, student=trimmed, stages=(*learned.stages, trimmed))
 
 
 def calibrate(store: Store, began: Start, student: Artifact) -> tuple[Start, Artifact | None]:

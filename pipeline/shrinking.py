@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What makes a student smaller: a narrower feed-forward, and a vocabulary cut to what is used.
 
-As in `learning.py`, the function of a stage fills a folder and returns facts for the report.
+As in `learning.py`, what a stage calls fills a folder and returns facts for the report.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pipeline.models.saving import save
 from pipeline.session import prepare, progress
 
 if TYPE_CHECKING:
+    from pipeline.artifacts import Artifact, Store
     from pipeline.data.corpus import Corpus
+    from pipeline.start import Start
     from pipeline.tasks.task import Examples, Feature, Task, Traits
 
 Facts = Mapping[str, Any]
@@ -26,6 +28,23 @@ Facts = Mapping[str, Any]
 MEASURED = 256  # examples that the importance of neurons is measured on
 AT_A_TIME = 16
 TEXTS = 1000  # that are cut at a time
+
+
+def stage(store: Store, began: Start, student: Artifact) -> Artifact | None:
+    """The student without the word pieces that no text needs; None without `--vocabulary trim`."""
+    config, train, text = began.config, began.train, began.words
+    if config.words.vocabulary == "whole":
+        return None
+    return store.stage(
+        "trimmed",
+        lambda folder, _: trim_vocabulary(
+            folder, config, began.task, student.folder, text, train, began.evaluation, began.traits
+        ),
+        settings={"text": text.key if text else "", "named": config.words.vocabulary_text}
+        | dict(began.task.encoding(config.data)),
+        inputs={"student": student, "train": train.sha256 if train else "", **began.asked},
+        folder="trimmed",
+    )
 
 
 def narrow(
