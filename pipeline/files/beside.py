@@ -29,7 +29,10 @@ def guard(file: Path, *, verify: bool = True) -> None:
     if not verify:
         trial.attempt(file)
     elif file.exists() and file.suffix in BY_SUFFIX and not checksums.verify(file, listed=True):
-        description(file.parent / checksums.DESCRIPTION)  # which says what is wrong with it
+        try:
+            description(file.parent / checksums.DESCRIPTION)
+        except UserError as error:
+            raise UserError(f"cannot open {file}: {error}") from error
 
 
 def description(path: Path, *, verify: bool = True) -> dict[str, Any]:

@@ -486,8 +486,15 @@ def test_a_run_with_peers_compares_them_with_our_file(
         probes=1,
         pad_to=48,
         peers=peers.FILES[:2],
+        models=dict.fromkeys(peers.FILES[:2], model_folder("bert")),
     )
     document = run.run(plan, "python -m benchmarks.run")
+    subjects_of = document["runs"][0]["latency"]["subjects"]
+    errors = {name: one["logit_error"] for name, one in subjects_of.items()}
+    assert errors["student-int8.tflite"] is None, "its model was not named"
+    fp32, int8 = (errors[name] for name in peers.FILES[:2])
+    assert fp32 and int8 and int8["largest"] is not None
+    assert 0 <= (fp32["largest"] or 0) < LIMITS["fp32"] < int8["largest"]
     ratios = document["runs"][0]["latency"]["ratios"]
     against = {(one["faster"], one["slower"]) for one in ratios if one["faster"] != one["slower"]}
     assert against == {
@@ -495,4 +502,6 @@ def test_a_run_with_peers_compares_them_with_our_file(
         *(("student-int8.tflite", name) for name in peers.FILES[:2]),
     }
     rows = [line for line in show(document).splitlines() if "onnxruntime-int8.onnx" in line]
+    told = f"{int8['largest']:.3g} ({100 * int8['largest'] / int8['range']:.2g} %)"
+    assert sum(line.endswith(told) for line in rows) == 2, "beside both of its times"
     assert sum(line.startswith("student-int8.tflite") for line in rows) == 1
