@@ -71,7 +71,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
     clock = machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
     files = [describe(name, path) for name, path in plan.files.items()]
-    pad_to = min(plan.pad_to, *longest.values())
+    # A reference that cannot be opened is refused before anything is timed.
+    given = [open_predictor(plan.reference).max_length] if plan.reference else []
+    pad_to = min(plan.pad_to, *longest.values(), *given)
     asked = asked_of(plan, pad_to)
     runs = [
         session(

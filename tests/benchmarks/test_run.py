@@ -417,6 +417,7 @@ def test_names_tell_files_apart(tmp_path: Path) -> None:
         (["--build", "nowhere"], "--build nowhere: no report.json"),
         (["{file}", "--lengths", "many"], "--lengths many: give squad, or numbers"),
         (["{file}", "--lengths", "400"], "--lengths 400: the files, or --pad-to, take at most 384"),
+        (["{file}", "--reference", "no/model"], "no/model does not exist"),
         (["{file}", "--questions", "embedded"], "--questions needs a tokenizer"),
         (["{file}", "--language", "de"], "--language and --empty-answers are for questions"),
     ],
