@@ -79,8 +79,8 @@ def load_config(folder: Path, **changes: Any) -> Any:
         names = getattr(config, "id2label", None) or {}
         if sorted(names) != list(range(len(names))):
             raise ValueError(f"id2label does not name the outputs 0 to {len(names) - 1}")
-        if odd := [name for name in names.values() if not _is_name(str(name))]:
-            raise ValueError(f"id2label has the name {odd[0][:40]!a}, which no file can hold")
+        if wrong := [str(name) for name in names.values() if not _is_name(str(name))]:
+            raise ValueError(f"id2label has the name {wrong[0][:40]!a}, which no file can hold")
         if names:  # in the order of the outputs, whatever that of the file
             config.id2label = {place: names[place] for place in range(len(names))}
         if (layers := getattr(config, "num_hidden_layers", 0)) > MOST_LAYERS:
