@@ -67,7 +67,7 @@ bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.t
 paper -- --sentences 512
 experiment ablation -- --seeds 3
 experiment ablation-default -- --seeds 3
-output model --fresh --start "^Name +Format" --minutes model-minutes -- make model
+output model --fresh --start "^Name +MB" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests
 """

@@ -8,11 +8,11 @@ from benchmarks.page.layout import DASH
 from pipeline.report.schema import File, Report
 
 
-def largest_error(file: File) -> str:
-    """The largest difference of a logit from the PyTorch model's."""
+def largest_error(file: File, digits: int = 3) -> str:
+    """The largest difference of a logit from the PyTorch model's, with so many digits."""
     checks = file["gate"]["checks"] if file["gate"] else []
     values = [check["value"] for check in checks if check["name"] == "max_logit_error"]
-    return f"{values[0]:.3g}" if values and values[0] is not None else DASH
+    return f"{values[0]:.{digits}g}" if values and values[0] is not None else DASH
 
 
 def logit_error(report: Report, subject: str) -> str:

@@ -91,7 +91,7 @@ def _units(report: Report) -> str:
 
 
 def overview(report: Report) -> Table:
-    """The table that a build ends with: one line a model or file."""
+    """The table that a build ends with: one line a model or file, in 80 columns."""
     models, files = report["models"], report["files"]
     every = [entry["name"] for entry in [*models, *files]]
     timed = [subject_of(report, name) for name in every]
@@ -101,7 +101,6 @@ def overview(report: Report) -> Table:
         "",
         [
             Column("Name", [entry["name"] for entry in [*models, *files]]),
-            Column("Format", ["PyTorch"] * len(models) + [file["target"] for file in files]),
             number("MB", [megabytes(entry["bytes"]) for entry in [*models, *files]]),
             *score_columns(report["metrics"], [*models, *files]),
             number(
@@ -110,7 +109,11 @@ def overview(report: Report) -> Table:
             number(
                 f"p90 ms, padded{marked}", [value_of(_times(one, PADDED), "p90") for one in timed]
             ),
-            Column("Logit error", [_error_of(report, name) for name in every], "number"),
+            Column(
+                "Logit error",
+                [DASH] * len(models) + [largest_error(file, digits=2) for file in files],
+                "number",
+            ),
             Column("Gate", [DASH] * len(models) + [_verdict(g and g["passed"]) for g in gates]),
         ],
     )
@@ -133,15 +136,6 @@ def subject_of(report: Report, name: str) -> Subject | None:
     entry = model_named(report, name)
     exported = (one for key, one in subjects.items() if entry and scored(report, key) is entry)
     return next(exported, None)
-
-
-def _error_of(report: Report, name: str) -> str:
-    """The largest logit error of a file, or of the fp32 file that was timed for a model."""
-    timed = subject_of(report, name)
-    for key, subject in (report["latency"]["subjects"] if report["latency"] else {}).items():
-        if subject is timed:
-            return logit_error(report, key)
-    return next((largest_error(file) for file in report["files"] if file["name"] == name), DASH)
 
 
 def _models_table(report: Report) -> Table:

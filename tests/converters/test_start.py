@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-from converters import extras
+from converters import extras, sealed
+from converters.runtimes import checksums
 from converters.start import module_command
 
 
@@ -67,11 +70,17 @@ def test_a_missing_extra_is_one_line(
 ) -> None:
     """It says what to install, and asks for no package of the project's own name."""
     file = tmp_path / f"student{suffix}"
-    file.write_bytes((tiny_export / "student-int8.tflite").read_bytes())
     if extra == "coreml":
         from coreml_fixtures import package
 
-        file = package("distilbert", "int8")
+        shutil.copytree(package("distilbert", "int8"), file)
+    else:
+        file.write_bytes((tiny_export / "student-int8.tflite").read_bytes())
+    described = json.loads((tiny_export / "model.json").read_text("utf-8"))
+    entry = described["files"]["int8"]
+    described["files"] = {"int8": {**entry, "path": file.name, "sha256": checksums.digest(file)}}
+    (tmp_path / "model.json").write_text(json.dumps(sealed.seal(described)), "utf-8")
+    shutil.copy(tiny_export / "vocab.txt", tmp_path)
     script = BLOCK.format(blocked=tuple(extras.EXTRAS)) + program.format(file=str(file))
     ended = run([sys.executable, "-c", script], ROOT)
     assert ended.returncode == 2, ended.stderr

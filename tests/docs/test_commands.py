@@ -67,7 +67,7 @@ def flags() -> set[str]:
         found |= {*re.findall(r'"(--[a-z][\w-]*)"', text)}
         pairs = re.findall(r'"--([a-z][\w-]*)",\s*action=argparse.BooleanOptionalAction', text)
         found |= {f"--no-{name}" for name in pairs}
-        if "settings.call(" in text:  # the parameters of a function are its flags
+        if "command_line.call(" in text:  # the parameters of a function are its flags
             names = re.findall(
                 r"^    (\w+): (?:Annotated\[)?(?:str|int|bool)\b", text, re.MULTILINE
             )

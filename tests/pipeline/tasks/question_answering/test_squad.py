@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from converters import plain_file
 from pipeline.data.sources import read_bytes
 from pipeline.errors import UserError
 from pipeline.tasks.question_answering.squad import (
@@ -280,10 +281,10 @@ def test_a_file_that_cannot_be_opened_says_why(
 ) -> None:
     path = tiny_squad()
 
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(plain_file, "read_bytes", refuse)
     with pytest.raises(UserError, match=r"cannot read .*squad\.json: Permission denied; check"):
         read_bytes(path)
 
