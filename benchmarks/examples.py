@@ -92,12 +92,8 @@ class TimedExamples:
         self._readings: dict[str, list[Reading[Any, Any]]] = {}
 
     def subject(self, name: str, model: Model, pad_to: int | None) -> Callable[[Any], object]:
-        """A function that takes an example; what it gave before under `name` is forgotten.
-
-        `name` ends with the kind of lengths, as in a session.
-        """
-        own = self._tokenizers.get(name.rpartition(" ")[0])
-        reader = self._how.reader(model, pad_to, own)
+        """A function that takes an example; what it gave before under `name` is forgotten."""
+        reader = self._reader(name, model, pad_to)
         readings: list[Reading[Any, Any]] = []
         self._readings[name] = readings
 
@@ -109,10 +105,13 @@ class TimedExamples:
 
     def logits(self, name: str, model: Model, pad_to: int | None, count: int) -> list[Floats]:
         """See `benchmarks.measure.queries.Asked.logits`."""
-        own = self._tokenizers.get(name.rpartition(" ")[0])
-        reader = self._how.reader(model, pad_to, own)
+        reader = self._reader(name, model, pad_to)
         inputs = [each for one in self.queries[:count] for each in reader.encode(one)]
         return [joined(outputs, 0, -1) for outputs in reader.outputs(inputs)]
+
+    def _reader(self, name: str, model: Model, pad_to: int | None) -> Reader[Any, Any]:
+        """The reader of a subject, whose name ends with the kind of lengths, as in a session."""
+        return self._how.reader(model, pad_to, self._tokenizers.get(name.rpartition(" ")[0]))
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """Milliseconds of each phase for the last `count` examples; all inputs of one together."""

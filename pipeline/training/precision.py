@@ -41,11 +41,13 @@ def choose(
     """
     device = pick_device(hardware.device)
     size = min(settings.device_batch or settings.batch_size, settings.batch_size)
-    if (known := _known(hardware, device)) is not None:
-        return known
+    if (asked := _asked(hardware, device)) is not None:
+        return asked
     record = scratch / "precision.json"
     if record.exists():
         return str(json.loads(record.read_text())["precision"])
+    if device.type == "cuda":
+        return _native()
     if (
         ranks.WORLD > 1
         or device.type != "cpu"
@@ -72,8 +74,10 @@ def of_passes(
         hardware: the settings.
         device: that the model is on.
     """
-    if (known := _known(hardware, device)) is not None:
-        return known
+    if (asked := _asked(hardware, device)) is not None:
+        return asked
+    if device.type == "cuda":
+        return _native()
     if device.type != "cpu" or count < WORTH_TIMING:
         return "fp32"
     seconds = _timed(run)
@@ -86,21 +90,20 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, kind, enabled=kind is not None)
 
 
-def _known(hardware: Hardware, device: torch.device) -> str | None:
-    """The precision that no timing needs to find: that asked for, or what a GPU is made for.
+def _asked(hardware: Hardware, device: torch.device) -> str | None:
+    """The precision that the settings name; None for `auto`.
 
     Raises:
         UserError: fp16 on a CPU.
     """
     if hardware.precision == "fp16" and device.type == "cpu":
         raise UserError("--hardware.precision fp16 needs a GPU: take bf16 or fp32 on a CPU")
-    if hardware.precision != "auto":
-        return hardware.precision
-    if device.type == "cuda":
-        # Older GPUs emulate bf16, without their tensor cores: slower than fp32.
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if native else "fp16"
-    return None
+    return None if hardware.precision == "auto" else hardware.precision
+
+
+def _native() -> str:
+    """What the GPU is made for: older ones emulate bf16, without their tensor cores."""
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def _time_precisions(
