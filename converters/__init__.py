@@ -43,6 +43,18 @@ def one_line(said: object, longest: int = 300) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def is_text(value: str) -> bool:
+    """Whether a text can be encoded: it has no half of a surrogate pair, which is no character.
+
+    JSON can spell such halves, and Python takes them for bytes that the locale could not decode.
+    """
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def reader(
     read: Callable[Concatenate[str | Path, Rest], Result],
 ) -> Callable[Concatenate[str | Path, Rest], Result]:

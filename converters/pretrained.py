@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line, plain_file, sealed
+from converters import ConversionError, is_text, one_line, plain_file, sealed
 from converters.interface import Interface, interface_of_class
 
 WEIGHTS = "model.safetensors"
@@ -100,7 +100,7 @@ def load_config(folder: Path, **changes: Any) -> Any:
 
 def _is_name(text: str) -> bool:
     """Whether a text can be the name of a class: not too long, and no half of a surrogate pair."""
-    return len(text) <= LONGEST_NAME and not any("\ud800" <= one <= "\udfff" for one in text)
+    return len(text) <= LONGEST_NAME and is_text(text)
 
 
 def load_model(

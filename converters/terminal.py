@@ -25,7 +25,7 @@ from typing import Any, NoReturn, TextIO, TypeVar, cast, overload
 
 from rich.errors import MarkupError
 
-from converters import ExpectedError, extras
+from converters import ExpectedError, extras, is_text
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
@@ -125,7 +125,7 @@ def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
             os.environ["COLUMNS"] = str(WIDEST)  # lines are padded to it, whatever memory they take
         with _streams(), _signals():
             for argument in given:
-                if not argument.isascii() and not _is_text(argument):
+                if not argument.isascii() and not is_text(argument):
                     raise _ended(
                         f"the argument {argument!a} is no text in {sys.getfilesystemencoding()}"
                         ": pass UTF-8, in a locale such as LC_ALL=C.UTF-8"
@@ -210,15 +210,6 @@ def stream(line: str) -> bool:
         raise _ended(f"cannot write what was to be printed: {error.strerror}") from error
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return not (isinstance(raw, _Pipe) and raw.is_gone)
-
-
-def _is_text(argument: str) -> bool:
-    """Whether a text can be encoded; what the locale could not decode cannot."""
-    try:
-        argument.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _print_error(message: object, label: str = "error") -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from converters import plain_file, terminal
+from converters import is_text, plain_file, terminal
 from converters.pretrained import interface_in, load_config
 from pipeline import command_line, tasks
 from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
@@ -22,7 +22,7 @@ from pipeline.files import beside
 from pipeline.tasks.reading import Reading
 from pipeline.tasks.task import Task
 from pipeline.tasks.text_classification import TASK, described
-from pipeline.tasks.text_classification.data import HALF, Text
+from pipeline.tasks.text_classification.data import Text
 from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
 from pipeline.tasks.text_classification.features import Feature
 
@@ -179,7 +179,7 @@ def _text(line: str, pair: bool, place: str) -> Text:
             values = {}  # a sentence in braces
         given = values.get("text"), values.get("pair")
         if isinstance(given[0], str) and isinstance(given[1], str | None):
-            if HALF.search(f"{given[0]} {given[1]}"):
+            if not is_text(f"{given[0]} {given[1]}"):
                 raise UserError(
                     f"{place} holds half of a surrogate pair, which is no character: write the "
                     "text again as UTF-8"

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pydantic
 
-from converters import one_line
+from converters import is_text, one_line
 from converters.precisions import PRECISIONS
 from pipeline import __version__, command_line, settings_file, tasks, usage
 from pipeline.config import Build, Words, loss_weights
@@ -152,7 +152,7 @@ def check(build: Build) -> Build:
     problems += [
         f"{ascii(text)[:80]}: no setting holds a NUL or half a character; give text"
         for text in _texts(dataclasses.asdict(build))
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+        if "\0" in text or not is_text(text)
     ]
     named = {
         "--teacher": build.teacher.model,

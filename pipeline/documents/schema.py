@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, NotRequired
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from converters import sealed
+from converters import is_text, sealed
 
 MODEL_SCHEMA: Final = 3  # 3 added `digest`
 SEARCH_SCHEMA: Final = 4  # of a model.json with `search`, so that older apps refuse it
@@ -26,7 +26,7 @@ def _plain(name: str) -> str:
 
 def _paired(text: str) -> str:
     """No half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
-    if any("\ud800" <= each <= "\udfff" for each in text):
+    if not is_text(text):
         raise ValueError("holds half a surrogate pair")
     return text
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from converters import is_text
 from pipeline.data.sources import GZIP, Part, unpacked
 from pipeline.errors import UserError
 
-LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON joins the two halves of a whole pair
 FORM: Final = (
     "SQuAD's form: data[].paragraphs[].{context, qas[].{id, question, answers[].{text, "
     "answer_start}}}, or rows with id, title, context, question and answers"
@@ -281,7 +281,7 @@ class Walk:
         return self._text(value, key, place) if isinstance(value, str) else value
 
     def _text(self, text: str, key: str, place: str) -> str:
-        if LONE_SURROGATE.search(text):  # no tokenizer takes it
+        if not is_text(text):  # no tokenizer takes it
             raise UserError(
                 f"{self.name}: `{key}` of {place} holds half of a surrogate pair, which is no "
                 "character: write the text again as UTF-8"

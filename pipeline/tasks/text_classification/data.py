@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
-from converters import plain_file
+from converters import is_text, plain_file
 from pipeline.data.sources import EMBEDDED, Part
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
@@ -23,7 +23,6 @@ from pipeline.tasks.text_classification.tables import Row, part_of, read_table
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"([+-]?\d{1,300})(\.0*)?")  # what has more digits is no number to Python
-HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair, which no tokenizer takes
 LONGEST_LABEL = 1000  # characters; what a model.json can hold
 MOST_LABELS = 2**16  # likewise
 UNDECIDED = "-"  # SNLI's label where its annotators did not agree
@@ -252,7 +251,7 @@ def _text(row: Row, column: str, name: str) -> str:
 
 
 def _check_characters(text: str, row: Row, column: str, name: str) -> None:
-    if HALF.search(text):
+    if not is_text(text):
         raise UserError(
             f"{name}, {row.place}: {column!r} holds half of a surrogate pair, which is no "
             "character: write the text again as UTF-8"
