@@ -104,11 +104,11 @@ def test_the_set_is_large_enough() -> None:
     assert len(asked("dev")) >= 240
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_passages_have_80_to_150_words(part: str) -> None:
+@pytest.mark.parametrize(("part", "most"), [("train", 340), ("dev", 150)])
+def test_passages_have_at_least_80_words_and_fit_a_window(part: str, most: int) -> None:
     lengths = [len(passage.split()) for passage in passages(part)]
     assert min(lengths) >= 80
-    assert max(lengths) <= 150
+    assert max(lengths) <= most
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -212,7 +212,7 @@ def test_questions_are_questions(part: str) -> None:
     for item in asked(part):
         assert item.question.endswith("?"), item.question
         assert item.question[0].isupper() or not item.question[0].isalpha(), item.question
-        assert 4 <= len(item.question.split()) <= 30, item.question
+        assert 3 <= len(item.question.split()) <= 30, item.question
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -264,7 +264,8 @@ def test_subjects_are_spread() -> None:
     subjects = {part: Counter(article["subject"] for article in articles(part)) for part in PARTS}
     assert len(subjects["train"]) >= 100
     assert len(subjects["dev"]) >= 30
-    assert all(max(counts.values()) <= 3 for counts in subjects.values())
+    for part, counts in subjects.items():
+        assert max(counts.values()) <= 0.05 * len(articles(part)), part
 
 
 @pytest.mark.parametrize("part", PARTS)
