@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.page.text_table import table
-from pipeline import disk
+from pipeline import disk, tasks
 from pipeline.artifacts import SCRATCH
 from pipeline.config import Build
 from pipeline.costs import DATA, DEVICES, HEADS, MODELS, Count, Device, Shape, Step, stages
@@ -31,14 +31,17 @@ TRUST = "The hours of the table's devices are an estimate; trust them within a f
 
 
 def known(config: Build) -> tuple[Shape, Count] | None:
-    """The sizes of teacher and data where both are in the tables above."""
+    """The sizes of teacher and data where both are in the tables of `costs`."""
     shape, count = MODELS.get(config.teacher.model), DATA.get(config.data.train_file)
     if shape is None or count is None:
         return None
     if most := config.data.max_train:
         share = min(1.0, most / count.examples)
         count = Count(*(round(share * value) for value in dataclasses.astuple(count)))
-    return shape, count
+    added = tasks.find(config.task).added(config.data)
+    return shape, Count(
+        count.examples + added, count.inputs + added, count.tokens + added * config.data.max_length
+    )
 
 
 def shape_of(folder: Path) -> Shape:
@@ -170,7 +173,7 @@ def counted(
     task: Task, config: Build, source: Source, train: Examples, traits: Traits, exact: bool
 ) -> Count:
     """The training examples; without `exact`, each is taken for one input of the full length."""
-    examples = len(train.examples)
+    examples = len(train.examples) + task.added(config.data)
     if not exact:
         return Count(examples, examples, examples * config.data.max_length)
     from pipeline.models.teacher import load_tokenizer
@@ -200,14 +203,15 @@ def check_disk(
     if not second.second_step or not kept:
         return  # logits alone are small
     each = 2e-9 * (kept * source.hidden_size + 4)  # states in 2 bytes, two logits in 4
-    size = each * counted(task, config, source, train, traits, exact=False).tokens
+    count = counted(task, config, source, train, traits, exact=False)
+    size = each * count.tokens
     student = dataclasses.replace(shape_of(source.folder), layers=kept)
     checkpoints = 1e-9 * disk.HELD * student.weights
 
     room = disk.free(config.folder) - checkpoints
     if 2 * size > min(room, second.cache_gigabytes):
         size = each * counted(task, config, source, train, traits, exact=True).tokens
-    refuse_large(len(train.examples), size, second.cache_gigabytes)
+    refuse_large(count.examples, size, second.cache_gigabytes)
     disk.require(
         config.folder,
         size + checkpoints,

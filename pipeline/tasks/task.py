@@ -214,6 +214,10 @@ class Task(ABC):
             UserError: there is nothing to learn from.
         """
 
+    def added(self, data: Data) -> int:
+        """How many examples `features` adds, at most, to those of the data: for plans."""
+        return 0
+
     @abstractmethod
     def gold(self, features: Sequence[Any]) -> dict[str, Tensor]:
         """The labels of a batch by name."""

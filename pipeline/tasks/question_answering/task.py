@@ -17,6 +17,7 @@ from pipeline.data.sources import Part
 from pipeline.models.heads import SPAN_HEAD
 from pipeline.tasks.added import added_text
 from pipeline.tasks.question_answering import languages, settings
+from pipeline.tasks.question_answering.cloze import cloze_questions, shorten
 from pipeline.tasks.question_answering.evaluate import (
     ABSTAINING,
     MEANING,
@@ -29,7 +30,7 @@ from pipeline.tasks.question_answering.evaluate import (
 from pipeline.tasks.question_answering.features import Feature, Windower, training_features
 from pipeline.tasks.question_answering.joined import join_passages
 from pipeline.tasks.question_answering.search import Search
-from pipeline.tasks.question_answering.squad import QuestionSet, load_questions
+from pipeline.tasks.question_answering.squad import Question, QuestionSet, load_questions
 from pipeline.tasks.task import Task, Traits
 
 if TYPE_CHECKING:
@@ -117,10 +118,15 @@ class QuestionAnswering(Task):
         return {"null_threshold": threshold}
 
     def encoding(self, data: Data) -> Mapping[str, Any]:
-        """How questions and passages are cut, and joined if any are."""
+        """How questions and passages are cut; which are joined, shortened or made, if any are."""
         mine = _own(data)
         cut = {"max_length": mine.max_length, "stride": mine.stride, "max_query": mine.max_query}
-        return cut | ({"joined": mine.joining} if mine.joined_share else {})
+        changed = {
+            "joined": mine.joining if mine.joined_share else None,
+            "short": mine.short_share,
+            "cloze": mine.cloze_questions,
+        }
+        return cut | {name: value for name, value in changed.items() if value}
 
     def reading(self, data: Data) -> Any:
         """How they are cut, which spans may be answers, and how windows are searched."""
@@ -134,8 +140,11 @@ class QuestionAnswering(Task):
     def features(self, tokenizer: Any, data: Data, train: Any, traits: Traits) -> list[Feature]:
         """Every window of every question with the places of its answer."""
         mine = _own(data)
-        questions = join_passages(train.questions, mine.joining)
-        return training_features(Windower(tokenizer, mine.limits), questions)
+        return training_features(Windower(tokenizer, mine.limits), _trained_on(mine, train))
+
+    def added(self, data: Data) -> int:
+        """The cloze questions."""
+        return _own(data).cloze_questions
 
     def gold(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """`start` and `end`, int64 [B]."""
@@ -217,6 +226,23 @@ class QuestionAnswering(Task):
         from pipeline.tasks.question_answering.golden import questions_document
 
         return {"questions.json": questions_document(evaluation)}
+
+
+def _trained_on(data: settings.QuestionData, train: QuestionSet) -> list[Question]:
+    """The questions with longer and shorter passages, and cloze questions after them.
+
+    Shortened passages are not among those that are joined: beside the whole passage they would hold
+    its answers a second time.
+    """
+    longer = join_passages(train.questions, data.joining)
+    shorter = shorten(train.questions, data.short_share)
+    asked = [
+        joined if joined.context != whole.context else short
+        for whole, joined, short in zip(train.questions, longer, shorter, strict=True)
+    ]
+    if data.cloze_questions:
+        asked += cloze_questions(train.passages, data.cloze_questions)
+    return asked
 
 
 def _own(data: Data) -> settings.QuestionData:

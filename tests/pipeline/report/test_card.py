@@ -345,6 +345,13 @@ def test_what_is_not_known_is_not_claimed(report: dict[str, Any]) -> None:
     assert not re.search(r"\bNone\b|\bnan\b", text)
 
 
+def test_questions_that_were_made_are_told(report: dict[str, Any]) -> None:
+    assert "made from their passages" not in model_card(report, MODEL)
+    report["config"]["data"]["cloze_questions"] = 2000
+    told = "questions and up to 2,000 that were made from their passages; texts and"
+    assert told in model_card(report, MODEL)
+
+
 @pytest.mark.parametrize(
     ("teacher", "stated", "words"),
     [
