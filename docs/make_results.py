@@ -3,7 +3,7 @@
 
     python docs/make_results.py all                      # the figures that this version lacks: hours
     python docs/make_results.py run embedded --seeds 1 2 3
-    python docs/make_results.py run qamr --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
+    python docs/make_results.py run mine --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
     python docs/make_results.py bench files -- --build build/embedded --threads 1 2
     python docs/make_results.py paper -- --sentences 1500
     python docs/make_results.py experiment ablation -- --seeds 3
@@ -60,8 +60,7 @@ EXPERIMENTS = {
 # The steps of `all`: each line holds the arguments of this command for one step.
 FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tflite"
 PLAN = rf"""
-run embedded --seeds 42 1 2 --timed
-run qamr --seeds 42 --variants "general distillation only" both -- --train-file qamr-train.json --eval-file qamr-dev.json --max-train 1500 --max-eval 500
+run embedded --seeds 42 1 2 --variants both --timed
 bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper -- --sentences 512

@@ -86,6 +86,8 @@ KINDS = {
             ),
             "without general distillation": ("--no-distil",),
             "without joined passages": ("--joined-share", "0"),
+            "without cloze questions": ("--cloze-questions", "0"),
+            "without shortened passages": ("--short-share", "0"),
             "without the second step": ("--no-second-step",),
         },
         paper={},

@@ -111,7 +111,8 @@ class Student(Strict):
     """Take this DistilBERT or BERT as the student: a folder, also of a PEFT adapter, or a hub id.
     One that has a head for the task is converted as it is; another one is fine-tuned first."""
     layers: str = "half"
-    """Give the student `half` of the teacher's layers, a number of them, or these: 0,2,5."""
+    """Give the student `half` of the teacher's layers, from the first to the last, `every-second`
+    one, a number of them, or these: 0,2,5."""
     init: Literal["teacher", "random"] = "teacher"
     """Start from the teacher's weights, or at random as in the paper's ablation."""
     fold_token_types: bool = True
@@ -227,7 +228,8 @@ class Finetune(Strict):
     temperature: Positive = 2.0
     """Divide the logits of teacher and student by this temperature."""
     train_embeddings: bool = True
-    """Train the embedding tables as well as the layers."""
+    """Train the embedding tables as well as the layers. Tables that no stage trains are rounded to
+    values that int8 holds exactly."""
     cache_gigabytes: Weight = 20.0
     """Refuse a build whose teacher's outputs would take more than this on disk, in gigabytes."""
     optimization: Optimization = field(default_factory=Optimization)

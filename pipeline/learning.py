@@ -124,6 +124,7 @@ def distil(
             model.state_dict(), layers, fold_token_types=build.student.fold_token_types
         )
     student = students.build_student(DistilBertForMaskedLM, model.config, state, layers, build.seed)
+    _hold_tables(build, student)
     samples = _samples(build, corpus, tokenizer, config.max_samples)
     examples: Schedule | Stream
     if corpus is None:
@@ -295,7 +296,18 @@ def _new_student(
             head = task.head.parts("distilbert")
             state |= {name: tensor for name, tensor in taught.items() if name.startswith(head)}
     kind = getattr(transformers, task.head.model("distilbert"))
-    return students.build_student(kind, model.config, state, layers, build.seed, labels)
+    student = students.build_student(kind, model.config, state, layers, build.seed, labels)
+    _hold_tables(build, student)
+    return student
+
+
+def _hold_tables(build: Build, student: Any) -> None:
+    """Embedding tables that are never trained are held at values that int8 represents."""
+    from pipeline.models import student as students
+
+    trained = build.distil.enabled and build.distil.train_embeddings
+    if not (trained or build.finetune.train_embeddings):
+        students.hold_to_int8(student)
 
 
 def take_student(folder: Path, build: Build, task: Task, source: Source, traits: Traits) -> Facts:

@@ -187,23 +187,11 @@ def _files(entry: Results) -> list[str]:
     ]
 
 
-def student(experiment: str, variant: str, score: str, results: Results) -> float:
-    """The mean of a score over the seeds of a variant."""
-    return statistics.mean(
-        _score(b, "student", score) for b in _of_first_class(results, experiment, variant)
-    )
-
-
 def _of_first_class(results: Results, experiment: str, variant: str) -> list[Results]:
     """The builds of a variant on the class of processor that its experiment was first recorded on."""
     mine = [build for build in results["builds"] if build["experiment"] == experiment]
     first = [build for build in mine if class_of(build) == class_of(mine[0])]
     return [build for build in first if build["variant"] == variant]
-
-
-def gain(experiment: str, more: str, less: str, score: str = "f1") -> Callable[[Results], float]:
-    """The difference between the mean scores of two variants."""
-    return lambda r: student(experiment, more, score, r) - student(experiment, less, score, r)
 
 
 def kept(experiment: str, variant: str, score: str) -> Callable[[Results], float]:

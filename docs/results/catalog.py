@@ -10,9 +10,6 @@ from benchmarks.page.markdown import Markdown
 from results import builds, experiments, measured
 from results.tables import Results, table
 
-GENERAL, SECOND = "general distillation only", "second step only"
-SECOND_STEP = (builds.gain("embedded", "both", GENERAL), builds.gain("embedded", SECOND, "neither"))
-
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "builds": builds.builds,
     "benchmarks": measured.benchmarks,
@@ -29,13 +26,6 @@ FIGURES: dict[str, Callable[[Results], str]] = {
         measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
     ),
     "embedded-kept": builds.shown(builds.kept("embedded", "both", "f1"), 1),
-    "second-step-least": builds.shown(lambda r: min(gain(r) for gain in SECOND_STEP), 0),
-    "second-step-most": builds.shown(lambda r: max(gain(r) for gain in SECOND_STEP), 0),
-    "distillation-with-second-step": builds.shown(builds.gain("embedded", "both", SECOND), 1),
-    "distillation-alone": builds.shown(builds.gain("embedded", GENERAL, "neither"), 1),
-    "qamr-second-step-em": builds.shown(builds.gain("qamr", "both", GENERAL, "exact_match"), 1),
-    "qamr-second-step-f1": builds.shown(builds.gain("qamr", "both", GENERAL), 1),
-    "qamr-train-questions": builds.data("qamr", "questions", "train"),
     "embedded-train-questions": builds.data("embedded", "questions", "train"),
     "embedded-questions": builds.data("embedded", "questions", "train", "eval"),
     "embedded-passages": builds.data("embedded", "passages", "train", "eval"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import UserError
 
+EVERY_SECOND = "every-second"
 MULTIPLE = 32  # a share of the neurons is rounded to one: a scale of int4 stands for so many
 
 
@@ -15,8 +16,9 @@ def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int
 
     Args:
         teacher_layers: L, how many the teacher has.
-        wanted: `half` (L // 2 layers, at least 1), a count such as `4`, or the indices themselves,
-            `0,2,5` or a sequence, counted from 0.
+        wanted: `half` (L // 2 layers, at least 1), `every-second` (as many: the last of each pair,
+            so that each layer of the student learns to do the work of two), a count such as `4`, or
+            the indices themselves, `0,2,5` or a sequence, counted from 0.
 
     Returns:
         Ascending indices.  For a count K the rule is: layers spread evenly from the first to the
@@ -29,12 +31,14 @@ def choose_layers(teacher_layers: int, wanted: str | Sequence[int]) -> tuple[int
     last = teacher_layers - 1
     if isinstance(wanted, str):
         text = wanted.strip()
+        if text == EVERY_SECOND:
+            return tuple(range(last, -1, -2))[: max(1, teacher_layers // 2)][::-1]
         try:
             numbers = [int(part) for part in text.split(",")] if text != "half" else []
         except ValueError as error:
             raise UserError(
-                f"student layers {wanted!r} not understood: give `half`, a count such as 3, or "
-                "indices such as 0,2,5"
+                f"student layers {wanted!r} not understood: give `half`, `every-second`, "
+                "a count such as 3, or indices such as 0,2,5"
             ) from error
         if text == "half" or ("," not in text and len(numbers) == 1):
             count = max(1, teacher_layers // 2) if text == "half" else numbers[0]

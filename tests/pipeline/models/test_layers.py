@@ -25,6 +25,11 @@ from pipeline.models.layers import choose_layers
         (3, "half", (2,)),
         (2, "half", (1,)),
         (1, "half", (0,)),
+        (12, "every-second", (1, 3, 5, 7, 9, 11)),
+        (6, "every-second", (1, 3, 5)),
+        (5, "every-second", (2, 4)),
+        (3, "every-second", (2,)),
+        (1, "every-second", (0,)),
         (1, "1", (0,)),
         (6, " half ", (0, 2, 5)),
         (6, "0,2,5", (0, 2, 5)),
@@ -71,5 +76,5 @@ def test_indices_that_do_not_ascend_or_are_not_there_are_refused(wanted: str | l
 
 @pytest.mark.parametrize("wanted", ["", "halves", "1;2", "1,", "0.5", "two", "9" * 5000])
 def test_what_is_no_number_is_refused_with_examples(wanted: str) -> None:
-    with pytest.raises(UserError, match=r"not understood: give `half`, a count .* 0,2,5"):
+    with pytest.raises(UserError, match=r"not understood: give `half`, `every-second`, a count .* 0,2,5"):
         choose_layers(6, wanted)
