@@ -94,8 +94,8 @@ class Teacher(Strict):
     teacher."""
     adapter: str = "carried"
     """Merge this adapter into the teacher `embedded`, for answers to questions: `carried` (the one
-    in this package, if it carries one), a folder, or `none`. A teacher with an adapter has a head
-    and is not fine-tuned."""
+    in this package), a folder, or `none`. A teacher with an adapter has a head and is not
+    fine-tuned."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )

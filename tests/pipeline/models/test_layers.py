@@ -76,5 +76,5 @@ def test_indices_that_do_not_ascend_or_are_not_there_are_refused(wanted: str | l
 
 @pytest.mark.parametrize("wanted", ["", "halves", "1;2", "1,", "0.5", "two", "9" * 5000])
 def test_what_is_no_number_is_refused_with_examples(wanted: str) -> None:
-    with pytest.raises(UserError, match=r"not understood: give `half`, `every-second`, a count .* 0,2,5"):
+    with pytest.raises(UserError, match=r"not understood: give `half`, `every-.* a count .* 0,2,5"):
         choose_layers(6, wanted)
