@@ -27,7 +27,7 @@ def prepare(build: Build) -> Any:
     torch.use_deterministic_algorithms(build.hardware.deterministic, warn_only=True)
     # PyTorch then fills new memory, for operations that read it before they write it. None here
     # does, and filling takes a twentieth of a step on CPUs.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     device = pick_device(build.hardware.device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if build.hardware.tf32 else "highest")
