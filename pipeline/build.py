@@ -238,7 +238,11 @@ def learn(store: Store, began: Start) -> Learned:
         distilled = store.stage(
             "distilled",
             distil,
-            settings=common | text | {"distil": first_step} | shape | {"student": whole},
+            settings=common
+            | text
+            | {"distil": first_step, "held": learning.holds_tables(config)}
+            | shape
+            | {"student": whole},
             inputs=_present(speaker) or taught_by,
             everywhere=True,
         )

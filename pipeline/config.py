@@ -228,8 +228,8 @@ class Finetune(Strict):
     temperature: Positive = 2.0
     """Divide the logits of teacher and student by this temperature."""
     train_embeddings: bool = True
-    """Train the embedding tables as well as the layers. Tables that no stage trains are rounded to
-    values that int8 holds exactly."""
+    """Train the embedding tables as well as the layers. Tables that no stage trains are rounded as
+    int8 .tflite files store them."""
     cache_gigabytes: Weight = 20.0
     """Refuse a build whose teacher's outputs would take more than this on disk, in gigabytes."""
     optimization: Optimization = field(default_factory=Optimization)

@@ -302,12 +302,17 @@ def _new_student(
 
 
 def _hold_tables(build: Build, student: Any) -> None:
-    """Embedding tables that are never trained are held at values that int8 represents."""
+    """Embedding tables that are never trained are held at values that int8 files store."""
     from pipeline.models import student as students
 
-    trained = build.distil.enabled and build.distil.train_embeddings
-    if not (trained or build.finetune.train_embeddings):
+    if holds_tables(build):
         students.hold_to_int8(student)
+
+
+def holds_tables(build: Build) -> bool:
+    """Whether no stage trains the embedding tables."""
+    trained = build.distil.enabled and build.distil.train_embeddings
+    return not (trained or build.finetune.train_embeddings)
 
 
 def take_student(folder: Path, build: Build, task: Task, source: Source, traits: Traits) -> Facts:

@@ -245,7 +245,7 @@ def of_build(began: Start, say: Callable[[str], object]) -> None:
         shape,
         count,
         has_head=source.has_head,
-        has_mlm_head=source.has_mlm_head and pretrained,
+        has_mlm_head=source.has_mlm_head and (pretrained or source.has_head),
     )
     for line in lines(list(planned), timed(config, shape) if config.measure else None):
         say(line)

@@ -22,6 +22,12 @@ from converters.graphs.heads import HEADS
 from converters.interface import MASK_BIAS
 
 
+def column_scales(weight: Tensor) -> Tensor:
+    """The power of two, float (D,), that each column of a table (V, D) is divided by."""
+    reach = weight.abs().amax(0).clamp_min(torch.finfo(torch.float16).tiny)  # (D,)
+    return torch.exp2(torch.ceil(torch.log2(reach)))
+
+
 class _Table(nn.Module):
     """An embedding table whose columns reach about as far as each other, undone after the lookup.
 
@@ -32,8 +38,7 @@ class _Table(nn.Module):
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()
-        reach = table.weight.abs().amax(0).clamp_min(torch.finfo(torch.float16).tiny)  # (D,)
-        self.scale = nn.Buffer(torch.exp2(torch.ceil(torch.log2(reach))))  # (D,)
+        self.scale = nn.Buffer(column_scales(table.weight))
         self.table = table
         table.weight.div_(self.scale)
 

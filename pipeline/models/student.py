@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig
 
+from converters.graphs.mobile import column_scales
 from pipeline.models.heads import HEADS
 
 # Where a block of BERT lies in a block of DistilBERT.
@@ -132,17 +133,17 @@ def build_student(
 
 @torch.no_grad()
 def hold_to_int8(student: Any) -> None:
-    """Rounds the embedding tables to values that int8 represents, each row with a scale of its own.
+    """Rounds the embedding tables to the values that an int8 .tflite file stores.
 
-    For tables that no training changes: the int8 files then hold them exactly, and the layers learn
-    on the values that are shipped.  Rows are rounded as the files round them: symmetrically, the
-    largest value to 127.
+    For tables that no training changes: the layers then learn on what is shipped.  A table is
+    rounded as the files round it: columns divided by powers of two, then one scale.
 
     Args:
         student: a DistilBERT with any head; its tables are changed in place.
     """
     for module in student.distilbert.embeddings.modules():
         if isinstance(module, torch.nn.Embedding):
-            scale = module.weight.abs().amax(dim=1, keepdim=True) / 127
-            scale.masked_fill_(scale == 0, 1.0)
-            module.weight.copy_((module.weight / scale).round() * scale)
+            columns = column_scales(module.weight)  # [dim]
+            even = module.weight / columns
+            scale = even.abs().max().clamp_min(torch.finfo(torch.float32).tiny) / 127
+            module.weight.copy_((even / scale).round() * scale * columns)

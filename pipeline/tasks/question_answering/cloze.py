@@ -141,6 +141,8 @@ def _around_first_answer(question: Question) -> tuple[int, int] | None:
     start = question.starts[0]
     end = start + len(question.answers[0])
     spans = sentences(question.context)
+    if len(spans) < 2:
+        return None  # there is nothing to leave out
     return next((span for span in spans if span[0] <= start and end <= span[1]), None)
 
 
