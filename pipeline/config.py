@@ -31,7 +31,7 @@ class Data(Strict):
     eval_file: str = "embedded"
     """Score every model and file on these examples; the same forms as for training."""
     max_train: Count | None = None
-    """Train on this many examples only, the first ones."""
+    """Train on this many examples only, the first ones; examples that are made come on top."""
     max_eval: Count | None = None
     """Score on this many examples only, the first ones."""
     max_length: Annotated[int, Field(ge=16)] = 384

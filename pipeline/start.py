@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline import ranks, tasks
 from pipeline.config import Build, Optimization
 from pipeline.data.corpus import PASSAGES, Corpus, words_of
+from pipeline.data.sources import EMBEDDED
 from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.models import found
+from pipeline.models.carried import CARRIED
 from pipeline.models.found import Found
 
 if TYPE_CHECKING:
@@ -59,6 +61,18 @@ class Start:
         return {"eval": self.evaluation.sha256, "count": str(len(self.evaluation.examples))}
 
 
+def _adapter_notes(config: Build, given: Found) -> Iterator[str]:
+    """That a teacher with the package's adapter learns nothing of the examples of others."""
+    teacher, data = config.teacher, config.data.train_file
+    if not given.trains or given.teacher is None or not given.teacher.has_head:
+        return
+    if (teacher.model, teacher.adapter) == (EMBEDDED, CARRIED) and data != EMBEDDED:
+        yield (
+            "note: the teacher answers English questions as its adapter taught it, and does not "
+            "learn from your examples; --teacher.adapter none fine-tunes it on them"
+        )
+
+
 def start(config: Build, say: Callable[[str], object]) -> Start:
     """Reads the data and looks at the models.
 
@@ -78,6 +92,7 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
             *given.notes,
             *task.notes(config.data, *([train] if train else []), evaluation),
             *_word_notes(config, train),
+            *_adapter_notes(config, given),
         ):
             say(line)
         if train and (

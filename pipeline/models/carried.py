@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The adapter that the package carries for the embedded encoder, if it carries one.
+"""The adapter that the package carries for the embedded encoder.
 
 It is data alone: safetensors and JSON.  `python -m pipeline.adapter` makes it.
 """
@@ -17,6 +17,11 @@ from pipeline.models import adapters
 CARRIED = "carried"  # the setting that stands for it
 FOLDER = Path(__file__).parent / CARRIED
 SUMS = "SHA256SUMS"
+# What a model card says of it; the adapter's own card has the checksums and the scores.
+TOLD = (
+    "the package's adapter, a LoRA trained on the embedded questions (Apache-2.0), on 10,000 "
+    "questions of QAMR (Michael et al. 2018, MIT) and on documentation of Python (PSF License)"
+)
 
 
 def find(adapter: str) -> Path | None:

@@ -33,6 +33,7 @@ from pipeline import tasks
 from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
+from pipeline.models import carried
 from pipeline.models.layers import choose_layers
 from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.headline import headline
@@ -215,6 +216,16 @@ def _latency(report: Any) -> Table | None:
     )
 
 
+def _came(report: Mapping[str, Any]) -> str:
+    """How a teacher that the build did not train came by its head."""
+    teacher = report["config"]["teacher"]
+    adapter = teacher.get("adapter", NONE)
+    if report["task"] != "question-answering" or teacher["model"] != EMBEDDED or adapter == NONE:
+        return "it came with a head for the task"
+    told = carried.TOLD if adapter == carried.CARRIED else f"the adapter {Path(adapter).name}"
+    return f"its head for the task comes with {told}"
+
+
 def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and description of each training stage that the build has."""
     from pipeline.tasks.finetune import STUDENT_LOSS
@@ -226,7 +237,7 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "teacher" in stages:
         yield (
             "Teacher",
-            "it came with a head for the task and was not trained"
+            f"{_came(report)}, and was not trained"
             if own["teacher"]
             else f"fine-tuned on the training {unit}s: "
             + _schedule(config["teacher"]["optimization"], stages["teacher"]),
@@ -254,7 +265,8 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if "distilled" in stages:
         first = config["distil"]
-        source = {"pretrained": "teacher as it came", "finetuned": "fine-tuned teacher"}
+        tuned = "teacher with its head" if own.get("teacher") else "fine-tuned teacher"
+        source = {"pretrained": "teacher as it came", "finetuned": tuned}
         yield (
             "General distillation",
             f"towards the {source[first['teacher']]}, on plain text in samples of up to "

@@ -431,11 +431,11 @@ def test_times_that_are_not_valid_say_so_in_their_table(report: dict[str, Any]) 
 def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
     text = model_card(report, MODEL)
     assert "layers 1, 3, 5 of the teacher's 6, counted from 0" in text
-    assert "General distillation:** towards the fine-tuned teacher" in text
+    assert "General distillation:** towards the fine-tuned teacher, on plain text" in text
     assert "second distillation step; weights 0.25 for the gold labels, 1 for the div" in text
     assert "10 for the distance from the teacher's hidden states" in text
     assert "temperature 2" in text
-    assert "learning rate 0.0006" in text
+    assert "learning rate 0.001" in text
     assert "1,234 steps taken" in text
     report["config"]["finetune"]["second_step"] = False
     report["stages"] = [{**stage, "facts": {}} for stage in report["stages"][-1:]]
@@ -444,7 +444,10 @@ def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
         for name, facts in (("teacher", {"head": "the teacher's own"}), ("student", {}))
     ]
     text = model_card(report, MODEL)
-    assert "it came with a head for the task and was not trained" in text
+    assert "its head for the task comes with the package's adapter, a LoRA trained on" in text
+    assert "QAMR (Michael et al. 2018, MIT)" in text
+    report["config"]["teacher"]["adapter"] = "none"
+    assert "it came with a head for the task, and was not trained" in model_card(report, MODEL)
     assert "from the gold labels alone" in text
     for absent in ("General distillation:", "temperature", "weights", "steps taken"):
         assert absent not in text
