@@ -435,7 +435,7 @@ def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
     assert "second distillation step; weights 0.25 for the gold labels, 1 for the div" in text
     assert "10 for the distance from the teacher's hidden states" in text
     assert "temperature 2" in text
-    assert "learning rate 0.001" in text
+    assert "learning rate 0.0007" in text
     assert "1,234 steps taken" in text
     report["config"]["finetune"]["second_step"] = False
     report["stages"] = [{**stage, "facts": {}} for stage in report["stages"][-1:]]
