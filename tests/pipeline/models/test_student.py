@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.models.student import build_student, student_config, student_state
+from converters.graphs.mobile import column_scales
+from pipeline.models.student import build_student, hold_to_int8, student_config, student_state
 
 MakeTeacher = Callable[..., Path]
 
@@ -230,3 +231,26 @@ def test_a_saved_student_opens_with_the_auto_class_and_computes_the_same(
     inputs = single_segment()
     with torch.no_grad():
         assert torch.equal(opened(**inputs).start_logits, student(**inputs).start_logits)
+
+
+def test_tables_are_held_at_what_int8_files_store(make_teacher: MakeTeacher) -> None:
+    config = load("BertModel", make_teacher()).config
+    student = build_student(student_kind(), config, None, (0,), seed=3)
+    tables = [
+        module
+        for module in student.distilbert.embeddings.modules()
+        if isinstance(module, torch.nn.Embedding)
+    ]
+    with torch.no_grad():
+        for table in tables:  # columns of different reach, as trained tables have
+            table.weight.mul_(torch.linspace(0.01, 3, table.weight.shape[1]))
+    before = [table.weight.detach().clone() for table in tables]
+    hold_to_int8(student)
+    assert len(tables) == 2
+    for table, was in zip(tables, before, strict=True):
+        even = table.weight.detach() / column_scales(was)
+        step = even.abs().max() / 127
+        # The quotient of two float32 is a whole number to a few units in the last place.
+        torch.testing.assert_close(even / step, (even / step).round(), rtol=0, atol=1e-4)
+        # At most half a step of the coarsest column away.
+        assert bool(((table.weight - was).abs() <= 0.51 * step * column_scales(was)).all())
