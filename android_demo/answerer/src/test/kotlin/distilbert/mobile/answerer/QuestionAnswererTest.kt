@@ -158,7 +158,7 @@ class QuestionAnswererTest {
                 val answer = answerer.answer(case.passage, case.question)
                 around += answer.times.tokenizing + answer.times.decoding
                 inference += answer.times.inference
-                val found = listOf(answer.text, answer.start, answer.end, answer.windows)
+                val found = listOf(answer.text, answer.start, answer.end, answer.windowsRead)
                 val isEqual =
                     found == listOf(expected.text, expected.start, expected.end, case.windowCount)
                 comparison.check(isEqual && abs(answer.score - expected.score) < SCORE_TOLERANCE) {

@@ -48,12 +48,13 @@ class RealModelTest {
         val cases = asked ?: GoldenCase.parse(File(folder, description.golden).readText())
         for (file in description.files.values.filter { it.path in cases[0].answers }) {
             LiteRtModel(library, File(folder, file.path), description).use { model ->
-                compare(file.path, Answerer(description, tokenizer, model), cases)
+                val most = description.search.maxWindows
+                compare(file.path, Answerer(description, tokenizer, model), cases, most)
             }
         }
     }
 
-    private fun compare(file: String, answerer: Answerer, cases: List<GoldenCase>) {
+    private fun compare(file: String, answerer: Answerer, cases: List<GoldenCase>, most: Int?) {
         val comparison = Comparison("questions, $file")
         var error = 0f
         var tokenizing = 0.0
@@ -61,7 +62,8 @@ class RealModelTest {
         var decoding = 0.0
         for (case in cases) {
             val expected = case.answers.getValue(file)
-            val windows = answerer.windows(case.passage, case.question)
+            val all = answerer.windows(case.passage, case.question)
+            val windows = all.shortlist(most).map { all[it] }
             assertEquals(case.windowCount, windows.size)
             assertEquals(case.ids.toList(), windows[0].ids.toList())
             val logits = answerer.logits(windows[0])
