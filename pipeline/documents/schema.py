@@ -277,7 +277,7 @@ class GoldenQuestion(TypedDict):
         question: The question.
         context: The passage.
         windows: The first window; empty where the question has no word pieces.
-        window_count: How many windows the passage has.
+        window_count: How many windows of the passage are read.
         answers: What each file answered, by its name.
     """
 
