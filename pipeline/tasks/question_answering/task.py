@@ -240,7 +240,7 @@ def _trained_on(data: settings.QuestionData, train: QuestionSet) -> list[Questio
         joined if joined.context != whole.context else short
         for whole, joined, short in zip(train.questions, longer, shorter, strict=True)
     ]
-    if data.cloze_questions and languages.detect(train.passages) == "en":
+    if data.cloze_questions and languages.detect(train.passages) == languages.ENGLISH:
         asked += cloze_questions(train.passages, data.cloze_questions)
     return asked
 
