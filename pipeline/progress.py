@@ -86,7 +86,8 @@ class Progress:
         if done > self._begin and now > self._began:
             rate = (done - self._begin) / (now - self._began)
             slow = f"{1 / rate:.1f} s a {self._unit}"
-            parts.append(f"{rate:.1f} {self._unit}s/s" if rate >= 1 else slow)
+            units = self._unit + ("es" if self._unit.endswith("ch") else "s")
+            parts.append(f"{rate:.1f} {units}/s" if rate >= 1 else slow)
             parts.append(f"about {_rough((total - done) / rate)} left")
         return ", ".join(parts)
 
