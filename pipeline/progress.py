@@ -18,6 +18,8 @@ T = TypeVar("T")
 # Seconds between two lines: often enough to see that the work goes on, and some 100 lines an hour.
 INTERVAL_S = 30.0
 
+PLURALS = {"batch": "batches", "query": "queries"}  # of units that take more than an s
+
 
 class Progress:
     """The progress of one piece of work, to be closed when it ends.
@@ -86,7 +88,7 @@ class Progress:
         if done > self._begin and now > self._began:
             rate = (done - self._begin) / (now - self._began)
             slow = f"{1 / rate:.1f} s a {self._unit}"
-            units = self._unit + ("es" if self._unit.endswith("ch") else "s")
+            units = PLURALS.get(self._unit, f"{self._unit}s")
             parts.append(f"{rate:.1f} {units}/s" if rate >= 1 else slow)
             parts.append(f"about {_rough((total - done) / rate)} left")
         return ", ".join(parts)

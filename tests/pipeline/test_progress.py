@@ -39,6 +39,15 @@ def test_a_resumed_run_counts_its_speed_from_where_it_goes_on() -> None:
     assert log.getvalue() == "student: step 1,010 of 2,000, 4.0 s a step, about 66 min left\n"
 
 
+@pytest.mark.parametrize(("unit", "units"), [("batch", "batches"), ("query", "queries")])
+def test_units_have_their_plural(unit: str, units: str) -> None:
+    log, now = io.StringIO(), [0.0]
+    shown = Progress("timing", unit=unit, stream=log, clock=lambda: now[0])
+    now[0] = 40.0
+    shown(80, 100)
+    assert log.getvalue() == f"timing: {unit} 80 of 100, 2.0 {units}/s, about 10 s left\n"
+
+
 def test_work_shorter_than_the_interval_and_work_not_shown_leave_no_line() -> None:
     log, now = io.StringIO(), [0.0]
     quick = Progress("scoring", unit="question", stream=log, clock=lambda: now[0])
