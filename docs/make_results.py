@@ -55,6 +55,7 @@ EXPERIMENTS = {
     "glue": ("glue",),
     "ablation": ("ablation",),
     "ablation-default": ("ablation", "--of", "default"),
+    "ablation-size": ("ablation", "--of", "size"),
 }
 
 # The steps of `all`: each line holds the arguments of this command for one step.
@@ -66,6 +67,7 @@ bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.t
 paper -- --sentences 512
 experiment ablation -- --seeds 3
 experiment ablation-default -- --seeds 3
+experiment ablation-size -- --seeds 3
 output model --fresh --start "^Name +MB" --minutes model-minutes -- make model
 output ask --lines 3 -- python -m pipeline.ask {FRESH_FILE} --context "{LIGHTHOUSE}" "Who designed the lighthouse?"
 output tests --lines 1 --minutes tests-minutes -- make test ARGS=tests

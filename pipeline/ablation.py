@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each part of a build brings: the paper's ablation, and one of the build without flags.
+"""What each part of a build brings: the paper's ablation, and two of the build without flags.
 
     python -m pipeline.ablation --seeds 3
     python -m pipeline.ablation --of default --seeds 3
+    python -m pipeline.ablation --of size --seeds 3
 
 `--of losses`, the default, leaves out one of the three losses of general distillation at a time, or
 starts the student at random (arXiv 1910.01108, section 4.2 and its table of the ablation); `--of
-default` leaves out one part of what `python -m pipeline.build` does. Everything else is as in the
-full build: the same budget, seed, and so the same order of examples. Flags after `--` go to every
-build.
+default` leaves out one part of what `python -m pipeline.build` does; `--of size` takes away half of
+the feed-forward neurons or a layer, which is as much of the layers' work, and times the files too.
+Everything else is as in the full build: the same budget, seed, and so the same order of examples.
+Flags after `--` go to every build.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.page.layout import DASH, Column, Page, Section, Table
 from converters import terminal
 from pipeline import experiment, settings, tasks
+from pipeline.ablation_page import page
 from pipeline.config import Build
 from pipeline.errors import UserError
-from pipeline.experiment import Record, Run, folder_name, mean, shown
+from pipeline.experiment import Record, Run, folder_name
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Ablation:
         paper: by how many points a row changed the paper's macro score on GLUE; empty where the
             paper has no such table.
         tasks: whose embedded examples are taken where no data are named.
+        timed: also makes and times the int8 .tflite file of each row.
     """
 
     title: str
@@ -50,8 +53,10 @@ class Ablation:
     rows: Mapping[str, tuple[str, ...]]
     paper: Mapping[str, float]
     tasks: Sequence[str]
+    timed: bool = False
 
 
+HALF = ("--student.intermediate-size", "0.5", "--student.neurons")
 CE, MLM, COS = (
     {f"without L_{name}": (f"--distil.alpha-{name}", "0")} for name in ("ce", "mlm", "cos")
 )
@@ -93,6 +98,21 @@ KINDS = {
         paper={},
         tasks=("question-answering",),
     ),
+    "size": Ablation(
+        title="What a smaller student costs",
+        subtitle="The build without flags, and the same with a part of the student taken away.",
+        preset="embedded",
+        full="the default",
+        rows={
+            "half the neurons, by activation": (*HALF, "activation"),
+            "half the neurons, by Taylor": (*HALF, "taylor"),
+            "half the neurons, at random": (*HALF, "random"),
+            "two layers": ("--student.layers", "2,5"),
+        },
+        paper={},
+        tasks=("question-answering",),
+        timed=True,
+    ),
 }
 
 
@@ -113,74 +133,17 @@ def plan(
         more: further flags of every build.
     """
     runs = []
+    more = (*more, "--target", "tflite", "--precision", "int8") if kind.timed else more
     for task, train, dev in data:
         name = task if train == dev == "embedded" else f"{task}, {Path(train).stem}"
         common = ("--preset", preset, "--task", task, "--train-file", train, "--eval-file", dev)
         for seed in range(1, seeds + 1):
             folder = folder_name(name, seed)
             runs += [
-                Run(name, row, seed, (*common, *more, *flags), folder)
+                Run(name, row, seed, (*common, *more, *flags), folder, kind.timed)
                 for row, flags in {kind.full: (), **kind.rows}.items()
             ]
     return runs
-
-
-def page(kind: Ablation, runs: Sequence[Run], record: Record) -> Page:
-    """The table: scores of the student, their mean, and its change, beside the paper's if any."""
-    names = list(dict.fromkeys(run.data for run in runs))
-    seeds = len({run.seed for run in runs})
-    rows = [kind.full, *kind.rows]
-    found: dict[str, list[float | None]] = {}  # row -> the mean over the seeds for each data set
-    for row in rows:
-        mine = [[run for run in runs if (run.row, run.data) == (row, name)] for name in names]
-        found[row] = [mean(_headlines(record, one)) for one in mine]
-    macro = {row: mean(scores) for row, scores in found.items()}
-    full = macro[kind.full]
-    changes = [
-        None if full is None or score is None or row == kind.full else score - full
-        for row, score in macro.items()
-    ]
-    columns = [
-        Column("", rows),
-        *(
-            Column(name, [shown(found[row][place]) for row in rows], "number")
-            for place, name in enumerate(names)
-        ),
-        Column("mean", [shown(score) for score in macro.values()], "number"),
-        Column("change", [shown(change, sign=True) for change in changes], "number"),
-    ]
-    told = (
-        f"Each figure is the student's score in percent, the mean over {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'}; change is that of the mean over the data sets."
-    )
-    if kind.paper:
-        theirs = [f"{kind.paper[row]:+.2f}" if row in kind.paper else DASH for row in rows]
-        columns.append(Column("paper", theirs, "number"))
-        told += (
-            " The paper's column is the change of its macro score on GLUE, after distillation on "
-            "Wikipedia and BookCorpus: directions can be compared, sizes cannot."
-        )
-    spread = " ".join(f"{row}: {', '.join(_each(record, runs, row, names))}." for row in rows)
-    sentences = [told, f"Scores by seed. {spread}"]
-    section = Section("ablation", "Ablation", sentences, [Table("", columns)])
-    return Page("ablation", kind.title, kind.subtitle, [], [], [section])
-
-
-def _headlines(record: Record, runs: Sequence[Run]) -> list[float | None]:
-    """The student's first metric in each run; None for one that has not ended."""
-    entries = [record.find(run) for run in runs]
-    return [e["scores"]["student"][e["metrics"][0]["name"]] if e else None for e in entries]
-
-
-def _each(record: Record, runs: Sequence[Run], row: str, names: Sequence[str]) -> list[str]:
-    return [
-        f"{name} "
-        + " ".join(
-            shown(score)
-            for score in _headlines(record, [r for r in runs if (r.row, r.data) == (row, name)])
-        )
-        for name in names
-    ]
 
 
 @terminal.command(also={FloatingPointError: 1})
@@ -199,8 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--of",
         choices=KINDS,
         default="losses",
-        help="Leave out each loss of general distillation, or each part of the build without flags "
-        "(default: losses).",
+        help="Leave out each loss of general distillation, each part of the build without flags, "
+        "or a part of the student, timing the files as well (default: losses).",
     )
     parser.add_argument(
         "--data",
@@ -208,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         metavar=("TASK", "TRAIN", "DEV"),
         help="Train and score on these data; may be given several times. By default, these are the "
-        "examples of the package, of every task or, with --of default, of question-answering.",
+        "examples of the package, of every task or, with --of default and --of size, of "
+        "question-answering.",
     )
     parser.add_argument(
         "--seeds",
@@ -219,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--preset",
         help="Use this preset in every build (default: embedded-paper, or embedded with --of "
-        "default).",
+        "default and --of size).",
     )
     parser.add_argument(
         "--dry-run",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.measure.latency_schema import NATURAL, Latency
 from benchmarks.page import markdown, text_table
 from benchmarks.page.layout import DASH, Page, Section, render
 from converters import terminal, whole_file
@@ -192,7 +193,21 @@ def _built(run: Run, config: Build, console: Console) -> dict[str, Any]:
         console.print(str(failure), markup=False)
     report = json.loads((config.folder / "report.json").read_text(encoding="utf-8"))
     failed = [file["name"] for file in report["files"] if not file["gate"]["passed"]]
-    return _summary(report) | {"failed_gates": failed}
+    return _summary(report) | {
+        "failed_gates": failed,
+        "bytes": {file["name"]: file["bytes"] for file in report["files"]},
+        "times_faster": _times_faster(report["latency"]),
+    }
+
+
+def _times_faster(latency: Latency | None) -> dict[str, float]:
+    """How many times as fast as the teacher's file each file is, both at natural lengths."""
+    ratios = latency["ratios"] if latency else []
+    return {
+        each["faster"]: each["ratio"]
+        for each in ratios
+        if each["faster_lengths"] == each["slower_lengths"] == NATURAL
+    }
 
 
 def _summary(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.page.layout import Page
-from pipeline import ablation, experiment
+from pipeline import ablation, ablation_page, experiment
 from pipeline.experiment import Record, Run
 from pipeline.glue import NAMES
 from pipeline.glue_page import page as glue_page
@@ -26,6 +26,7 @@ def ablations(results: Results) -> str:
     titles = {
         "ablation": ("The paper's ablation", "losses"),
         "ablation-default": ("What each part brings", "default"),
+        "ablation-size": ("Smaller students", "size"),
     }
     found = (
         _of_each_class(title, results["experiments"].get(name), partial(_ablation, kind))
@@ -43,7 +44,7 @@ def _ablation(kind: str, record: Record) -> Page:
         Run(e["data"], e["row"], e["seed"], tuple(e["arguments"]), "", e["files"])
         for e in record.runs
     ]
-    return ablation.page(ablation.KINDS[kind], runs, record)
+    return ablation_page.page(ablation.KINDS[kind], runs, record)
 
 
 def _of_each_class(title: str, by_class: Results | None, page: Callable[[Record], Page]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import ablation, experiment, glue, glue_page, settings
+from pipeline import ablation, ablation_page, experiment, glue, glue_page, settings
 from pipeline.errors import UserError
 from pipeline.experiment import Record, Run
 
@@ -104,13 +104,13 @@ def test_changes_are_those_of_the_mean_over_data_sets(tmp_path: Path) -> None:
     for run in runs:  # a: 50 and 52 less the row; b: 80 and 82
         value = {"a": 50.0, "b": 80.0}[run.data] + 2.0 * (run.seed - 1) - rows.index(run.row)
         record.add(run, scored(value))
-    (section,) = ablation.page(LOSSES, runs, record).sections
+    (section,) = ablation_page.page(LOSSES, runs, record).sections
     (table,) = section.tables
     assert [column.name for column in table.columns] == ["", "a", "b", "mean", "change", "paper"]
     assert table.rows[0] == ("triple loss", "51.0", "81.0", "66.0", "—", "—")
     assert table.rows[1] == ("without L_ce", "50.0", "80.0", "65.0", "-1.0", "-2.96")
     assert table.rows[4][3:] == ("62.0", "-4.0", "-3.69")
-    experiment.publish(ablation.page(LOSSES, runs, record), record, CONSOLE)
+    experiment.publish(ablation_page.page(LOSSES, runs, record), record, CONSOLE)
     assert "| without L_ce | 50.0 |" in (tmp_path / "ablation.md").read_text("utf-8")
     assert "What each loss brings" in (tmp_path / "ablation.html").read_text("utf-8")
 
@@ -137,10 +137,48 @@ def test_every_row_of_an_ablation_consists_of_flags_of_a_build(kind: str) -> Non
 def test_without_the_papers_figures_there_is_no_column_for_them(tmp_path: Path) -> None:
     kind = ablation.KINDS["default"]
     runs = ablation.plan(kind, [("a", "embedded", "embedded")], 1, "embedded", [])
-    (section,) = ablation.page(kind, runs, Record.load(tmp_path / "none.json", "")).sections
+    (section,) = ablation_page.page(kind, runs, Record.load(tmp_path / "none.json", "")).sections
     (table,) = section.tables
     assert [column.name for column in table.columns] == ["", "a", "mean", "change"]
     assert [row[0] for row in table.rows] == ["the default", *kind.rows]
+
+
+def test_smaller_students_are_shown_with_their_time_and_drawn(tmp_path: Path) -> None:
+    kind = ablation.KINDS["size"]
+    runs = ablation.plan(kind, [("a", "embedded", "embedded")], 2, "embedded", [])
+    assert all(run.files and "int8" in run.arguments for run in runs)
+    record = Record.load(tmp_path / "ablation.json", "command")
+    file = ablation_page.TIMED
+    for run in runs[: len(runs) - 1]:  # the last row lacks a seed
+        whole = run.row == kind.full
+        entry = scored(40.0 if whole else 38.0 + run.seed)
+        entry["scores"][file] = {"accuracy": 37.0}
+        # Twice, then four times as fast as the full student's file: 50 % and 25 % of its time.
+        faster = 5.0 if whole else 10.0 * run.seed
+        record.add(run, {**entry, "bytes": {file: 8e6}, "times_faster": {file: faster}})
+    (section,) = ablation_page.page(kind, runs, record).sections
+    (table,) = section.tables
+    names = ["", "a", "mean", "change", "int8 file", "MB", "time, %"]
+    assert [column.name for column in table.columns] == names
+    assert table.rows[0] == ("the default", "40.0", "40.0", "—", "37.0", "8.0", "100.0")
+    assert table.rows[1][1:] == ("39.5", "39.5", "-0.5", "37.0", "8.0", "37.5")
+    assert table.rows[-1][1:] == ("—", "—", "—", "—", "—", "50.0")
+    (plot,) = section.plots
+    assert all(f">{row}<" in plot.svg for row in ("the default", "two layers"))
+
+
+def test_a_build_that_was_not_timed_has_no_times() -> None:
+    ratios = [
+        {"faster": "f", "faster_lengths": mine, "slower_lengths": theirs, "ratio": ratio}
+        for mine, theirs, ratio in (
+            ("natural", "padded", 9.0),
+            ("natural", "natural", 4.0),
+            ("padded", "padded", 3.0),
+        )
+    ]
+    timed: Any = {"ratios": ratios}
+    assert experiment._times_faster(timed) == {"f": 4.0}
+    assert experiment._times_faster(None) == {}
 
 
 # GLUE
