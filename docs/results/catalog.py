@@ -26,6 +26,7 @@ FIGURES: dict[str, Callable[[Results], str]] = {
         measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
     ),
     "embedded-kept": builds.shown(builds.kept("embedded", "both", "f1"), 1),
+    "embedded-longer-kept": builds.shown(builds.kept("embedded-longer", "both", "f1"), 1),
     "embedded-train-questions": builds.data("embedded", "questions", "train"),
     "embedded-questions": builds.data("embedded", "questions", "train", "eval"),
     "embedded-passages": builds.data("embedded", "passages", "train", "eval"),

@@ -42,6 +42,8 @@ ROUNDED = {
     "11 minutes": "model-minutes",
     "6 minutes": "tests-minutes",
     "74 percent": "embedded-kept",
+    "89 percent": "embedded-longer-kept",
+    "16 minutes": "longer-minutes",
     "6 times": "base-size-teacher-natural",
     "13 times": "base-size-teacher-padded",
 }
