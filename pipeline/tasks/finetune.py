@@ -31,17 +31,24 @@ class Collate:
     The batch holds `input_ids`, `token_type_ids`, `attention_mask` int64 [B, S], the task's labels
     and, where the teacher's outputs are given, those as `teacher_0` and so on in the interface's
     order, float32 [B, S] or [B, C], and `teacher_hidden` float32 [B, layers, S, dim].
+
+    Attributes:
+        task: says what the labels are.
+        pad_id: of the tokenizer.
+        outputs: the teacher's, where it teaches.
+        most: tokens of the longest feature of all batches; S is rounded up, and no further.
     """
 
     task: Task
     pad_id: int
     outputs: TeacherOutputs | None = None
+    most: int = 0
 
     def __call__(self, items: Sequence[tuple[int, tuple[int, Feature]]]) -> Batch:
         """See the class."""
         numbers = [number for _, (number, _) in items]
         features = [feature for _, (_, feature) in items]
-        batch = inputs(features, self.pad_id) | self.task.gold(features)
+        batch = inputs(features, self.pad_id, self.most) | self.task.gold(features)
         if self.outputs is not None:
             batch |= self.outputs.batch(numbers, batch["input_ids"].shape[1])
         return batch
@@ -67,7 +74,7 @@ def finetune_teacher(
     return fit(
         teacher.train(),
         _schedule(features, optimization, seed),
-        Collate(task, pad_id),
+        Collate(task, pad_id, most=_longest(features)),
         loss,
         settings=optimization,
         hardware=hardware,
@@ -104,7 +111,7 @@ def finetune_student(
     result = fit(
         student.train(),
         _schedule(features, config.optimization, seed),
-        Collate(task, pad_id, outputs),
+        Collate(task, pad_id, outputs, _longest(features)),
         loss,
         settings=config.optimization,
         hardware=hardware,
@@ -216,6 +223,10 @@ def _schedule(features: Sequence[Feature], optimization: Optimization, seed: int
         optimization.epochs,
         seed,
     )
+
+
+def _longest(features: Sequence[Feature]) -> int:
+    return max(feature.length for feature in features)
 
 
 def _teacher_logits(task: Task, model: nn.Module, batch: Batch) -> list[Tensor]:

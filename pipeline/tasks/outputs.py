@@ -20,18 +20,25 @@ from torch import Tensor
 from pipeline.config import Hardware
 from pipeline.tasks.task import Feature, Task
 from pipeline.training import attention, precision
-from pipeline.training.batches import Batch, attention_mask, pad, to_device
+from pipeline.training.batches import Batch, aligned, attention_mask, pad, to_device
 
 LOGITS, HIDDEN, INDEX = "logits.f32", "hidden.f16", "index.json"
 
 
-def inputs(features: Sequence[Feature], pad_id: int) -> Batch:
-    """`input_ids`, `token_type_ids` and `attention_mask` of some features, int64 [B, S]."""
+def inputs(features: Sequence[Feature], pad_id: int, most: int = 0) -> Batch:
+    """`input_ids`, `token_type_ids` and `attention_mask` of some features, int64 [B, S].
+
+    Args:
+        features: of the batch.
+        pad_id: of the tokenizer.
+        most: tokens of the longest feature of all batches; S is rounded up, and no further.
+    """
     rows = [f.ids for f in features]
+    length = aligned(max(map(len, rows)), most)
     return {
-        "input_ids": pad(rows, pad_id),
-        "token_type_ids": pad([f.segment_ids for f in features], 0),
-        "attention_mask": attention_mask(rows),
+        "input_ids": pad(rows, pad_id, length),
+        "token_type_ids": pad([f.segment_ids for f in features], 0, length),
+        "attention_mask": attention_mask(rows, length),
     }
 
 
@@ -133,7 +140,8 @@ def record_outputs(
     batches = list(_by_length(lengths, batch_size))
 
     def run(numbers: Sequence[int], kind: str) -> Any:
-        batch = to_device(inputs([features[number] for number in numbers], pad_id), teacher)
+        some = [features[number] for number in numbers]
+        batch = to_device(inputs(some, pad_id, max(lengths)), teacher)
         with precision.autocast(kind, teacher.device):
             return teacher(**batch, output_hidden_states=bool(layers))
 

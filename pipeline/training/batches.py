@@ -15,6 +15,9 @@ Batch = dict[str, Tensor]
 
 
 GROUPED_BATCHES = 50  # batches sorted by length together: enough to save padding, few enough to mix
+# Lengths of batches, in tokens. Matrix products prepare themselves for each new shape, which takes
+# a CPU longer than a few more tokens, and GPUs want multiples of 8.
+ALIGNED = 16
 
 
 class Schedule(Dataset[tuple[int, Any]]):
@@ -67,18 +70,23 @@ def _grouped_order(lengths: np.ndarray, batch_size: int, epochs: float, seed: in
     return np.concatenate(ordered) if ordered else flat
 
 
-def pad(rows: Sequence[np.ndarray], value: int) -> Tensor:
-    """Stacks rows of different length: int64 [B, longest], the rest filled with `value`."""
-    longest = max(len(row) for row in rows)
-    stacked = np.full((len(rows), longest), value, dtype=np.int64)
+def aligned(length: int, most: int) -> int:
+    """The length rounded up to a multiple of `ALIGNED`, and no longer than `most`."""
+    return max(length, min(most, -(-length // ALIGNED) * ALIGNED))
+
+
+def pad(rows: Sequence[np.ndarray], value: int, length: int | None = None) -> Tensor:
+    """Stacks rows: int64 [B, length], the rest filled with `value`; to the longest by default."""
+    length = max(len(row) for row in rows) if length is None else length
+    stacked = np.full((len(rows), length), value, dtype=np.int64)
     for i, row in enumerate(rows):
         stacked[i, : len(row)] = row
     return torch.from_numpy(stacked)
 
 
-def attention_mask(rows: Sequence[np.ndarray]) -> Tensor:
-    """int64 [B, longest]: 1 on tokens, 0 on padding."""
-    return pad([np.ones(len(row), dtype=np.int64) for row in rows], 0)
+def attention_mask(rows: Sequence[np.ndarray], length: int | None = None) -> Tensor:
+    """int64 [B, length]: 1 on tokens, 0 on padding."""
+    return pad([np.ones(len(row), dtype=np.int64) for row in rows], 0, length)
 
 
 def to_device(batch: Mapping[str, Tensor], model: nn.Module) -> Batch:

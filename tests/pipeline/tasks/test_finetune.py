@@ -71,6 +71,18 @@ def test_batch_is_padded_at_the_end(tmp_path: Path) -> None:
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
 
 
+@pytest.mark.parametrize(
+    ("length", "most", "padded"), [(9, 40, 16), (16, 40, 16), (33, 40, 40), (33, 33, 33), (9, 0, 9)]
+)
+def test_lengths_of_batches_are_rounded_up_to_the_longest_at_most(
+    length: int, most: int, padded: int
+) -> None:
+    batch = Collate(TASK, 7, most=most)(numbered([feature(length, 5, 6)]))
+    assert {batch[name].shape[1] for name in ("input_ids", "token_type_ids")} == {padded}
+    assert batch["attention_mask"].tolist() == [[1] * length + [0] * (padded - length)]
+    assert batch["input_ids"][0, length:].tolist() == [7] * (padded - length)
+
+
 # The loss
 
 
