@@ -83,7 +83,8 @@ class TaskLoop:
             generator=torch.Generator().manual_seed(self.work.seed),
         )
         rate = get_linear_schedule_with_warmup(optimizer, 1, len(loader))
-        ends, lengths = [time.perf_counter()], []
+        lengths: list[list[int]] = []
+        ends = [time.perf_counter()]
         for rows in loader:
             batch = dict(zip(FIELDS, rows, strict=True))
             loss = plain_task_loss(student, self.teacher, batch, self.settings)
@@ -203,7 +204,8 @@ def plain_task_loss(
         taught = teacher(**inputs, token_type_ids=batch["token_type_ids"])
     learned = student(**inputs)
     padding = batch["attention_mask"] == 0  # [B, S]
-    gold, soft = [], []
+    gold: list[Tensor] = []
+    soft: list[Tensor] = []
     for name in ("start", "end"):
         own = learned[f"{name}_logits"].masked_fill(padding, -1e4)  # [B, S]
         goal = taught[f"{name}_logits"].masked_fill(padding, -1e4)
@@ -211,4 +213,4 @@ def plain_task_loss(
         log_q = F.log_softmax(own / how.temperature, dim=-1)
         p = F.softmax(goal / how.temperature, dim=-1)
         soft.append(F.kl_div(log_q, p, reduction="batchmean") * how.temperature**2)
-    return how.alpha_gold * sum(gold) / 2 + how.alpha_ce * sum(soft) / 2  # type: ignore[no-any-return]
+    return how.alpha_gold * torch.stack(gold).mean() + how.alpha_ce * torch.stack(soft).mean()
