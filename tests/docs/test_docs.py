@@ -602,7 +602,7 @@ def test_the_speed_of_training_is_recorded_and_written(commands: Commands) -> No
     assert "| ours in fp32 | plain loop | included | 3.46 (3.00 to 4.00) |" in found
     assert "| loader | 2 | yes | 1,000,000 |" in found
     assert "2 cores could tokenize and mask 1,000,000 tokens per second" in found
-    general = {**task, "step": "general", "epochs": None, "steps": 6}
+    general = {**task, "command": "c", "step": "general", "epochs": None, "steps": 6}
     general["ratios"] = task["ratios"][1:]
     found = catalog.block("training-speed", {"training": {"general": {"x86_64": general}}})
     assert "general distillation on 56 samples" in found and "| plain loop | fp32 | 400 |" in found
