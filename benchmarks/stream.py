@@ -62,8 +62,8 @@ def show(found: Streaming) -> str:
         [
             "\n".join(lines),
             table(["part", "workers", "words remembered", "tokens a second", "by round"], rows),
-            f"a token takes {shares} on one core, so {cores} cores can make at most "
-            f"{bound(found['parts'], cores):,.0f} tokens a second",
+            f"a token of a text that is read once takes {shares} on one core, so {cores} cores can "
+            f"make {bound(found['parts'], cores):,.0f} tokens a second of it",
         ]
     )
 

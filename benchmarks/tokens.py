@@ -194,7 +194,7 @@ def speed(span: Span) -> float:
 
 
 def bound(parts: Sequence[Part], cores: int) -> float:
-    """The most tokens a second that the cores can tokenize and mask together.
+    """The most tokens a second of a text that is read once, tokenized and masked by all cores.
 
     Args:
         parts: with tokenizing that remembers words, and masking.

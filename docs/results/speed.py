@@ -95,5 +95,5 @@ def _stream(document: Results) -> list[str]:
         ),
         "",
         f"Without any loss, {cores} cores could tokenize and mask {bound(document['parts'], cores):,.0f} tokens per "
-        "second.",
+        "second of a text that is read once. The loader knows the words of a text that it reads again.",
     ]

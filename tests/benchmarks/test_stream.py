@@ -70,7 +70,7 @@ def test_the_command_writes_a_checked_document(
         *((LOADER, workers, remembers) for workers in (0, 1) for remembers in (True, False)),
     ]
     printed = capsys.readouterr().out
-    assert "words remembered" in printed and "can make at most" in printed
+    assert "words remembered" in printed and "a text that is read once" in printed
 
 
 @pytest.mark.parametrize(
