@@ -6,6 +6,8 @@
     python docs/make_results.py run mine --seeds 1 -- --train-file TRAIN.json --eval-file DEV.json
     python docs/make_results.py bench files -- --build build/embedded --threads 1 2
     python docs/make_results.py paper -- --sentences 1500
+    python docs/make_results.py training task -- --step task --steps 12 --rounds 10
+    python docs/make_results.py stream text -- --workers 0 2 --text FILES
     python docs/make_results.py experiment ablation -- --seeds 3
     python docs/make_results.py output tests --lines 1 --minutes tests-minutes -- make test
     python docs/make_results.py fact smoke-seconds 70 --command "time make model ARGS=..."
@@ -65,6 +67,9 @@ run embedded --seeds 42 1 2 --variants both --timed
 bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper -- --sentences 512
+training general -- --rounds 10
+training task -- --step task --steps 12 --rounds 10
+stream text -- --workers 0 2 --rounds 5
 experiment ablation -- --seeds 3
 experiment ablation-default -- --seeds 3
 experiment ablation-size -- --seeds 3
@@ -108,6 +113,12 @@ def paper(options: argparse.Namespace, flags: Sequence[str]) -> None:
     _measured(
         "paper", options.name, ["benchmarks.paper", "--table", "3", *flags], OUT / "paper.json"
     )
+
+
+def training(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Run `benchmarks.training` or `benchmarks.stream`; the samples stay in the build folder."""
+    out = OUT / f"{options.command}-{options.name}.json"
+    _measured("training", options.name, [f"benchmarks.{options.command}", *flags], out)
 
 
 def experiment(options: argparse.Namespace, flags: Sequence[str]) -> None:
@@ -212,6 +223,8 @@ def is_done(options: argparse.Namespace) -> bool:
     kinds = {
         "bench": "benchmarks",
         "paper": "paper",
+        "training": "training",
+        "stream": "training",
         "experiment": "experiments",
         "output": "facts",
     }
@@ -288,6 +301,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("name", help="Use this name for the benchmark.")
     one = add("paper", paper, "Measure table 3 of the paper; pass the arguments after -- to it.")
     one.set_defaults(name="table-3")
+    for name in ("training", "stream"):
+        one = add(name, training, f"Time it; pass the arguments after -- to benchmarks.{name}.")
+        one.add_argument("name", help="Use this name for the figures.")
     one = add("experiment", experiment, "Run glue or ablation; pass the arguments after -- to it.")
     one.add_argument("name", choices=EXPERIMENTS, help="Run this experiment.")
     one.add_argument("--out", type=Path, help="Keep its builds and its record in this folder.")

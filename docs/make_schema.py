@@ -25,6 +25,7 @@ SCHEMAS = PAGE.parent / "schema"
 sys.path.insert(0, str(PAGE.parent.parent))
 
 from benchmarks.measure.schema import Benchmark  # noqa: E402 - found through the line above
+from benchmarks.measure.stream_schema import Streaming  # noqa: E402
 from benchmarks.measure.training_schema import Training  # noqa: E402
 from pipeline.documents.schema import (  # noqa: E402
     GoldenQuestions,
@@ -56,13 +57,14 @@ to the current version first.
 
 For other programs, [schema/report.json](schema/report.json) and [schema/benchmark.json](schema/benchmark.json) describe
 the same as JSON Schema (draft 2020-12; `unit` is an annotation of ours), and
-[schema/training.json](schema/training.json) the document of `python -m benchmarks.training`. The types that reports and
-benchmarks share come last on this page.
+[schema/training.json](schema/training.json) and [schema/stream.json](schema/stream.json) the documents of
+`python -m benchmarks.training` and `python -m benchmarks.stream`. The types that reports and benchmarks share come last
+on this page.
 """
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS = (("report.json", Report), ("benchmark.json", Benchmark))
-SCHEMA_ALONE = (("training.json", Training),)
+SCHEMA_ALONE = (("training.json", Training), ("stream.json", Streaming))
 # What an app reads beside an exported file.
 BESIDE = (
     ("model.json", ModelDescription, (SpanPart, ClassPart)),

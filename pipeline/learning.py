@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -380,13 +379,13 @@ def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | No
 
 def _stream(build: Build, tokenizer: Any) -> Stream:
     """Samples of a hub data set."""
-    from pipeline.data.corpus import hub_sources, pack_documents
+    from pipeline.data.corpus import hub_sources, packer
     from pipeline.training.stream import Stream
 
     config = build.distil
     return Stream(
         hub_sources(config.text[0], config.text_column),
-        partial(pack_documents, tokenizer, config.length),
+        packer(tokenizer, config.length),
         build.seed,
     )
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.page.markdown import Markdown
-from results import builds, experiments, measured
+from results import builds, experiments, measured, speed
 from results.tables import Results, table
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "builds": builds.builds,
     "benchmarks": measured.benchmarks,
     "paper-table-3": measured.paper,
+    "training-speed": speed.training,
     "glue": experiments.glue,
     "ablation": experiments.ablations,
 }

@@ -43,20 +43,29 @@ def ratio(
     return found
 
 
-def _measured(document: Results) -> list[str]:
-    """The command, the machine, and the reasons to distrust the figures."""
-    reasons = [run["too_short"] for run in document.get("runs", [document])]
-    notes = [f"**Not valid:** {reason}." for reason in dict.fromkeys(filter(None, reasons))]
-    if not notes:
-        notes = [f"Valid: at least {VALID_QUERIES:,} queries and {VALID_SECONDS:.0f} s each."]
-    notes += [f"Caution: {line}." for line in document["warnings"]]
+def measured(document: Results, notes: Sequence[str] = ()) -> list[str]:
+    """The command, the machine, and the reasons to distrust the figures.
+
+    Args:
+        document: what a benchmark wrote.
+        notes: sentences that come before the cautions.
+    """
     lines = [
         f"These figures were measured on {document['created'][:10]} by `{document['command']}`.",
         "",
     ]
-    for note in notes:
+    for note in (*notes, *(f"Caution: {line}." for line in document["warnings"])):
         lines += [note, ""]
     return [*lines, *machine(document)]
+
+
+def _measured(document: Results) -> list[str]:
+    """As `measured`, with whether the figures are valid by the rule of latencies."""
+    reasons = [run["too_short"] for run in document.get("runs", [document])]
+    notes = [f"**Not valid:** {reason}." for reason in dict.fromkeys(filter(None, reasons))]
+    if not notes:
+        notes = [f"Valid: at least {VALID_QUERIES:,} queries and {VALID_SECONDS:.0f} s each."]
+    return measured(document, notes)
 
 
 def _run(run: Results) -> list[str]:

@@ -6,6 +6,7 @@
                  "models", "files", "minutes", "facts", "machine", "versions", "latency"}, ...],
      "benchmarks": {NAME: {CLASS: what `python -m benchmarks.run` wrote, and "version"}},
      "paper": {"table-3": {CLASS: what `python -m benchmarks.paper` wrote, and "version"}},
+     "training": {NAME: {CLASS: what `python -m benchmarks.training` or `benchmarks.stream` wrote, and "version"}},
      "experiments": {"glue" or "ablation": {CLASS: {"commands", "runs", "machine", "versions",
                      "created", "version"}}},
      "facts": {NAME: {"value", "command", "created", "version"}}}
@@ -41,13 +42,17 @@ EMPTY: dict[str, Any] = {
     "builds": [],
     "benchmarks": {},
     "paper": {},
+    "training": {},
     "experiments": {},
     "facts": {},
 }
 
 
 # The kinds of records that have an entry for each class of processor.
-BY_CLASS = ("benchmarks", "paper", "experiments")
+BY_CLASS = ("benchmarks", "paper", "training", "experiments")
+
+# The keys of raw samples.
+SAMPLES = ("samples_ms", "tokens", "turns")
 
 # The class of a machine that does not list the features of its processor.
 UNKNOWN = "an unknown instruction set"
@@ -113,7 +118,7 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
 
 
 def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:
-    """Add a document of `benchmarks` or `paper`, or replace that of the same class."""
+    """Add a document of `benchmarks`, `paper` or `training`, or replace that of the same class."""
     _put(load(), kind, name, {**without_samples(document), "version": __version__})
 
 
@@ -158,11 +163,9 @@ def add_fact(name: str, value: Any, command: str) -> None:
 
 
 def without_samples(value: Any) -> Any:
-    """A document without the times and lengths of single queries."""
+    """A document without the times and lengths of single queries and of single steps."""
     if isinstance(value, Mapping):
-        return {
-            k: without_samples(v) for k, v in value.items() if k not in ("samples_ms", "tokens")
-        }
+        return {k: without_samples(v) for k, v in value.items() if k not in SAMPLES}
     return [without_samples(each) for each in value] if isinstance(value, list) else value
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from pipeline.config import Distil, Words
 from pipeline.data import scripts
+from pipeline.data.pieces import REMEMBERED, Pieces
 from pipeline.data.sources import EMBEDDED, read_bytes
 from pipeline.errors import UserError
 from pipeline.hub import is_hub_id, load_dataset
@@ -171,41 +172,72 @@ def _read_text(source: str) -> str:
 def _paragraphs(text: str) -> list[str]:
     """Blocks parted by empty lines, white space evened out, rules and frames left out."""
     blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
-    return [block for block in blocks if len(re.findall(r"[^\W\d_]{2,}", block)) >= 3]
+    return [block for block in blocks if _has_words(block)]
+
+
+def _has_words(block: str) -> bool:
+    """Whether there are three words in a block, of two letters or more; reads no further."""
+    return next(itertools.islice(re.finditer(r"[^\W\d_]{2,}", block), 2, None), None) is not None
 
 
 ENCODED = 32  # paragraphs that are tokenized in one call, which saves a third of the time
 
 
-def pack(tokenizer: Any, paragraphs: Iterable[str], length: int) -> Iterator[np.ndarray]:
+def pack(
+    tokenizer: Any, paragraphs: Iterable[str], length: int, pieces: Pieces | None = None
+) -> Iterator[np.ndarray]:
     """Cuts text into samples `[CLS] ... [SEP]` of at most `length` word pieces, int32 [S].
 
     Paragraphs run on within a sample, as in BERT's pre-training; only the last sample is shorter.
+
+    Args:
+        tokenizer: a fast BERT tokenizer of transformers.
+        paragraphs: are read as they are needed.
+        length: of a sample.
+        pieces: of the tokenizer, for texts that are packed in turn; new ones if not given.
     """
     room = length - 2
-    buffer: list[int] = []
-    encode = tokenizer.backend_tokenizer.encode_batch_fast
+    pieces = pieces or Pieces(tokenizer)
+    frame = np.array([tokenizer.cls_token_id, tokenizer.sep_token_id], np.int32)
+    left = np.empty(0, np.int32)
     paragraphs = iter(paragraphs)
     while group := list(itertools.islice(paragraphs, ENCODED)):
-        for encoding in encode(group, add_special_tokens=False):
-            buffer += encoding.ids
-            begin = 0
-            while len(buffer) - begin >= room:
-                yield _framed(tokenizer, buffer[begin : begin + room])
-                begin += room
-            del buffer[:begin]
-    if len(buffer) >= 8:  # a sample of a few pieces teaches nothing and skews the length groups
-        yield _framed(tokenizer, buffer)
+        left = np.concatenate([left, pieces(group)])
+        whole = len(left) // room * room
+        for begin in range(0, whole, room):
+            yield _framed(left[begin : begin + room], frame)
+        left = left[whole:]
+    if len(left) >= 8:  # a sample of a few pieces teaches nothing and skews the length groups
+        yield _framed(left, frame)
 
 
-def pack_documents(tokenizer: Any, length: int, documents: Iterable[str]) -> Iterator[np.ndarray]:
+def pack_documents(
+    tokenizer: Any, length: int, documents: Iterable[str], pieces: Pieces | None = None
+) -> Iterator[np.ndarray]:
     """As :func:`pack`, from documents that are still to be cut into paragraphs."""
     paragraphs = (paragraph for document in documents for paragraph in _paragraphs(document))
-    return pack(tokenizer, paragraphs, length)
+    return pack(tokenizer, paragraphs, length, pieces)
 
 
-def _framed(tokenizer: Any, ids: list[int]) -> np.ndarray:
-    return np.asarray([tokenizer.cls_token_id, *ids, tokenizer.sep_token_id], dtype=np.int32)
+def packer(
+    tokenizer: Any, length: int, remembered: int = REMEMBERED
+) -> Callable[[Iterable[str]], Iterator[np.ndarray]]:
+    """:func:`pack_documents` for many texts, which share what is remembered of words.
+
+    Args:
+        tokenizer: a fast BERT tokenizer of transformers.
+        length: of a sample.
+        remembered: see :class:`Pieces`.
+    """
+    return partial(pack_documents, tokenizer, length, pieces=Pieces(tokenizer, remembered))
+
+
+def _framed(ids: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """A sample of its own, which keeps no other one in memory."""
+    sample = np.empty(len(ids) + 2, np.int32)
+    sample[0], sample[-1] = frame
+    sample[1:-1] = ids
+    return sample
 
 
 def stream_hub(source: str, column: str = "text") -> Iterator[str]:

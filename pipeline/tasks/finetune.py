@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
 from pipeline.config import Finetune, Hardware, Optimization
 from pipeline.tasks.outputs import TeacherOutputs, inputs
@@ -97,6 +98,7 @@ def finetune_student(
     seed: int,
     scratch: Path,
     measure: Measure | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fit:
     """Trains the student in place; with `outputs`, the second distillation step."""
     if not config.train_embeddings:
@@ -120,6 +122,7 @@ def finetune_student(
         label="student",
         counts=lambda batch: {"hidden": int(batch["attention_mask"].sum())},
         measure=measure,
+        callbacks=callbacks,
     )
     student.requires_grad_(True)
     return result

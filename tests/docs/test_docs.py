@@ -546,6 +546,71 @@ def test_benchmarks_are_run_and_kept(commands: Commands) -> None:
     assert document["command"] == shlex.join(ran[0][:-2])
 
 
+def test_the_speed_of_training_is_recorded_and_written(commands: Commands) -> None:
+    common = {
+        **{"created": "2026-01-02T03:04:05Z", "warnings": ["it was busy"], "teacher": "T"},
+        **{"machine": {"cpu": "Example", "logical_cores": 2}, "versions": {"torch": "2"}},
+        **{"text": ["dev.json"], "batch_size": 8, "length": 384},
+    }
+    steps: list[Any] = [{"examples": 8, "tokens": 9, "seconds": 1.0}]
+    names = ("plain loop", "ours in fp32")
+    task: dict[str, Any] = {
+        **common,
+        **{"kind": "training-benchmark", "step": "task", "threads": 2, "mean_tokens": 172.4},
+        **{"epochs": 3, "rounds": 10, "steps": 12, "tokens": [172] * 96},
+        "subjects": [
+            {
+                **{"name": name, "precision": "fp32", "tokens_per_second": 400.0},
+                **{"examples_per_second": 2.5, "with_recording": spread},
+                "turns": [{"precision": "fp32", "recording": None, "steps": steps}],
+            }
+            for name, spread in zip(names, (None, 2.25), strict=True)
+        ],
+        "ratios": [
+            {"faster": names[1], "slower": names[0], "with_recording": spread}
+            | {"ratio": 3.456, "low": 3.0, "high": 4.0}
+            for spread in (True, False)
+        ],
+    }
+    parts = (("tokenizing", None, True), ("masking", None, None), ("loader", 2, True))
+    text: dict[str, Any] = {
+        **common,
+        **{"kind": "stream-benchmark", "text_tokens": 1234567},
+        "parts": [
+            {"name": name, "workers": workers, "remembers": remembers}
+            | {"tokens_per_second": 1e6, "rounds": [{"tokens": 5, "seconds": 1.0}]}
+            for name, workers, remembers in parts
+        ],
+    }
+    assert catalog.block("training-speed", store.load()) == "", "nothing was recorded yet"
+
+    def write(command: list[str], out: Path) -> None:
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps(task if command[2].endswith("training") else text))
+
+    ran = commands(write)
+    make_results.main(["training", "task", "--", "--step", "task", "--rounds", "10"])
+    make_results.main(["stream", "text", "--", "--workers", "2"])
+    assert ran[0][:5] == ["python", "-m", "benchmarks.training", "--step", "task"]
+    assert ran[1][:5] == ["python", "-m", "benchmarks.stream", "--workers", "2"]
+    results = store.load()
+    assert "turns" not in json.dumps(results) and store.is_recorded("training", "text")
+    found = catalog.block("training-speed", results)
+    assert "96 windows of 172 tokens on average, in batches of 8, with 2 threads" in found
+    assert "by `python -m benchmarks.training --step task --rounds 10`" in found
+    assert "Caution: it was busy." in found
+    assert "| ours in fp32 | fp32 | 2.50 | 2.25 |" in found
+    assert "| plain loop | fp32 | 2.50 | - |" in found
+    assert "| ours in fp32 | plain loop | included | 3.46 (3.00 to 4.00) |" in found
+    assert "| loader | 2 | yes | 1,000,000 |" in found
+    assert "2 cores could tokenize and mask 1,000,000 tokens per second" in found
+    general = {**task, "command": "c", "step": "general", "epochs": None, "steps": 6}
+    general["ratios"] = task["ratios"][1:]
+    found = catalog.block("training-speed", {"training": {"general": {"x86_64": general}}})
+    assert "general distillation on 56 samples" in found and "| plain loop | fp32 | 400 |" in found
+    assert "| ours in fp32 | plain loop | 3.46 (3.00 to 4.00) |" in found
+
+
 def test_experiments_are_run_and_their_tables_written(records: Path, commands: Commands) -> None:
     def write(command: list[str], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
@@ -636,7 +701,9 @@ def test_builds_that_are_recorded_are_not_made_again(
 
 def test_every_step_of_the_plan_is_a_command() -> None:
     steps = [shlex.split(line) for line in make_results.PLAN.strip().splitlines()]
-    assert {step[0] for step in steps} == {"run", "bench", "paper", "experiment", "output"}
+    assert {step[0] for step in steps} == {
+        *("run", "bench", "paper", "training", "stream", "experiment", "output")
+    }
     assert len({(step[0], make_results.parse(step)[0].name) for step in steps}) == len(steps)
     recorded = store.load()["facts"]
     for step in steps:

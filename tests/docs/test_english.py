@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from repository import ROOT
 
-from benchmarks import android, compare, run, training
+from benchmarks import android, compare, run, stream, training
 from benchmarks.page import page as benchmark_page
 from benchmarks.paper import table3
 from converters.compat import matrix
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[[list[str]], object]] = {
     "benchmarks.page": benchmark_page.main,
     "benchmarks.paper": table3.main,
     "benchmarks.run": run.main,
+    "benchmarks.stream": stream.main,
     "benchmarks.training": training.main,
     "converters.compat": matrix.main,
     "pipeline.ablation": ablation.main,

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two loops of general distillation over the same samples: a plain one, and the build's."""
+"""General distillation over the same samples in a plain loop, and in the build's."""
 
 from __future__ import annotations
 
 import copy
-import itertools
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from torch.nn import functional as F
 from transformers import (
     DataCollatorForLanguageModeling,
     DistilBertForMaskedLM,
-    TrainerCallback,
     get_linear_schedule_with_warmup,
     logging,
 )
 
-from benchmarks.measure.training_schema import Step
+from benchmarks.loops.timing import Ends, in_batches, steps_between
+from benchmarks.loops.work import Work
+from benchmarks.measure.training_schema import Turn
 from pipeline.config import Distil, Hardware
 from pipeline.models.layers import choose_layers
 from pipeline.models.student import build_student, student_state
@@ -32,27 +32,8 @@ from pipeline.training import distil
 from pipeline.training.batches import Schedule
 
 
-@dataclass(frozen=True)
-class Work:
-    """What every loop trains on; goes to its process.
-
-    Attributes:
-        teacher: folder of a BERT; a head that it lacks is random.
-        samples: word-piece ids, special tokens included.
-        batch: samples of a step.
-        threads: of PyTorch.
-        seed: of the student and of dropout.
-    """
-
-    teacher: Path
-    samples: Sequence[Any]
-    batch: int
-    threads: int
-    seed: int
-
-
 class Loop:
-    """The models of a process, and both loops over them.
+    """The models of a process, and both loops over them; their first steps are not counted.
 
     Args:
         work: see the class.
@@ -73,13 +54,13 @@ class Loop:
         self.settings = Distil(optimization=how)
         self.precision = "auto"
 
-    def plain(self) -> tuple[str, list[Step]]:
-        """One pass as people write it; gives the precision and every step but the first."""
+    def plain(self) -> Turn:
+        """One pass as people write it."""
         how, student = self.settings.optimization, copy.deepcopy(self.student).train()
         optimizer = torch.optim.AdamW(
             student.parameters(), lr=how.learning_rate, betas=how.betas, eps=how.epsilon
         )
-        batches = list(self._in_order())
+        batches = in_batches([len(each) for each in self.work.samples], self.work.batch)
         rate = get_linear_schedule_with_warmup(optimizer, 1, len(batches))
         collate = DataCollatorForLanguageModeling(self.tokenizer, mlm_probability=0.15)
         loader: Any = torch.utils.data.DataLoader(
@@ -97,10 +78,11 @@ class Loop:
             rate.step()
             float(loss.detach())  # as a log would read it
             ends.append(time.perf_counter())
-        return "fp32", _steps(ends, batches)
+        steps = steps_between(ends, batches[1:])
+        return {"precision": "fp32", "recording": None, "steps": steps}
 
-    def ours(self, precision: str | None = None) -> tuple[str, list[Step]]:
-        """One pass as the build does it; gives the precision and every step but the first.
+    def ours(self, precision: str | None = None) -> Turn:
+        """One pass as the build does it.
 
         Args:
             precision: to train in; what the loop itself chooses for None.
@@ -117,7 +99,7 @@ class Loop:
         )
         chosen: Any = precision or self.precision
         hardware = Hardware(device="cpu", precision=chosen, report_to=("none",), progress=False)
-        ends = _Ends()
+        ends = Ends()
         with tempfile.TemporaryDirectory() as scratch:
             result = distil.distil(
                 copy.deepcopy(self.student).train(),
@@ -133,33 +115,9 @@ class Loop:
             )
         if precision is None:
             self.precision = result.precision  # timed once
-        order = [lengths[place] for place in schedule.order]
-        size = how.batch_size
-        batches = [sum(order[begin : begin + size]) for begin in range(0, len(order), size)]
-        return result.precision, _steps(ends.seconds, batches)
-
-    def _in_order(self) -> Iterator[int]:
-        """The tokens of each batch as the samples come."""
-        for begin in range(0, len(self.work.samples), self.work.batch):
-            yield sum(map(len, self.work.samples[begin : begin + self.work.batch]))
-
-
-class _Ends(TrainerCallback):  # type: ignore[misc]
-    """Remembers when each step ended."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.seconds.append(time.perf_counter())
-
-
-def _steps(ends: Sequence[float], tokens: Sequence[int]) -> list[Step]:
-    """The steps after the first: what they took, and their tokens."""
-    return [
-        {"tokens": count, "seconds": end - begin}
-        for (begin, end), count in zip(itertools.pairwise(ends), tokens[1:], strict=True)
-    ]
+        batches = in_batches([lengths[place] for place in schedule.order], how.batch_size)
+        steps = steps_between(ends.seconds, batches[1:])
+        return {"precision": result.precision, "recording": None, "steps": steps}
 
 
 def plain_loss(student: Any, teacher: Any, batch: Mapping[str, Tensor], how: Distil) -> Tensor:
