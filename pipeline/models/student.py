@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig
 
-from converters.graphs.mobile import column_scales
+from converters.graphs.mobile import stored_in_int8
 from pipeline.models.heads import HEADS
 
 # Where a block of BERT lies in a block of DistilBERT.
@@ -135,15 +135,11 @@ def build_student(
 def hold_to_int8(student: Any) -> None:
     """Rounds the embedding tables to the values that an int8 .tflite file stores.
 
-    For tables that no training changes: the layers then learn on what is shipped.  A table is
-    rounded as the files round it: columns divided by powers of two, then one scale.
+    For tables that no training changes: the layers then learn on what is shipped.
 
     Args:
         student: a DistilBERT with any head; its tables are changed in place.
     """
     for module in student.distilbert.embeddings.modules():
         if isinstance(module, torch.nn.Embedding):
-            columns = column_scales(module.weight)  # [dim]
-            even = module.weight / columns
-            scale = even.abs().max().clamp_min(torch.finfo(torch.float32).tiny) / 127
-            module.weight.copy_((even / scale).round() * scale * columns)
+            module.weight.copy_(stored_in_int8(module.weight))

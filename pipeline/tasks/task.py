@@ -218,6 +218,13 @@ class Task(ABC):
         """How many examples `features` adds, at most, to those of the data: for plans."""
         return 0
 
+    def without_added(self, data: Data) -> Data:
+        """The settings with which `features` adds no examples.
+
+        For a teacher that has a head for the task, which would learn the flaws of those examples.
+        """
+        return data
+
     @abstractmethod
     def gold(self, features: Sequence[Any]) -> dict[str, Tensor]:
         """The labels of a batch by name."""
