@@ -219,7 +219,6 @@ def learn(store: Store, began: Start) -> Learned:
         began.kept.clear()  # general distillation needs the memory for long
         origin = source.folder if as_it_came else teacher.folder
         keeps = not as_it_came and source.has_head and source.has_mlm_head
-        head_from = source.folder if keeps else None
         taught_by: dict[str, Artifact | str] = {"teacher": came if as_it_came else teacher}
         if first_step.names_tokens:
             speaker = store.stage(
@@ -231,9 +230,12 @@ def learn(store: Store, began: Start) -> Learned:
                     origin,
                     corpus,
                     has_head=as_it_came and source.has_mlm_head,
-                    head_from=head_from,
+                    head_from=source.folder if keeps else None,
                 ),
-                settings=common | text | {"mlm_head": config.mlm_head, "new": head_from is None},
+                settings=common
+                | text
+                | {"mlm_head": config.mlm_head}
+                | ({"head": came} if keeps else {}),
                 inputs=taught_by,
                 everywhere=True,
             )

@@ -67,10 +67,10 @@ class Start:
     def teacher_data(self) -> Data:
         """How examples become the inputs of the teacher that is fine-tuned.
 
-        A teacher with a head starts from what it knows, and learns from the given examples alone.
+        A teacher with a head starts from what it knows, and learns from the examples as they are.
         """
         data, source = self.config.data, self.given.teacher
-        return self.task.without_added(data) if source and source.has_head else data
+        return self.task.plain(data) if source and source.has_head else data
 
     @property
     def teaching(self) -> str:
@@ -125,9 +125,9 @@ def _teaching(config: Build, given: Found) -> str:
 def _teacher_notes(config: Build, given: Found) -> Iterator[str]:
     """What becomes of a teacher with the package's adapter, where the examples are the user's."""
     carried = given.teacher is not None and given.teacher.carried
-    if given.teacher_learns or (carried and config.data.train_file != EMBEDDED):
-        if given.trains and (teaching := _teaching(config, given)):
-            yield f"note: {teaching}"
+    others = carried and given.trains and config.data.train_file != EMBEDDED
+    if (others or given.teacher_learns) and (teaching := _teaching(config, given)):
+        yield f"note: {teaching}"
 
 
 def start(config: Build, say: Callable[[str], object]) -> Start:

@@ -21,7 +21,6 @@ from converters.graphs.architecture import ACTIVATIONS, take_apart
 from converters.graphs.heads import HEADS
 from converters.interface import MASK_BIAS
 
-
 SMALLEST_REACH = 1e-9  # the quantizer's, so that a table of zeros has a scale
 
 

@@ -218,10 +218,10 @@ class Task(ABC):
         """How many examples `features` adds, at most, to those of the data: for plans."""
         return 0
 
-    def without_added(self, data: Data) -> Data:
-        """The settings with which `features` adds no examples.
+    def plain(self, data: Data) -> Data:
+        """The settings without those that add or change examples for the student's sake.
 
-        For a teacher that has a head for the task, which would learn the flaws of those examples.
+        For a teacher that has a head for the task: it learns from what the user gave.
         """
         return data
 

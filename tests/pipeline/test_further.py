@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,22 +63,31 @@ def begun(*flags: str) -> tuple[Start, str]:
 def test_it_learns_from_other_examples_than_the_adapter_did(
     packages: Path, mine: tuple[str, ...], tmp_path: Path
 ) -> None:
-    began, said = begun(*mine, "--cloze-questions", "5", "--teacher.further-learning-rate", "3e-5")
+    began, said = begun(
+        *mine,
+        "--cloze-questions",
+        "5",
+        "--short-share",
+        "0.5",
+        "--teacher.further-learning-rate",
+        "3e-5",
+    )
     assert began.given.teacher_learns and FURTHER in said and "rates of up to 3e-05;" in said
     assert began.teacher_optimization.learning_rate == 3e-5, "the preset has 1e-4"
     data: Any = began.teacher_data
-    assert (data.cloze_questions, data.max_length) == (0, 64)
+    assert (data.cloze_questions, data.short_share, data.max_length) == (0, 0.0, 64)
 
+    shutil.copytree(packages, tmp_path / "other")
     for flags, learns, note in (
         ((), False, ""),  # the adapter was trained on the embedded questions
         (("--teacher.finetune", "always"), True, FURTHER),
         ((*mine, "--teacher.finetune", "never"), False, AS_IT_IS),
-        ((*mine, "--teacher.adapter", str(packages.rename(tmp_path / "other"))), False, ""),
+        ((*mine, "--teacher.adapter", str(tmp_path / "other")), False, ""),
     ):
-        if str(tmp_path / "other") in flags:
-            (tmp_path / "package-base").rename(tmp_path / "other-base")
         began, said = begun(*flags)
-        assert began.given.teacher_learns is learns and (note in said if note else "note" not in said)
+        assert began.given.teacher_learns is learns and (
+            note in said if note else "note" not in said
+        )
 
 
 def test_a_lower_rate_of_the_users_stays(packages: Path, mine: tuple[str, ...]) -> None:
@@ -113,7 +123,7 @@ def test_it_starts_from_the_merged_encoder_and_both_heads(
     monkeypatch.setattr(type(began.task), "features", counted)
     facts = learning.finetune_teacher(folder, tmp_path / "a", began, source)
     assert facts["head"] == "the package's adapter" and facts["learning_rate"] == 1e-12
-    assert facts["steps"] == 2  # of 8 of the 12 questions
+    assert facts["steps"] == 2  # 12 questions in batches of 8
     with torch.no_grad():
         before = teacher.load_for_task(source, SPAN_HEAD, 2)(IDS).start_logits
         after = BertForQuestionAnswering.from_pretrained(folder).eval()(IDS).start_logits

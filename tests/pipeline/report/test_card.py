@@ -456,8 +456,8 @@ def test_only_stages_that_ran_are_told(report: dict[str, Any]) -> None:
         (
             {"head": "the package's adapter"},
             r"its head for the task comes with the package's adapter \(a LoRA trained on 5,147 "
-            r"questions from this project, Apache-2\.0; 10,000 questions from QAMR \(Michael et al\. "
-            r"2018\), MIT; .*\), and was not trained",
+            r"questions from this project, Apache-2\.0; 10,000 questions from QAMR "
+            r"\(Michael et al\. 2018\), MIT; .*\), and was not trained",
         ),
         (
             {"head": "the package's adapter", "learning_rate": 5e-5, "steps": 7},
