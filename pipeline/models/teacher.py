@@ -144,7 +144,8 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
             `carried.find`.
     """
     made_of: tuple[Path, ...] = ()
-    under = over = None
+    under: Path | None = None
+    over: Path | None = None
     try:
         name, folder = _locate(model, role)
         if model == EMBEDDED and head is SPAN_HEAD and (over := carried.find(adapter)):
