@@ -193,7 +193,7 @@ def learn(store: Store, began: Start) -> Learned:
             lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
             settings=common
             | inputs
-            | task.encoding(began.teacher_data)
+            | dict(task.encoding(began.teacher_data))
             | began.scored_by(config.teacher.optimization)
             | {"teacher": began.teacher_optimization if given.teacher_learns else source.head_from},
             inputs={"came": came, **trained_on},
