@@ -172,7 +172,8 @@ def learn(store: Store, began: Start) -> Learned:
     train, traits = began.train, began.traits
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
-    inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
+    named = {"task": task.name, "traits": traits}
+    inputs = {**named, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
     shape = {"student": config.student, "layers": layers}
     whole = replace(config.student, intermediate_size=None, neurons="activation")
@@ -192,8 +193,7 @@ def learn(store: Store, began: Start) -> Learned:
             "teacher",
             lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
             settings=common
-            | inputs
-            | dict(task.encoding(began.teacher_data))
+            | {**named, **task.encoding(began.teacher_data)}
             | began.scored_by(config.teacher.optimization)
             | {"teacher": began.teacher_optimization if given.teacher_learns else source.head_from},
             inputs={"came": came, **trained_on},
