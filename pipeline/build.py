@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure.schema import VERSION as LATENCY_SCHEMA
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import learning, mixing, place, plan, ranks, settings, shipping, shrinking
+from pipeline import distilling, learning, mixing, place, plan, ranks, settings, shipping, shrinking
 from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
@@ -70,6 +70,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
 
     # The teacher and the student, trained as far as they were not; and its words, if they are cut.
     learned = learn(store, began)
+    began.kept.clear()  # nothing else is trained
     if trimmed := shrinking.stage(store, began, learned.student):
         learned = replace(learned, student=trimmed, stages=(*learned.stages, trimmed))
     teacher, student = learned.teacher, learned.student
@@ -171,7 +172,8 @@ def learn(store: Store, began: Start) -> Learned:
     train, traits = began.train, began.traits
     data, first_step, second_step = config.data, config.distil, config.finetune
     common = {"seed": config.seed, "precision": config.hardware.precision}
-    inputs = {"task": task.name, "traits": traits, **task.encoding(data)}
+    named = {"task": task.name, "traits": traits}
+    inputs = {**named, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
     shape = {"student": config.student, "layers": layers}
     whole = replace(config.student, intermediate_size=None, neurons="activation")
@@ -183,7 +185,7 @@ def learn(store: Store, began: Start) -> Learned:
 
     check_disk()
 
-    # The teacher learns the task, unless it knows it.
+    # The teacher learns the task, unless it knows it and is taken as it is.
     teacher = None
     came = model_key(source) if source else ""
     if source:
@@ -191,9 +193,9 @@ def learn(store: Store, began: Start) -> Learned:
             "teacher",
             lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
             settings=common
-            | inputs
+            | {**named, **task.encoding(began.teacher_data)}
             | began.scored_by(config.teacher.optimization)
-            | {"teacher": config.teacher.optimization},
+            | {"teacher": began.teacher_optimization if given.teacher_learns else source.head_from},
             inputs={"came": came, **trained_on},
             everywhere=True,
             folder="teacher",
@@ -209,23 +211,31 @@ def learn(store: Store, began: Start) -> Learned:
             )
         corpus = corpus_of(first_step, train.texts)
         text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
-        # A teacher that came with a head for the task was not changed, and keeps its head for
-        # masked tokens, which the stage "teacher" leaves out.
-        as_it_came = first_step.teacher == "pretrained" or (source.has_head and source.has_mlm_head)
+        # A teacher that was not fine-tuned keeps its head for masked tokens, which the stage
+        # "teacher" leaves out; one that was fine-tuned from its head on begins with it.
+        as_it_came = first_step.teacher == "pretrained" or (
+            source.has_mlm_head and not given.teacher_learns
+        )
+        began.kept.clear()  # general distillation needs the memory for long
         origin = source.folder if as_it_came else teacher.folder
+        keeps = not as_it_came and source.has_head and source.has_mlm_head
         taught_by: dict[str, Artifact | str] = {"teacher": came if as_it_came else teacher}
         if first_step.names_tokens:
             speaker = store.stage(
                 "mlm-teacher",
-                lambda folder, scratch: learning.fit_mlm_head(
+                lambda folder, scratch: distilling.fit_mlm_head(
                     folder,
                     scratch,
                     config,
                     origin,
                     corpus,
                     has_head=as_it_came and source.has_mlm_head,
+                    head_from=source.folder if keeps else None,
                 ),
-                settings=common | text | {"mlm_head": config.mlm_head},
+                settings=common
+                | text
+                | {"mlm_head": config.mlm_head}
+                | ({"head": came} if keeps else {}),
                 inputs=taught_by,
                 everywhere=True,
             )
@@ -233,14 +243,14 @@ def learn(store: Store, began: Start) -> Learned:
 
         def distil(folder: Path, scratch: Path) -> learning.Facts:
             check_disk()  # again: it may have filled up while the teacher was trained
-            return learning.distil(folder, scratch, config, taught, corpus, layers)
+            return distilling.distil(folder, scratch, config, taught, corpus, layers)
 
         distilled = store.stage(
             "distilled",
             distil,
             settings=common
             | text
-            | {"distil": first_step, "held": learning.holds_tables(config)}
+            | {"distil": first_step, "held": config.holds_tables}
             | shape
             | {"student": whole},
             inputs=_present(speaker) or taught_by,
@@ -263,9 +273,7 @@ def learn(store: Store, began: Start) -> Learned:
     if second_step.second_step and teacher:
         outputs = store.stage(
             "teacher-outputs",
-            lambda folder, _: learning.record_teacher_outputs(
-                folder, config, task, teacher.folder, train, traits, layers
-            ),
+            lambda folder, _: learning.record_teacher_outputs(folder, began, teacher.folder),
             settings=inputs
             | {"layers": layers if second_step.alpha_hidden else ()}
             | {"precision": config.hardware.precision},

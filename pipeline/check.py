@@ -129,6 +129,8 @@ def _plan(
             if source.has_head
             else f"it gets a head for {task.title} and is fine-tuned"
         )
+        if source.carried:
+            made += " unless the examples are yours"
         made += (
             f"; a DistilBERT of {layers} of its {source.layers} layers "
             f"({', '.join(map(str, taken))}) is trained on its outputs"

@@ -7,7 +7,7 @@ user's YAML file overrides the preset, flags override both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -94,13 +94,16 @@ class Teacher(Strict):
     teacher."""
     adapter: str = "carried"
     """Merge this adapter into the teacher `embedded`, for answers to questions: `carried` (the one
-    in this package), a folder, or `none`. A teacher with an adapter has a head and is not
-    fine-tuned."""
+    in this package), a folder, or `none`. A teacher with an adapter has a head."""
+    finetune: Literal["auto", "always", "never"] = "auto"
+    """Fine-tune the teacher for the task, or take it as it is (`never`). `auto` fine-tunes one
+    without a head, and one with the adapter in this package on examples other than `embedded`."""
     optimization: Optimization = field(
         default_factory=lambda: Optimization(learning_rate=3e-5, epochs=2)
     )
-    """Fine-tune the teacher for the task with these settings. A teacher that has a head for it is
-    taken as it is."""
+    """Fine-tune the teacher for the task with these settings."""
+    further_learning_rate: Positive = 5e-5
+    """Reach at most this learning rate where the teacher that is fine-tuned has a head already."""
 
 
 @dataclass(frozen=True)
@@ -234,15 +237,6 @@ class Finetune(Strict):
     """Refuse a build whose teacher's outputs would take more than this on disk, in gigabytes."""
     optimization: Optimization = field(default_factory=Optimization)
     """Train the student with these settings."""
-
-
-def loss_weights(settings: Distil | Finetune) -> dict[str, float]:
-    """The weight of each loss of a stage, by its setting: those named in the table of its losses.
-
-    They are told by their names, `alpha_...`, since the table itself needs PyTorch.
-    """
-    names = (one.name for one in fields(settings) if one.name.startswith("alpha_"))
-    return {name: getattr(settings, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -391,6 +385,12 @@ class Build(Strict):
     def folder(self) -> Path:
         """The build folder, whether it was named or not."""
         return self.out or Path("build") / self.preset
+
+    @property
+    def holds_tables(self) -> bool:
+        """Whether no stage trains the embedding tables; they are then rounded as int8 files are."""
+        first = self.distil
+        return not (self.finetune.train_embeddings or (first.enabled and first.train_embeddings))
 
     @property
     def limits(self) -> dict[FilePrecision, Gate]:

@@ -110,7 +110,7 @@ def stages(
     teacher: Shape,
     train: Count,
     *,
-    has_head: bool,
+    learned: Count | None,
     has_mlm_head: bool,
 ) -> Iterator[Step]:
     """The trainings of a build that makes its student from a teacher.
@@ -119,15 +119,15 @@ def stages(
         config: the settings.
         teacher: its sizes.
         train: the examples of the task.
-        has_head: whether the teacher has a head for the task.
+        learned: the examples that the teacher is fine-tuned on; None for one taken as it is.
         has_mlm_head: whether it has one for masked-language modeling.
     """
     count = len(choose_layers(teacher.layers, config.student.layers))
     student = dataclasses.replace(teacher, layers=count)
     length = max(1, train.tokens // max(1, train.inputs))
     first, second = config.distil, config.finetune
-    if not has_head:
-        yield _task_step("teacher", config.teacher.optimization, teacher, train, length)
+    if learned is not None:
+        yield _task_step("teacher", config.teacher.optimization, teacher, learned, length)
     if first.enabled:
         named = 1.0 if first.alpha_ce and first.ce_on == "all" else first.mask_share
         named *= first.names_tokens

@@ -178,6 +178,7 @@ def _scored(run: Run, config: Build, console: Console) -> dict[str, Any]:
     store = Store(config.folder, frozenset(config.force), say=terminal.speaker(console))
     began = start(config, terminal.speaker(console))
     learned = learn(store, began)
+    began.kept.clear()
     began, _ = calibrate(store, began, learned.student)
     scored = verify(store, began, learned)
     found = json.loads((scored.folder / "verify.json").read_text(encoding="utf-8"))

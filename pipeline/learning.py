@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stages that train: what each loads, calls and saves.
+"""The stages that learn the task: what each loads, calls and saves.
 
 Each function fills a folder that :class:`pipeline.artifacts.Store` hands out, and returns facts for
 the report.  PyTorch is imported inside them, so that a build with nothing to do ends in a moment.
@@ -7,7 +7,6 @@ the report.  PyTorch is imported inside them, so that a build with nothing to do
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,54 +14,16 @@ from typing import TYPE_CHECKING, Any
 from converters.pretrained import load_model, load_with_head
 from pipeline import disk, plan, shrinking
 from pipeline.config import Build, Optimization
-from pipeline.errors import UserError
 from pipeline.models.saving import save
 from pipeline.session import prepare, progress
 
 if TYPE_CHECKING:
-    from pipeline.data.corpus import Corpus
     from pipeline.models.teacher import Source
     from pipeline.start import Start
-    from pipeline.tasks.task import Examples, Task, Traits
+    from pipeline.tasks.task import Task, Traits
     from pipeline.training.evaluation import Measure
-    from pipeline.training.stream import Stream
 
 Facts = Mapping[str, Any]
-HELD_OUT = 64  # samples kept apart to measure the MLM head on
-
-
-def fit_mlm_head(
-    folder: Path, scratch: Path, build: Build, teacher: Path, corpus: Corpus | None, has_head: bool
-) -> Facts:
-    """A teacher with an MLM head; the head is fitted where there is none, the encoder frozen."""
-    from pipeline.models import teacher as teachers
-    from pipeline.training import distil
-
-    device = prepare(build)
-    tokenizer = teachers.load_tokenizer(teacher)
-    model = teachers.load_mlm(teacher, head=None if has_head else "cls.").to(device)
-    facts: Facts = {"head": "the teacher's own"}
-    if not has_head:
-        samples = _samples(build, corpus, tokenizer, build.mlm_head.max_samples)
-        held_out, rest = samples[:HELD_OUT], samples[HELD_OUT:]
-        if not rest:
-            raise UserError(
-                f"too little text to fit an MLM head: {len(samples)} samples, at least "
-                f"{HELD_OUT + 1} are needed: add text with --distil.text"
-            )
-        masking = _masking(build, tokenizer, samples)
-        facts = distil.fit_mlm_head(
-            model,
-            masking,
-            rest,
-            held_out,
-            config=build.mlm_head,
-            hardware=build.hardware,
-            seed=build.seed,
-            scratch=scratch,
-        )
-    save(model, tokenizer, folder)
-    return facts
 
 
 def finetune_teacher(
@@ -71,109 +32,54 @@ def finetune_teacher(
     began: Start,
     source: Source,
 ) -> Facts:
-    """The teacher with a head for the task: its own, or fine-tuned on the examples."""
+    """The teacher with a head for the task: as it came, or fine-tuned on the examples.
+
+    The facts say where the head comes from, unless it is new.
+    """
     from pipeline.tasks import finetune
 
-    build, task, train, traits = began.config, began.task, began.train, began.traits
+    build, task, traits = began.config, began.task, began.traits
     device = prepare(build)
     tokenizer, model = _opened(source, task, traits)
     model = model.to(device)
-    facts: Facts = {"head": "the teacher's own"}
-    if not source.has_head:
-        assert train is not None  # it is loaded wherever anything is trained
-        how = build.teacher.optimization
-        facts = finetune.finetune_teacher(
+    facts: dict[str, Any] = {"head": source.head_from} if source.has_head else {}
+    if began.given.teacher_learns:
+        how = began.teacher_optimization
+        if source.has_head:
+            facts |= {"learning_rate": how.learning_rate}
+        facts |= finetune.finetune_teacher(
             task,
             model,
-            task.features(tokenizer, build.data, train, traits),
+            began.features(tokenizer, began.teacher_data),
             tokenizer.pad_token_id,
             optimization=how,
             hardware=build.hardware,
             seed=build.seed,
             scratch=scratch,
             measure=measure_of(began, tokenizer, how),
-        ).facts() | _measured_on(began, how)
+        ).facts()
+        facts |= _measured_on(began, how)
     save(model, tokenizer, folder, task.head_settings(traits))
     return facts
 
 
-def distil(
-    folder: Path,
-    scratch: Path,
-    build: Build,
-    teacher: Path,
-    corpus: Corpus | None,
-    layers: Sequence[int],
-) -> Facts:
-    """The student of general distillation, with an MLM head."""
-    from transformers import DistilBertForMaskedLM
-
-    from pipeline.models import student as students
-    from pipeline.models import teacher as teachers
-    from pipeline.training import distil as distillation
-    from pipeline.training.batches import Schedule
-
-    device = prepare(build)
-    config = build.distil
-    tokenizer = teachers.load_tokenizer(teacher)
-    model = teachers.load_mlm(teacher, head="cls.").to(device)
-    state = None
-    if build.student.init == "teacher":
-        state = students.student_state(
-            model.state_dict(), layers, fold_token_types=build.student.fold_token_types
-        )
-    student = students.build_student(DistilBertForMaskedLM, model.config, state, layers, build.seed)
-    _hold_tables(build, student)
-    samples = _samples(build, corpus, tokenizer, config.max_samples)
-    examples: Schedule | Stream
-    if corpus is None:
-        examples = _stream(build, tokenizer)
-    else:
-        optimization = config.optimization
-        examples = Schedule(
-            samples,
-            [len(s) for s in samples],
-            optimization.batch_size,
-            optimization.epochs,
-            build.seed,
-        )
-    result = distillation.distil(
-        student,
-        model,
-        layers,
-        examples,
-        _masking(build, tokenizer, samples),
-        config=config,
-        hardware=build.hardware,
-        seed=build.seed,
-        scratch=scratch,
-    )
-    save(student, tokenizer, folder)
-    return result.facts() | {"text_sha256": corpus.sha256 if corpus else None}
-
-
 def record_teacher_outputs(
     folder: Path,
-    build: Build,
-    task: Task,
+    began: Start,
     teacher: Path,
-    train: Examples,
-    traits: Traits,
-    layers: Sequence[int],
 ) -> Facts:
     """The fine-tuned teacher's logits and hidden states for every training input."""
     from pipeline.models import teacher as teachers
     from pipeline.tasks import outputs
 
+    build, task, layers = began.config, began.task, began.given.layers
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
     model = load_with_head(teacher).to(device)
-    features = task.features(tokenizer, build.data, train, traits)
+    features = began.features(tokenizer)
     kept = layers if build.finetune.alpha_hidden else ()
-    size = (
-        outputs.disk_bytes(task, features, task.labels(traits), len(kept), model.config.hidden_size)
-        / 1e9
-    )
+    labels, width = task.labels(began.traits), model.config.hidden_size
+    size = outputs.disk_bytes(task, features, labels, len(kept), width) / 1e9
     plan.refuse_large(len(features), size, build.finetune.cache_gigabytes)
     disk.require(folder, size, "the teacher's outputs", remedy=plan.SMALLER if kept else "")
     return outputs.record_outputs(
@@ -205,9 +111,8 @@ def finetune_student(
     from pipeline.tasks import finetune
     from pipeline.tasks.outputs import TeacherOutputs
 
-    build, task, train, traits = began.config, began.task, began.train, began.traits
+    build, task, traits = began.config, began.task, began.traits
     brought, layers = began.given.student, began.given.layers
-    assert train is not None
     prepare(build)
     if brought is not None:
         tokenizer, student = _opened(brought, task, traits)
@@ -215,7 +120,7 @@ def finetune_student(
         assert teacher is not None
         tokenizer = teachers.load_tokenizer(teacher)
         student = _new_student(build, task, teacher, distilled, layers, task.labels(traits))
-    features, pad_id = task.features(tokenizer, build.data, train, traits), tokenizer.pad_token_id
+    features, pad_id = began.features(tokenizer), tokenizer.pad_token_id
     facts: dict[str, Any] = {}
     if build.student.intermediate_size is not None:
         student, facts = shrinking.narrow(build, task, student, features, pad_id)
@@ -296,22 +201,9 @@ def _new_student(
             state |= {name: tensor for name, tensor in taught.items() if name.startswith(head)}
     kind = getattr(transformers, task.head.model("distilbert"))
     student = students.build_student(kind, model.config, state, layers, build.seed, labels)
-    _hold_tables(build, student)
-    return student
-
-
-def _hold_tables(build: Build, student: Any) -> None:
-    """Embedding tables that are never trained are held at values that int8 files store."""
-    from pipeline.models import student as students
-
-    if holds_tables(build):
+    if build.holds_tables:
         students.hold_to_int8(student)
-
-
-def holds_tables(build: Build) -> bool:
-    """Whether no stage trains the embedding tables."""
-    trained = build.distil.enabled and build.distil.train_embeddings
-    return not (trained or build.finetune.train_embeddings)
+    return student
 
 
 def take_student(folder: Path, build: Build, task: Task, source: Source, traits: Traits) -> Facts:
@@ -352,51 +244,3 @@ def write_origin(folder: Path, build: Build, brought: Source | None) -> None:
     else:
         known = origin.Origin(f"Made from {brought.name}, trained on {train}.")
     origin.write(folder, known)
-
-
-def _samples(build: Build, corpus: Corpus | None, tokenizer: Any, most: int | None) -> list[Any]:
-    """Samples of the text in a shuffled order, so that the first few are no one chapter.
-
-    Of a streamed text, the first ones of each of its files.
-    """
-    import numpy as np
-
-    from pipeline.data.corpus import pack
-
-    if corpus is None:
-        stream = _stream(build, tokenizer)
-        most = most or build.distil.counted_samples
-        each = -(-most // len(stream.sources))
-        firsts = [itertools.islice(stream.pack(read()), each) for read in stream.sources]
-        samples = list(itertools.chain.from_iterable(firsts))
-        if not samples:
-            raise UserError(f"{build.distil.text[0]} holds no text: name another data set")
-    else:
-        samples = list(pack(tokenizer, corpus.paragraphs, build.distil.length))
-    order = np.random.default_rng(build.seed).permutation(len(samples))
-    return [samples[i] for i in order[:most]]
-
-
-def _stream(build: Build, tokenizer: Any) -> Stream:
-    """Samples of a hub data set."""
-    from pipeline.data.corpus import hub_sources, packer
-    from pipeline.training.stream import Stream
-
-    config = build.distil
-    return Stream(
-        hub_sources(config.text[0], config.text_column),
-        packer(tokenizer, config.length),
-        build.seed,
-    )
-
-
-def _masking(build: Build, tokenizer: Any, samples: Sequence[Any]) -> Any:
-    from pipeline.training.distil import Masking, count_pieces
-
-    return Masking(
-        tokenizer,
-        count_pieces(samples, len(tokenizer)),
-        share=build.distil.mask_share,
-        smoothing=build.distil.mask_smoothing,
-        seed=build.seed,
-    )

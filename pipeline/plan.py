@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.page.text_table import table
 from pipeline import disk, tasks
 from pipeline.artifacts import SCRATCH
-from pipeline.config import Build
+from pipeline.config import Build, Data
 from pipeline.costs import DATA, DEVICES, HEADS, MODELS, Count, Device, Shape, Step, stages
 from pipeline.errors import UserError
 from pipeline.models.layers import choose_layers
@@ -170,15 +170,15 @@ def timed(config: Build, teacher: Shape) -> Device:
 
 
 def counted(
-    task: Task, config: Build, source: Source, train: Examples, traits: Traits, exact: bool
+    task: Task, data: Data, source: Source, train: Examples, traits: Traits, exact: bool
 ) -> Count:
     """The training examples; without `exact`, each is taken for one input of the full length."""
-    examples = len(train.examples) + task.added(config.data)
+    examples = len(train.examples) + task.added(data)
     if not exact:
-        return Count(examples, examples, examples * config.data.max_length)
+        return Count(examples, examples, examples * data.max_length)
     from pipeline.models.teacher import load_tokenizer
 
-    features = task.features(load_tokenizer(source.folder), config.data, train, traits)
+    features = task.features(load_tokenizer(source.folder), data, train, traits)
     return Count(examples, len(features), sum(feature.length for feature in features))
 
 
@@ -203,14 +203,14 @@ def check_disk(
     if not second.second_step or not kept:
         return  # logits alone are small
     each = 2e-9 * (kept * source.hidden_size + 4)  # states in 2 bytes, two logits in 4
-    count = counted(task, config, source, train, traits, exact=False)
+    count = counted(task, config.data, source, train, traits, exact=False)
     size = each * count.tokens
     student = dataclasses.replace(shape_of(source.folder), layers=kept)
     checkpoints = 1e-9 * disk.HELD * student.weights
 
     room = disk.free(config.folder) - checkpoints
     if 2 * size > min(room, second.cache_gigabytes):
-        size = each * counted(task, config, source, train, traits, exact=True).tokens
+        size = each * counted(task, config.data, source, train, traits, exact=True).tokens
     refuse_large(count.examples, size, second.cache_gigabytes)
     disk.require(
         config.folder,
@@ -235,8 +235,11 @@ def of_build(began: Start, say: Callable[[str], object]) -> None:
     config, source, train = began.config, began.given.teacher, began.train
     if source is None or train is None or began.given.student:
         return
-    shape = shape_of(source.folder)
-    count = counted(began.task, config, source, train, began.traits, exact=config.measure)
+    shape, learns = shape_of(source.folder), began.given.teacher_learns
+    count, learned = (
+        counted(began.task, data, source, train, began.traits, exact=config.measure)
+        for data in (config.data, began.teacher_data)
+    )
     if config.measure and config.distil.enabled:
         config = _with_samples(config, source, train)
     pretrained = config.distil.teacher == "pretrained"
@@ -244,11 +247,13 @@ def of_build(began: Start, say: Callable[[str], object]) -> None:
         config,
         shape,
         count,
-        has_head=source.has_head,
-        has_mlm_head=source.has_mlm_head and (pretrained or source.has_head),
+        learned=learned if learns else None,
+        has_mlm_head=source.has_mlm_head and (pretrained or not learns),
     )
     for line in lines(list(planned), timed(config, shape) if config.measure else None):
         say(line)
+    if teaching := began.teaching:
+        say(f"{teaching[0].upper()}{teaching[1:]}.")
     if not config.measure:
         say("Each example of the task is taken for one of full length; --measure counts.")
 
@@ -283,7 +288,7 @@ def from_tables(config: Build, say: Callable[[str], object], reason: str) -> boo
     say(f"planned from known numbers, since {reason}")
     shape, count = sizes
     head = config.teacher.model in HEADS
-    planned = stages(config, shape, count, has_head=False, has_mlm_head=head)
+    planned = stages(config, shape, count, learned=count, has_mlm_head=head)
     for line in lines(list(planned), timed(config, shape) if config.measure else None):
         say(line)
     return True

@@ -18,7 +18,7 @@ import pydantic
 from converters import is_text, one_line
 from converters.precisions import PRECISIONS
 from pipeline import __version__, command_line, settings_file, tasks, usage
-from pipeline.config import Build, Words, loss_weights
+from pipeline.config import Build, Distil, Finetune, Words
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
 
@@ -182,6 +182,15 @@ def check(build: Build) -> Build:
     if problems:
         raise UserError("; ".join(problems))
     return build
+
+
+def loss_weights(settings: Distil | Finetune) -> dict[str, float]:
+    """The weight of each loss of a stage, by its setting: those named in the table of its losses.
+
+    The names begin with `alpha_`; the table itself needs PyTorch.
+    """
+    names = [one.name for one in dataclasses.fields(settings) if one.name.startswith("alpha_")]
+    return {name: getattr(settings, name) for name in names}
 
 
 def _score_problems(build: Build) -> Iterator[str]:

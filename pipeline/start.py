@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import ranks, tasks
-from pipeline.config import Build, Optimization
+from pipeline.config import Build, Data, Optimization
 from pipeline.data.corpus import PASSAGES, Corpus, words_of
 from pipeline.data.sources import EMBEDDED
 from pipeline.files.tokenizer import describe_tokenizer
 from pipeline.models import found
-from pipeline.models.carried import CARRIED
 from pipeline.models.found import Found
+from pipeline.tasks.kept import Kept
 
 if TYPE_CHECKING:
-    from pipeline.tasks.task import Examples, Task, Traits
+    from pipeline.tasks.task import Examples, Feature, Task, Traits
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Start:
         given: the teacher and the student as they came.
         traits: what the data say of the outputs, see `pipeline.tasks.task.Task`.
         words: the text that decides which word pieces stay; None where none does.
+        kept: the training inputs that were made last.
     """
 
     config: Build
@@ -41,6 +42,40 @@ class Start:
     given: Found
     traits: Traits
     words: Corpus | None = None
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
+
+    def features(self, tokenizer: Any, data: Data | None = None) -> Sequence[Feature]:
+        """Every training input, made once for stages in a row that need the same ones.
+
+        Args:
+            tokenizer: a fast BERT tokenizer.
+            data: how examples become inputs; the settings of the build if it is not given.
+
+        Raises:
+            UserError: there is nothing to learn from.
+        """
+        assert self.train is not None  # it is loaded wherever anything is trained
+        data = data or self.config.data
+        return self.kept.features(self.task, tokenizer, data, self.train, self.traits)
+
+    @property
+    def teacher_optimization(self) -> Optimization:
+        """How the teacher is fine-tuned: more gently if it has a head for the task already."""
+        return _optimization(self.config, self.given)
+
+    @property
+    def teacher_data(self) -> Data:
+        """How examples become the inputs of the teacher that is fine-tuned.
+
+        A teacher with a head starts from what it knows, and learns from the examples as they are.
+        """
+        data, source = self.config.data, self.given.teacher
+        return self.task.plain(data) if source and source.has_head else data
+
+    @property
+    def teaching(self) -> str:
+        """What happens to a teacher that has a head for the task, a sentence; "" for any other."""
+        return _teaching(self.config, self.given)
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -61,16 +96,38 @@ class Start:
         return {"eval": self.evaluation.sha256, "count": str(len(self.evaluation.examples))}
 
 
-def _adapter_notes(config: Build, given: Found) -> Iterator[str]:
-    """That a teacher with the package's adapter learns nothing of the examples of others."""
-    teacher, data = config.teacher, config.data.train_file
-    if not given.trains or given.teacher is None or not given.teacher.has_head:
-        return
-    if (teacher.model, teacher.adapter) == (EMBEDDED, CARRIED) and data != EMBEDDED:
-        yield (
-            "note: the teacher answers English questions as its adapter taught it, and does not "
-            "learn from your examples; --teacher.adapter none fine-tunes it on them"
+def _optimization(config: Build, given: Found) -> Optimization:
+    """See `Start.teacher_optimization`."""
+    how, most = config.teacher.optimization, config.teacher.further_learning_rate
+    if given.teacher is None or not given.teacher.has_head:
+        return how
+    return replace(how, learning_rate=min(how.learning_rate, most))
+
+
+def _teaching(config: Build, given: Found) -> str:
+    """See `Start.teaching`."""
+    teacher = given.teacher
+    if teacher is None or not teacher.has_head:
+        return ""
+    head = f"{teacher.head_from}{'' if teacher.adapter else ' head'}"
+    if not given.teacher_learns:
+        return (
+            f"the teacher is taken as it is, with {head}, and does not learn from the training "
+            "examples; --teacher.finetune always fine-tunes it on them"
         )
+    rate = _optimization(config, given).learning_rate
+    return (
+        f"the teacher starts from {head} and is fine-tuned further on the training examples, with "
+        f"learning rates of up to {rate:g}; --teacher.finetune never takes it as it is"
+    )
+
+
+def _teacher_notes(config: Build, given: Found) -> Iterator[str]:
+    """What becomes of a teacher with the package's adapter, where the examples are the user's."""
+    carried = given.teacher is not None and given.teacher.carried
+    others = carried and given.trains and config.data.train_file != EMBEDDED
+    if (others or given.teacher_learns) and (teaching := _teaching(config, given)):
+        yield f"note: {teaching}"
 
 
 def start(config: Build, say: Callable[[str], object]) -> Start:
@@ -92,7 +149,7 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
             *given.notes,
             *task.notes(config.data, *([train] if train else []), evaluation),
             *_word_notes(config, train),
-            *_adapter_notes(config, given),
+            *_teacher_notes(config, given),
         ):
             say(line)
         if train and (

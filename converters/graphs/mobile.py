@@ -21,11 +21,25 @@ from converters.graphs.architecture import ACTIVATIONS, take_apart
 from converters.graphs.heads import HEADS
 from converters.interface import MASK_BIAS
 
+SMALLEST_REACH = 1e-9  # the quantizer's, so that a table of zeros has a scale
+
 
 def column_scales(weight: Tensor) -> Tensor:
     """The power of two, float (D,), that each column of a table (V, D) is divided by."""
     reach = weight.abs().amax(0).clamp_min(torch.finfo(torch.float16).tiny)  # (D,)
     return torch.exp2(torch.ceil(torch.log2(reach)))
+
+
+def stored_in_int8(weight: Tensor) -> Tensor:
+    """The values, float (V, D), that an int8 .tflite file has of a table (V, D).
+
+    Its columns are divided as in `_Table`. Then all of it is rounded to whole multiples of one
+    scale, half to even, as the quantizer does (`quantize.py`); the graph multiplies the columns.
+    """
+    columns = column_scales(weight)  # (D,)
+    even = weight / columns  # (V, D)
+    scale = even.abs().max().clamp_min(SMALLEST_REACH) / 127
+    return (even / scale).round() * scale * columns
 
 
 class _Table(nn.Module):

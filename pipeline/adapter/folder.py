@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from converters.runtimes.checksums import sha256
 from pipeline.adapter.learner import Learner
 from pipeline.adapter.recipe import Recipe
 from pipeline.data.corpus import Corpus
+from pipeline.data.sources import EMBEDDED
 from pipeline.errors import UserError
 from pipeline.models import adapters, carried
 from pipeline.tasks.question_answering.squad import QuestionSet
@@ -49,6 +52,22 @@ class Card:
     facts: Mapping[str, Any]
     command: str
 
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the adapter was trained on, as `data.json` of the folder has it.
+
+        `questions` is a list with `name`, `source` (with its license), `count` and `sha256` of
+        each; `text` has `source` and `sha256`, or is None.
+        """
+        python = f"the documentation of Python {platform.python_version()}, PSF License"
+        texts = (python if one == EMBEDDED else Path(one).name for one in self.recipe.text)
+        text = self.corpus and {"source": " and ".join(texts), "sha256": self.corpus.sha256}
+        questions = [
+            {"name": one.name, "source": source, "count": len(one.questions), "sha256": one.sha256}
+            for one, source in zip(self.sets, self.licenses, strict=True)
+        ]
+        return {"questions": questions, "text": text}
+
     def markdown(self) -> str:
         """The README.md of the folder."""
         optimization = self.recipe.optimization
@@ -69,16 +88,15 @@ class Card:
             "| questions | name and license | number | sha256 |",
             "|---|---|---|---|",
             *(
-                f"| {each.name} | {license_} | {len(each.questions):,} | `{each.sha256}` |"
-                for each, license_ in zip(self.sets, self.licenses, strict=True)
+                f"| {each['name']} | {each['source']} | {each['count']:,} | `{each['sha256']}` |"
+                for each in self.data["questions"]
             ),
             "",
         ]
-        if self.corpus is not None:
+        if text := self.data["text"]:
             lines += [
-                f"Text for masked words: {self.corpus.name}, and the passages of the questions "
-                f"(sha256 `{self.corpus.sha256}`). `embedded` is the documentation that Python "
-                f"{platform.python_version()} carries, under the PSF License.",
+                f"Text for masked words: {text['source']}, and the passages of the questions "
+                f"(sha256 `{text['sha256']}`).",
                 "",
             ]
         lines += [
@@ -129,6 +147,7 @@ def write(folder: Path, learner: Learner, card: Card) -> None:
     config.inference_mode = True
     config.base_model_name_or_path = BASES.get(card.base, card.base)
     config.save_pretrained(str(aside))
+    whole_file.write(aside / carried.DATA, json.dumps(card.data, indent=2) + "\n")
     size = sum(path.stat().st_size for path in aside.iterdir())
     if size > card.recipe.max_megabytes * 1e6:
         raise UserError(

@@ -6,6 +6,7 @@ It is data alone: safetensors and JSON.  `python -m pipeline.adapter` makes it.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from converters import plain_file
@@ -17,11 +18,7 @@ from pipeline.models import adapters
 CARRIED = "carried"  # the setting that stands for it
 FOLDER = Path(__file__).parent / CARRIED
 SUMS = "SHA256SUMS"
-# What a model card says of it; the adapter's own card has the checksums and the scores.
-TOLD = (
-    "the package's adapter, a LoRA trained on the embedded questions (Apache-2.0), on 10,000 "
-    "questions of QAMR (Michael et al. 2018, MIT) and on documentation of Python (PSF License)"
-)
+DATA = "data.json"  # what an adapter was trained on; `pipeline.adapter` writes it
 
 
 def find(adapter: str) -> Path | None:
@@ -46,6 +43,21 @@ def find(adapter: str) -> Path | None:
         )
     _check(folder)
     return folder
+
+
+def learned_from(folder: Path) -> str:
+    """What an adapter was trained on, each with its license, for a sentence; "" if it is not said.
+
+    Args:
+        folder: of an adapter of `pipeline.adapter`.
+    """
+    if not (folder / DATA).is_file():
+        return ""
+    document = json.loads((folder / DATA).read_text(encoding="utf-8"))
+    parts = [f"{one['count']:,} questions from {one['source']}" for one in document["questions"]]
+    if text := document["text"]:
+        parts.append(f"masked words of {text['source']}")
+    return "; ".join(parts)
 
 
 def _check(folder: Path) -> None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from converters.pretrained import load_config
 from pipeline.config import Build
-from pipeline.data.sources import NONE
+from pipeline.data.sources import EMBEDDED, NONE
 from pipeline.errors import UserError, UserErrors
 from pipeline.models.heads import Head
 from pipeline.models.layers import choose_layers, width_of
@@ -26,6 +26,7 @@ class Found:
         layers: the teacher's layers that the student's take after; none without a teacher.
         notes: what the user should know of both, a line each.
         narrower: whether the student loses neurons, so that it has to learn even if it has a head.
+        teacher_learns: whether the teacher is fine-tuned on the task's examples.
     """
 
     teacher: Source | None
@@ -33,6 +34,7 @@ class Found:
     layers: tuple[int, ...]
     notes: tuple[str, ...] = ()
     narrower: bool = False
+    teacher_learns: bool = False
 
     @property
     def ready(self) -> bool:
@@ -48,7 +50,7 @@ class Found:
     @property
     def trains(self) -> bool:
         """Whether anything is trained on the task's examples."""
-        return not self.ready or (self.teacher is not None and not self.teacher.has_head)
+        return not self.ready or self.teacher_learns
 
 
 def find(
@@ -110,9 +112,27 @@ def find(
         )
     narrower = _narrower(config, student or teacher)
     found = Found(teacher, student, _layers(config, teacher, student), tuple(notes), narrower)
+    if teacher and _learns(config, teacher, found.ready):
+        found = replace(found, teacher_learns=True)
     if teacher and student and not found.ready and config.finetune.second_step:
         _check_together(config, teacher, student)
     return found
+
+
+def _learns(config: Build, teacher: Source, ready: bool) -> bool:
+    """Whether the teacher is fine-tuned; `ready` says whether the student needs no training.
+
+    The package's adapter was trained on the embedded examples, and has not seen any others.
+    """
+    how = config.teacher.finetune
+    if how == "never" and not teacher.has_head:
+        raise UserError(
+            f"--teacher.finetune never: {teacher.name} has no head for the task and would teach at "
+            "random; leave the flag out, or name a teacher that has one"
+        )
+    if how != "auto" or not teacher.has_head:
+        return how != "never"
+    return teacher.carried and not ready and config.data.train_file != EMBEDDED
 
 
 def _narrower(config: Build, source: Source | None) -> bool:

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig
 
-from converters.graphs.mobile import column_scales
+from converters.graphs.mobile import stored_in_int8
 from pipeline.models.heads import HEADS
+
+ROUNDINGS = 8  # of a table, at most; it is seldom rounded more than twice
 
 # Where a block of BERT lies in a block of DistilBERT.
 BLOCK_NAMES = {
@@ -135,15 +137,24 @@ def build_student(
 def hold_to_int8(student: Any) -> None:
     """Rounds the embedding tables to the values that an int8 .tflite file stores.
 
-    For tables that no training changes: the layers then learn on what is shipped.  A table is
-    rounded as the files round it: columns divided by powers of two, then one scale.
+    For tables that no training changes: the layers then learn on what is shipped.
 
     Args:
         student: a DistilBERT with any head; its tables are changed in place.
     """
     for module in student.distilbert.embeddings.modules():
         if isinstance(module, torch.nn.Embedding):
-            columns = column_scales(module.weight)  # [dim]
-            even = module.weight / columns
-            scale = even.abs().max().clamp_min(torch.finfo(torch.float32).tiny) / 127
-            module.weight.copy_((even / scale).round() * scale * columns)
+            module.weight.copy_(_held(module.weight))
+
+
+def _held(table: Tensor) -> Tensor:
+    """A table [V, dim] rounded so that an int8 file has exactly it, but for the last bit or two.
+
+    Rounding can take a column to below the power of two that it was divided by.  The file divides
+    it by the next lower one, and may have another scale then, so that it would round all anew.
+    """
+    for _ in range(ROUNDINGS):
+        before, table = table, stored_in_int8(table)
+        if torch.allclose(table, before, rtol=1e-6, atol=0.0):
+            break
+    return table

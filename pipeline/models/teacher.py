@@ -32,6 +32,9 @@ READ = (
     *("added_tokens.json", "generation_config.json", "chat_template.jinja"),
 )
 
+# Where a teacher's head for the task comes from, in facts for the report.
+OWN_HEAD, CARRIED_HEAD = "the teacher's own", "the package's adapter"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -49,6 +52,7 @@ class Source:
         inner: neurons in each feed-forward layer.
         made_of: the folders of the adapter and of its base model that `folder` was merged from;
             none for a model that came as it is.
+        adapter: the folder of the adapter that the settings merged into `embedded`, if any.
     """
 
     name: str
@@ -61,6 +65,19 @@ class Source:
     has_mlm_head: bool
     has_head: bool
     made_of: tuple[Path, ...] = ()
+    adapter: Path | None = None
+
+    @property
+    def carried(self) -> bool:
+        """Whether its head for the task comes with the adapter that the package carries."""
+        return self.adapter == carried.FOLDER
+
+    @property
+    def head_from(self) -> str:
+        """Where its head for the task comes from."""
+        if self.adapter is None:
+            return OWN_HEAD
+        return CARRIED_HEAD if self.carried else f"the adapter {one_line(self.adapter.name)}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,7 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
     """
     made_of: tuple[Path, ...] = ()
     under: Path | None = None
+    over: Path | None = None
     try:
         name, folder = _locate(model, role)
         if model == EMBEDDED and head is SPAN_HEAD and (over := carried.find(adapter)):
@@ -166,6 +184,7 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
         has_mlm_head=given.kind == "bert" and given.has_mlm_head,
         has_head=given.has(head),
         made_of=made_of,
+        adapter=over,
     )
     try:
         check_vocabulary(source, role)

@@ -35,6 +35,7 @@ from pipeline.files.targets import FORMATS, license_of
 from pipeline.hub import is_hub_id
 from pipeline.models import carried
 from pipeline.models.layers import choose_layers
+from pipeline.models.teacher import CARRIED_HEAD, OWN_HEAD
 from pipeline.report.errors import largest_error, logit_error
 from pipeline.report.headline import headline
 from pipeline.report.tables import model_named, releases, value_of
@@ -216,14 +217,26 @@ def _latency(report: Any) -> Table | None:
     )
 
 
-def _came(report: Mapping[str, Any]) -> str:
-    """How a teacher that the build did not train came by its head."""
-    teacher = report["config"]["teacher"]
-    adapter = teacher.get("adapter", NONE)
-    if report["task"] != "question-answering" or teacher["model"] != EMBEDDED or adapter == NONE:
-        return "it came with a head for the task"
-    told = carried.TOLD if adapter == carried.CARRIED else f"the adapter {Path(adapter).name}"
-    return f"its head for the task comes with {told}"
+def _teacher(config: Mapping[str, Any], facts: Mapping[str, Any], unit: str) -> str:
+    """Where the teacher's head for the task comes from, and how it was trained."""
+    head = facts.get("head")
+    came = "it came with a head for the task"
+    if head and head != OWN_HEAD:
+        came = f"its head for the task comes with {head}"
+    if head == CARRIED_HEAD and (data := carried.learned_from(carried.FOLDER)):
+        came += f" (a LoRA trained on {data})"
+    if not _trained(facts):
+        return f"{came}, and was not trained"
+    how = config["optimization"]
+    if not head:
+        return f"fine-tuned on the training {unit}s: {_schedule(how, facts)}"
+    how = {**how, "learning_rate": facts["learning_rate"]}
+    return f"{came}, and was fine-tuned further on the training {unit}s: {_schedule(how, facts)}"
+
+
+def _trained(facts: Mapping[str, Any]) -> bool:
+    """Whether the stage with these facts trained a model that was not taken as it is."""
+    return "steps" in facts or not facts.get("head")
 
 
 def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -233,23 +246,15 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     config, stages = report["config"], _stages(report)
     unit = tasks.find(report["task"]).unit
-    own = {name: facts.get("head") == "the teacher's own" for name, facts in stages.items()}
     if "teacher" in stages:
-        yield (
-            "Teacher",
-            f"{_came(report)}, and was not trained"
-            if own["teacher"]
-            else f"fine-tuned on the training {unit}s: "
-            + _schedule(config["teacher"]["optimization"], stages["teacher"]),
-        )
-    if "mlm-teacher" in stages:
-        yield (
-            "Masked-language-model head",
-            "the teacher's own"
-            if own["mlm-teacher"]
-            else "fitted to the frozen teacher, which had none: "
-            + _schedule(config["mlm_head"]["optimization"], stages["mlm-teacher"]),
-        )
+        yield "Teacher", _teacher(config["teacher"], stages["teacher"], unit)
+    if (fitted := stages.get("mlm-teacher")) is not None:
+        head = fitted.get("head", "")
+        if _trained(fitted):
+            again = f"{head}, fitted again to the fine-tuned teacher"
+            fit = again if head else "fitted to the frozen teacher, which had none"
+            head = f"{fit}: {_schedule(config['mlm_head']['optimization'], fitted)}"
+        yield "Masked-language-model head", head
     student = config["student"]
     teacher = model_named(report, "teacher")  # type: ignore[arg-type]
     if student.get("model"):
@@ -265,7 +270,8 @@ def _training(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if "distilled" in stages:
         first = config["distil"]
-        tuned = "teacher with its head" if own.get("teacher") else "fine-tuned teacher"
+        as_it_came = "teacher" in stages and not _trained(stages["teacher"])
+        tuned = "teacher with its head" if as_it_came else "fine-tuned teacher"
         source = {"pretrained": "teacher as it came", "finetuned": tuned}
         yield (
             "General distillation",

@@ -218,6 +218,13 @@ class Task(ABC):
         """How many examples `features` adds, at most, to those of the data: for plans."""
         return 0
 
+    def plain(self, data: Data) -> Data:
+        """The settings without those that add or change examples for the student's sake.
+
+        For a teacher that has a head for the task: it learns from what the user gave.
+        """
+        return data
+
     @abstractmethod
     def gold(self, features: Sequence[Any]) -> dict[str, Tensor]:
         """The labels of a batch by name."""

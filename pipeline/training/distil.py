@@ -139,12 +139,13 @@ def fit_mlm_head(
     hardware: Hardware,
     seed: int,
     scratch: Path,
+    new: bool = True,
 ) -> dict[str, Any]:
-    """Fits the head of a teacher that came without one; encoder and embeddings stay as they are.
+    """Fits the head to a teacher's encoder; encoder and embeddings stay as they are.
 
-    Only the head's transform and bias are trained: its output matrix is the embedding table.  They
-    start from what needs no learning: the transform passes hidden states through, and the bias is
-    the logarithm of how often each piece is masked.
+    Only the head's transform and bias are trained: its output matrix is the embedding table.  Those
+    of a new head start from what needs no learning: the transform passes hidden states through, and
+    the bias is the logarithm of how often each piece is masked.
 
     Args:
         teacher: changed in place.
@@ -155,6 +156,8 @@ def fit_mlm_head(
         hardware: see :func:`pipeline.training.loop.fit`, like `seed` and `scratch`.
         seed: of dropout and of the order.
         scratch: for checkpoints.
+        new: whether the teacher came without the head; otherwise it was fitted to the encoder
+            before that was fine-tuned, and starts as it is.
 
     Returns:
         Facts, among them the masked accuracy before and after.
@@ -163,9 +166,10 @@ def fit_mlm_head(
     teacher.requires_grad_(False)
     head = teacher.cls.predictions
     trained = [*head.transform.parameters(), head.bias]
-    with torch.no_grad():
-        torch.nn.init.eye_(head.transform.dense.weight)
-        head.bias.copy_(torch.from_numpy(masking.log_frequencies()))
+    if new:
+        with torch.no_grad():
+            torch.nn.init.eye_(head.transform.dense.weight)
+            head.bias.copy_(torch.from_numpy(masking.log_frequencies()))
     for parameter in trained:
         parameter.requires_grad_(True)
 

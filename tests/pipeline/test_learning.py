@@ -15,7 +15,7 @@ from conftest import MakeTeacher
 from model_folders import tensors
 from safetensors.numpy import load_file
 
-from pipeline import learning, settings
+from pipeline import distilling, settings
 from pipeline.build import main
 from pipeline.config import Build
 from pipeline.data import corpus
@@ -45,11 +45,11 @@ def test_a_head_is_fitted_and_a_student_taught_on_a_stream(
     streamed: Build, tiny_teacher: Path, tmp_path: Path
 ) -> None:
     speaker, distilled = tmp_path / "speaker", tmp_path / "distilled"
-    facts = learning.fit_mlm_head(
+    facts = distilling.fit_mlm_head(
         speaker, tmp_path / "a", streamed, tiny_teacher, None, has_head=False
     )
     assert facts["masked_accuracy_after"] >= facts["masked_accuracy_before"]
-    facts = learning.distil(distilled, tmp_path / "b", streamed, speaker, None, (0, 2))
+    facts = distilling.distil(distilled, tmp_path / "b", streamed, speaker, None, (0, 2))
     assert (facts["steps"], facts["text_sha256"]) == (3, None)
     assert json.loads((distilled / "config.json").read_text())["n_layers"] == 2
 
@@ -86,16 +86,16 @@ def test_a_teacher_that_came_with_both_heads_keeps_the_one_for_masked_words(
     tensors(folder, lambda all_: all_ | spans)
     seen = []
 
-    def fit(*arguments: Any, has_head: bool) -> Any:
-        seen.append((arguments[3], has_head))
+    def fit(*arguments: Any, has_head: bool, head_from: Path | None) -> Any:
+        seen.append((arguments[3], has_head, head_from))
         raise UserError("enough")
 
-    monkeypatch.setattr(learning, "fit_mlm_head", fit)
+    monkeypatch.setattr(distilling, "fit_mlm_head", fit)
     data = ["--train-file", str(squad_file), "--eval-file", str(squad_file)]
     flags = ["--preset", "smoke", "--distil.text", str(text_file), "--distil.teacher", "finetuned"]
     flags += [*data, "--teacher.model", str(folder), "--out", str(tmp_path / "out")]
     assert main(flags) == 2
-    assert "enough" in capsys.readouterr().err and seen == [(folder, True)]
+    assert "enough" in capsys.readouterr().err and seen == [(folder, True, None)]
 
 
 def test_a_teacher_without_a_head_teaches_hidden_states(
@@ -104,7 +104,7 @@ def test_a_teacher_without_a_head_teaches_hidden_states(
     hidden = ("--distil.alpha-ce", "0", "--distil.alpha-mlm", "0", "--distil.alpha-hidden", "1")
     build = settings.parse([*FLAGS, *hidden, "--distil.mask-share", "0"], "")
     text = corpus.load_corpus([str(text_file)])
-    facts = learning.distil(tmp_path / "a", tmp_path / "b", build, tiny_teacher, text, (0, 2))
+    facts = distilling.distil(tmp_path / "a", tmp_path / "b", build, tiny_teacher, text, (0, 2))
     assert facts["text_sha256"] == text.sha256
     weights = load_file(tmp_path / "a" / "model.safetensors")
     assert any(name.startswith("distilbert.transformer.layer.1.") for name in weights)

@@ -13,7 +13,7 @@ import torch
 from conftest import MakeTeacher
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline import costs, disk, learning, plan, settings
+from pipeline import costs, disk, distilling, learning, plan, settings
 from pipeline.build import main
 from pipeline.config import Optimization
 from pipeline.costs import MODELS, Count, Device, Shape
@@ -50,7 +50,8 @@ def test_the_stages_of_the_paper() -> None:
     sizes = plan.known(config)
     assert sizes is not None
     planned = {
-        step.name: step for step in costs.stages(config, *sizes, has_head=False, has_mlm_head=True)
+        step.name: step
+        for step in costs.stages(config, *sizes, learned=sizes[1], has_mlm_head=True)
     }
     assert list(planned) == ["teacher", "distilled", "teacher-outputs", "student"]
     general = planned["distilled"]
@@ -60,7 +61,7 @@ def test_the_stages_of_the_paper() -> None:
     assert planned["teacher-outputs"].disk == pytest.approx(0.124, rel=0.01)  # GB
     states = dataclasses.replace(config.finetune, alpha_hidden=1.0)
     hidden = costs.stages(
-        dataclasses.replace(config, finetune=states), *sizes, has_head=False, has_mlm_head=True
+        dataclasses.replace(config, finetune=states), *sizes, learned=sizes[1], has_mlm_head=True
     )
     assert [s.disk for s in hidden][2] == pytest.approx(143, rel=0.01)
 
@@ -70,7 +71,7 @@ def test_a_head_is_planned_where_there_is_none() -> None:
     planned = [
         step.name
         for step in costs.stages(
-            config, BERT, Count(10, 10, 1000), has_head=True, has_mlm_head=False
+            config, BERT, Count(10, 10, 1000), learned=None, has_mlm_head=False
         )
     ]
     assert planned == ["mlm-teacher", "distilled", "teacher-outputs", "student"]
@@ -200,7 +201,7 @@ def test_a_disk_that_filled_up_is_noticed_before_each_long_stage(
 
     with monkeypatch.context() as patch:
         patch.setattr(learning, "finetune_teacher", fills)
-        patch.setattr(learning, "distil", lambda *_: pytest.fail("it began"))
+        patch.setattr(distilling, "distil", lambda *_: pytest.fail("it began"))
         assert main(flags) == 2
     said = capsys.readouterr()
     assert "teacher: not made yet" in said.out

@@ -50,11 +50,11 @@ class QuestionData(Data):
     """Join 2 to this many passages into a longer one."""
     cloze_questions: Annotated[int, Field(ge=0)] = 0
     """Add this many questions made from English training passages, for the student to learn from
-    its teacher's answers. A teacher that is fine-tuned learns from them too, and so does a student
-    without the second step, as if they were gold."""
+    its teacher's answers. A teacher without a head that is fine-tuned learns from them too, and so
+    does a student without the second step, as if they were gold."""
     short_share: Share = 0.0
-    """Ask this share of the questions of a few sentences instead of their passage (0 to 1). Joined
-    passages take precedence."""
+    """Ask this share of the questions of a few sentences instead of their passage (0 to 1), except
+    for a teacher that has a head. Joined passages take precedence."""
     read_stride: Count | None = None
     """Use this stride when answers are read; that of training is used if it is not given."""
     compare_windows: Rule = "logits"

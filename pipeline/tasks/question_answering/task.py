@@ -146,6 +146,10 @@ class QuestionAnswering(Task):
         """The cloze questions."""
         return _own(data).cloze_questions
 
+    def plain(self, data: Data) -> Data:
+        """Without cloze questions, which are clumsy, and with whole passages."""
+        return replace(_own(data), cloze_questions=0, short_share=0.0)
+
     def gold(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """`start` and `end`, int64 [B]."""
         import torch

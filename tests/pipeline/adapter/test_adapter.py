@@ -14,7 +14,7 @@ import torch
 from conftest import MakeTeacher
 from safetensors.torch import load_file
 
-from pipeline import learning, settings
+from pipeline import distilling, settings
 from pipeline.adapter import train
 from pipeline.adapter.__main__ import main
 from pipeline.data.sources import EMBEDDED
@@ -75,6 +75,7 @@ def test_an_adapter_is_trained_goes_on_after_a_stop_and_becomes_the_embedded_tea
     # The folder: data alone, in half precision, with checksums and a card.
     folder = whole / "adapter"
     files = {"adapter_config.json", "adapter_model.safetensors", "mlm_head.safetensors"}
+    files |= {"data.json"}
     assert {path.name for path in folder.iterdir()} == files | {"SHA256SUMS", "README.md"}
     tensors = load_file(folder / "adapter_model.safetensors")
     assert {one.dtype for one in tensors.values()} == {torch.float16}
@@ -84,6 +85,8 @@ def test_an_adapter_is_trained_goes_on_after_a_stop_and_becomes_the_embedded_tea
     for said in ("made up, CC0", "Seed 42", "| masked words |", "--data squad.json", "sha256"):
         assert said in card
     assert str(tmp_path) not in card
+    learned = f"36 questions from made up, CC0; masked words of {text_file.name}"
+    assert carried.learned_from(folder) == learned and carried.learned_from(base) == ""
 
     # Stopped after a checkpoint, the same command goes on and ends with the same tensors.
     measured = train._Watch.measured
@@ -109,6 +112,7 @@ def test_an_adapter_is_trained_goes_on_after_a_stop_and_becomes_the_embedded_tea
     build = settings.parse(["--preset", "smoke", "--teacher.adapter", str(folder)], "")
     source = found.find(build, SPAN_HEAD, 2).teacher
     assert source and source.has_head and source.has_mlm_head and source.name == "tiny"
+    assert (source.carried, source.head_from) == (False, "the adapter adapter")
     learner = kept[0].eval()
     with torch.no_grad():
         hidden = learner.hidden(IDS, torch.ones_like(IDS), torch.zeros_like(IDS))
@@ -119,7 +123,7 @@ def test_an_adapter_is_trained_goes_on_after_a_stop_and_becomes_the_embedded_tea
         torch.testing.assert_close(words, learner.words(hidden), rtol=0, atol=HALF)
 
     # General distillation learns from that head, which nothing fits.
-    facts = learning.fit_mlm_head(
+    facts = distilling.fit_mlm_head(
         tmp_path / "mlm", tmp_path / "scratch", build, source.folder, None, has_head=True
     )
     assert facts == {"head": "the teacher's own"}
@@ -166,6 +170,18 @@ def test_mistakes_are_refused_before_anything_is_trained(
     printed = capsys.readouterr().err
     assert message in printed and printed.count("\n") == 1
     assert not (tmp_path / "out" / "log.jsonl").exists()
+
+
+def test_the_packages_adapter_says_what_it_was_trained_on_as_its_card_does() -> None:
+    said = carried.learned_from(carried.FOLDER)
+    card = (carried.FOLDER / "README.md").read_text("utf-8")
+    document = json.loads((carried.FOLDER / "data.json").read_text("utf-8"))
+    for one in document["questions"]:
+        row = f"| {one['name']} | {one['source']} | {one['count']:,} | `{one['sha256']}` |"
+        assert row in card and f"{one['count']:,} questions from {one['source']}" in said
+    text = document["text"]
+    assert text["source"] in card and text["sha256"] in card and text["source"] in said
+    assert carried.find(carried.CARRIED) == carried.FOLDER, "its checksums are those stated"
 
 
 def test_a_package_without_an_adapter_has_none(

@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from converters.graphs.mobile import column_scales
+from converters.tflite import file as tflite_file
+from converters.tflite.export import export_many
 from pipeline.models.student import build_student, hold_to_int8, student_config, student_state
 
 MakeTeacher = Callable[..., Path]
@@ -233,24 +236,65 @@ def test_a_saved_student_opens_with_the_auto_class_and_computes_the_same(
         assert torch.equal(opened(**inputs).start_logits, student(**inputs).start_logits)
 
 
-def test_tables_are_held_at_what_int8_files_store(make_teacher: MakeTeacher) -> None:
+@pytest.fixture
+def uneven(make_teacher: MakeTeacher) -> Any:
+    """A student of one layer whose tables have columns of different reach, as trained ones have."""
     config = load("BertModel", make_teacher()).config
     student = build_student(student_kind(), config, None, (0,), seed=3)
-    tables = [
-        module
-        for module in student.distilbert.embeddings.modules()
-        if isinstance(module, torch.nn.Embedding)
-    ]
     with torch.no_grad():
-        for table in tables:  # columns of different reach, as trained tables have
+        for table in tables_of(student).values():
             table.weight.mul_(torch.linspace(0.01, 3, table.weight.shape[1]))
+    return student.eval()
+
+
+def tables_of(student: Any) -> dict[str, Any]:
+    return {
+        name: module
+        for name, module in student.distilbert.embeddings.named_modules()
+        if isinstance(module, torch.nn.Embedding)
+    }
+
+
+def test_tables_are_held_at_what_int8_files_store(uneven: Any) -> None:
+    tables = list(tables_of(uneven).values())
     before = [table.weight.detach().clone() for table in tables]
-    hold_to_int8(student)
+    hold_to_int8(uneven)
     assert len(tables) == 2
     for table, was in zip(tables, before, strict=True):
-        even = table.weight.detach() / column_scales(was)
+        even = table.weight.detach() / column_scales(table.weight.detach())
         step = even.abs().max() / 127
         # The quotient of two float32 is a whole number to a few units in the last place.
         torch.testing.assert_close(even / step, (even / step).round(), rtol=0, atol=1e-4)
-        # At most half a step of the coarsest column away.
-        assert bool(((table.weight - was).abs() <= 0.51 * step * column_scales(was)).all())
+        # Half a step away at most, or two times that where a column got another power of two.
+        assert bool(((table.weight - was).abs() <= 1.01 / 127 * column_scales(was)).all())
+
+
+def test_an_exported_int8_file_holds_the_tables_that_were_held(uneven: Any, tmp_path: Path) -> None:
+    """What the file has, read without any code of ours that rounds, is what the student has."""
+    hold_to_int8(uneven)
+    (path,) = export_many(uneven, tmp_path, ("int8",), length=48).values()
+    model = tflite_file.read(path)
+    graph = model.subgraphs[0]
+
+    def constant(index: int) -> Any:
+        return model.buffers[graph.tensors[index].buffer].data
+
+    seen = set()
+    for lookup in graph.operators:
+        if tflite_file.operator_name(model, lookup) != "EMBEDDING_LOOKUP":
+            continue
+        tensor = graph.tensors[lookup.inputs[1]]
+        (name,) = (name for name in tables_of(uneven) if name in tensor.name.decode())
+        (scale,) = tensor.quantization.scale
+        stored = constant(lookup.inputs[1]).view(np.int8).reshape(tensor.shape)  # (V, D)
+        (product,) = (one for one in graph.operators if lookup.outputs[0] in one.inputs)
+        assert tflite_file.operator_name(model, product) == "MUL"
+        (factor,) = (index for index in product.inputs if index != lookup.outputs[0])
+        columns = constant(factor).view(np.float32).ravel()  # (D,)
+        read = stored * np.float32(scale) * columns
+        held = tables_of(uneven)[name].weight.detach().numpy()
+        # The file's scale is found anew in rounded values: it may differ in its last bit.
+        np.testing.assert_array_max_ulp(read, held, maxulp=2)
+        assert len(np.unique(stored)) > 100, "most of the 255 values occur"
+        seen.add(name)
+    assert seen == set(tables_of(uneven))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.config import Distil, Finetune, loss_weights
+from pipeline.config import Distil, Finetune
+from pipeline.settings import loss_weights
 from pipeline.tasks.finetune import STUDENT_LOSS
 from pipeline.training import losses
 from pipeline.training.distil import TRIPLE_LOSS
