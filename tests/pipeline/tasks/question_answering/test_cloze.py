@@ -216,4 +216,4 @@ def test_plans_count_the_questions_that_are_made() -> None:
     train: Any = QuestionSet("made", "", tuple(questions(3)))
     source: Any = None
     task = QuestionAnswering()
-    assert plan.counted(task, more, source, train, {}, exact=False).examples == 1003
+    assert plan.counted(task, more.data, source, train, {}, exact=False).examples == 1003
