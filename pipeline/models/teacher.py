@@ -13,7 +13,13 @@ from typing import Any
 
 from converters import ConversionError, one_line
 from converters.extras import install_hint
-from converters.pretrained import INDEX, load_config, load_model, weight_files
+from converters.pretrained import (
+    INDEX,
+    load_config,
+    load_model,
+    refuse_odd_files,
+    weight_files,
+)
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
 from pipeline.data.sources import EMBEDDED, NONE
@@ -171,8 +177,13 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
         check_vocabulary(source, role)
     except UserError as error:
         return Looked(None, given, error.lines)
-    notes = (f"{what}: {note}" for note in vocabulary.notes(folder))
-    return Looked(source, given, (), tuple(notes))
+    notes = list(vocabulary.notes(folder))
+    if left_out := vocabulary.not_followed(folder, load_tokenizer(folder), vocabulary.FORM):
+        notes.append(
+            f"its tokenizer.json has {left_out}, and its tokenizer_config.json, which is followed, "
+            "says otherwise; if that is wrong, let both say the same"
+        )
+    return Looked(source, given, (), tuple(f"{what}: {note}" for note in notes))
 
 
 def _locate(model: str, role: str) -> tuple[str, Path]:
@@ -292,6 +303,12 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    try:
+        refuse_odd_files(folder)
+    except ConversionError as error:
+        raise UserError(str(error)) from error
+    if odd := vocabulary.other_tokenizer(folder):
+        raise UserError(f"the tokenizer in {folder} would be read from {odd}")
     cased = vocabulary.cased_by_pieces(folder)
     told = {} if cased is None else {"do_lower_case": not cased}
     try:
@@ -300,12 +317,19 @@ def load_tokenizer(folder: Path) -> Any:
         )
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
-    except Exception as error:  # tokenizers raises plain Exception
+    except BaseException as error:  # tokenizers raises plain Exception, and panics for damage
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = one_line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
         raise UserError(
             f"the tokenizer in {folder} cannot be read ({reason}): save it there again with "
             "tokenizer.save_pretrained(folder)"
         ) from error
+    if left_out := vocabulary.not_followed(folder, tokenizer, vocabulary.KIND):
+        raise UserError(
+            f"the tokenizer.json in {folder} has {left_out}, which transformers does not follow: "
+            "save the tokenizer there again"
+        )
     return tokenizer
 
 

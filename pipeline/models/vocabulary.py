@@ -5,12 +5,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from converters import one_line
+from converters import one_line, sealed
 from converters.pretrained import NAMED
 from pipeline.models.judge import MALFORMED
+
+# Files of other kinds of tokenizers, which transformers takes first where no tokenizer.json is.
+OTHERS = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
+
+# Settings of a tokenizer_config.json that name other files, or stand for them.
+ELSEWHERE = ("fast_tokenizer_files", "vocab", "gguf_file", "tokenizer_object")
+
+# What decides, in the parts of a tokenizer.json, how a text becomes pieces: what it is made of,
+# and the settings that tokenizer_config.json has as well.
+KIND = {
+    "normalizer": ("type",),
+    "pre_tokenizer": ("type",),
+    "model": ("type", "unk_token", "continuing_subword_prefix", "max_input_chars_per_word"),
+}
+FORM = {"normalizer": ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")}
 
 # The share of pieces with capital letters from which on a vocabulary is cased: cased ones have a
 # fifth or more, and a few odd pieces make no uncased one cased.
@@ -42,6 +58,63 @@ def pieces_of(folder: Path) -> list[str]:
     """The pieces of vocab.txt in the order of their ids."""
     lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
     return [line.rstrip("\r") for line in (lines[:-1] if not lines[-1] else lines)]
+
+
+def other_tokenizer(folder: Path) -> str | None:
+    """A file in a folder that transformers would read in place of the usual ones; None without any.
+
+    The second half of the text says what to do.
+    """
+    try:
+        said = sealed.read_json(folder / "tokenizer_config.json")
+    except (OSError, *MALFORMED):
+        said = {}  # whoever opens the tokenizer says what is wrong
+    said = said if isinstance(said, dict) else {}
+    if key := next((key for key in ELSEWHERE if said.get(key) is not None), None):
+        return (
+            f"{one_line(repr(said[key]), 60)}, as tokenizer_config.json says: remove its key {key}"
+        )
+    if (folder / "tokenizer.json").is_file() or not folder.is_dir():
+        return None
+    odd = next((each.name for each in sorted(folder.iterdir()) if OTHERS.search(each.name)), None)
+    return odd and f"{odd!r}, which is not BERT's: move that file away"
+
+
+def not_followed(folder: Path, tokenizer: Any, parts: Mapping[str, Sequence[str]]) -> str | None:
+    """What tokenizer.json says and the tokenizer that was made of it does not do; None if nothing.
+
+    transformers makes a BERT tokenizer anew from the pieces and tokenizer_config.json, and leaves
+    out whatever else tokenizer.json says.
+
+    Args:
+        folder: of the tokenizer.
+        tokenizer: what was made of it.
+        parts: the settings that are compared, by the part of tokenizer.json: `KIND` or `FORM`.
+    """
+    try:
+        said = sealed.read_json(folder / "tokenizer.json")
+    except (OSError, *MALFORMED):
+        return None  # there is none, or whoever opens it says what is wrong
+    for part, keys in parts.items():
+        stated = said.get(part) if isinstance(said, dict) else None
+        made = _part(tokenizer.backend_tokenizer, part)
+        if not isinstance(stated, dict) or made is None:
+            if stated != made:
+                return f"{part} {one_line(repr(stated), 60)}"
+            continue
+        for key in keys:
+            if key in stated and stated[key] != made.get(key):
+                return f"{part}.{key} {one_line(json.dumps(stated[key]), 60)}"
+    return None
+
+
+def _part(backend: Any, name: str) -> dict[str, Any] | None:
+    """A part of a tokenizer as a tokenizer.json has it, without the pieces; None without one."""
+    part = getattr(backend, name)
+    if name == "model":  # whose state holds all pieces
+        keys = ("unk_token", "continuing_subword_prefix", "max_input_chars_per_word")
+        return {"type": type(part).__name__, **{key: getattr(part, key, None) for key in keys}}
+    return None if part is None else dict(json.loads(part.__getstate__()))
 
 
 def notes(folder: Path) -> Iterator[str]:
