@@ -30,7 +30,7 @@ _READ_WHOLE = (
     *("special_tokens_map.json", "added_tokens.json", "generation_config.json"),
     "chat_template.jinja",
 )
-_LARGEST_BYTES = 256 * 2**20
+LARGEST_BYTES = 256 * 2**20
 
 # Settings that make a model look at the tokens before it alone, or at another model.
 DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
@@ -82,8 +82,8 @@ def load_config(folder: Path, **changes: Any) -> Any:
             f"{path} has {decoder} {one_line(repr(document[decoder]), 60)}: only encoders are "
             "supported; name a model without it"
         )
-    if wrong := _odd_setting(document):
-        raise ConversionError(f"{path} has {wrong}")
+    if refused := _odd_setting(document):
+        raise ConversionError(f"{path} has {refused}")
     try:
         if type(outputs := document.get("num_labels")) is int and outputs > MOST_OUTPUTS:
             raise ValueError(f"{one_line(outputs, 20)} outputs, at most {MOST_OUTPUTS:,} can be")
@@ -125,9 +125,9 @@ def refuse_odd_files(folder: Path) -> None:
     if odd := plain_file.special(folder):
         raise ConversionError(f"{odd} is a pipe or a device: a model has files alone; remove it")
     for path in (folder / name for name in _READ_WHOLE):
-        if path.is_file() and (size := path.stat().st_size) > _LARGEST_BYTES:
+        if path.is_file() and (size := path.stat().st_size) > LARGEST_BYTES:
             raise ConversionError(
-                f"{path} has {size:,} bytes, and no model's has more than {_LARGEST_BYTES:,}: "
+                f"{path} has {size:,} bytes, and no model's has more than {LARGEST_BYTES:,}: "
                 "fetch it again"
             )
     try:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from converters import one_line, sealed
-from converters.pretrained import NAMED
+from converters import one_line, plain_file, sealed
+from converters.pretrained import LARGEST_BYTES, NAMED
 from pipeline.models.judge import MALFORMED
 
 # Files of other kinds of tokenizers, which transformers takes first where no tokenizer.json is.
@@ -56,8 +56,12 @@ def problems(folder: Path) -> Iterator[str]:
 
 def pieces_of(folder: Path) -> list[str]:
     """The pieces of vocab.txt in the order of their ids."""
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    return [line.rstrip("\r") for line in (lines[:-1] if not lines[-1] else lines)]
+    data = plain_file.read_bytes(folder / "vocab.txt", LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"no vocabulary has more than {LARGEST_BYTES:,} bytes")
+    # As Python reads a text: every kind of line break is one.
+    lines = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if not lines[-1] else lines
 
 
 def other_tokenizer(folder: Path) -> str | None:

@@ -94,10 +94,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "key twice": (a_key_twice, "config.json"),
     "pipe below": (a_template_of_nobody, r"tool\.jinja'? ?is a pipe or a device|a pipe or a dev"),
     "holes": (of_holes("config.json", 2**40), "1,099,511,627,776 bytes, and no model's has more|"),
-    "vocabulary of holes": (of_holes("vocab.txt", 2**40), "bytes, and no model's has more than"),
-    "weights of holes": (of_holes("model.safetensors", 2**50), "more than this machine's memory"),
+    "vocabulary of holes": (
+        of_holes("vocab.txt", 2**40),
+        "has more than 268,435,456|no model's has more than",
+    ),
+    "weights of holes": (of_holes("model.safetensors", 2**43), "more than this machine's memory"),
     "other tokenizer": (named, "would be read from .*: remove its key fast_tokenizer_files"),
-    "other pieces": (pieces_of_another, "would be read from .*others.txt.*: remove its key vocab"),
+    "other pieces": (pieces_of_another, "would be read from '/.*: remove its key vocab"),
 }
 
 
