@@ -7,6 +7,7 @@ folder is refused unless it holds everything but a head that is about to be trai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -87,9 +88,10 @@ def load_config(folder: Path, **changes: Any) -> Any:
     try:
         if type(outputs := document.get("num_labels")) is int and outputs > MOST_OUTPUTS:
             raise ValueError(f"{one_line(outputs, 20)} outputs, at most {MOST_OUTPUTS:,} can be")
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **_RUNS | changes
-        )
+        with _without_warnings():  # what is wrong is said in one line, below
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **_RUNS | changes
+            )
         names = getattr(config, "id2label", None) or {}
         if sorted(names) != list(range(len(names))):
             raise ValueError(f"id2label does not name the outputs 0 to {len(names) - 1}")
@@ -113,6 +115,19 @@ def load_config(folder: Path, **changes: Any) -> Any:
         raise ConversionError(
             f"{path} cannot be used ({one_line(error)}): save it again"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keeps transformers from printing lines of its own."""
+    from transformers import logging
+
+    kept = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(kept)
 
 
 def refuse_odd_files(folder: Path) -> None:

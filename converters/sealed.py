@@ -161,12 +161,19 @@ def read_json(path: Path) -> Any:
     data = plain_file.read_bytes(path, LARGEST_BYTES + 1)
     if len(data) > LARGEST_BYTES:
         raise ValueError(f"more than {LARGEST_BYTES:,} bytes")
-    return parse_text(data.decode("utf-8"))
+    return parse_text(data.decode("utf-8"), parse_float=_finite)
 
 
-def parse_text(text: str) -> Any:
+def parse_text(text: str, **how: Any) -> Any:
     """What a text of JSON holds: no key twice, no NaN; else a ValueError, or a RecursionError."""
-    return json.loads(text, object_pairs_hook=members, parse_constant=no_constant)
+    return json.loads(text, object_pairs_hook=members, parse_constant=no_constant, **how)
+
+
+def _finite(text: str) -> float:
+    """A number of JSON; Python takes one that is too large for infinity."""
+    if (value := float(text)) in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

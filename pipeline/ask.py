@@ -241,10 +241,13 @@ def describe(file: Path, *, verify: bool = True) -> Described:
     if (file / "config.json").is_file():
         from converters.pretrained import load_config
         from pipeline.files.tokenizer import describe_tokenizer
+        from pipeline.models import vocabulary
         from pipeline.models.teacher import load_tokenizer
 
         tokenizer = load_tokenizer(file)
         describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
+        if lacking := vocabulary.lacking(len(tokenizer), load_config(file).vocab_size):
+            raise UserError(f"{file}: {lacking}")
         if (path := _model_json_of(file)) is not None:
             return Described.of(beside.description(path, verify=verify), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))

@@ -111,6 +111,7 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     """A Hugging Face folder; it takes texts and pairs, and inputs of any length it has room for."""
     from converters.runtimes.open import open_predictor
     from pipeline.files.tokenizer import describe_tokenizer
+    from pipeline.models import vocabulary
     from pipeline.models.teacher import TOKENIZER, load_tokenizer
 
     if not any((folder / name).is_file() for name in TOKENIZER):
@@ -122,6 +123,8 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     regression = len(labels) == 1
     predictor, tokenizer = open_predictor(folder, threads), load_tokenizer(folder)
     describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
+    if lacking := vocabulary.lacking(len(tokenizer), config.vocab_size):
+        raise UserError(f"{folder}: {lacking}")
     return Classifier(
         predictor,
         tokenizer,

@@ -68,6 +68,10 @@ def probe(
     opened = time.perf_counter()
     first = 0.0
     for length in lengths or [min(DEFAULT_LENGTH, predictor.max_length)]:
+        if length > predictor.max_length:  # no array of that size is made
+            raise ConversionError(
+                f"{length} tokens do not fit {predictor.name}: pass 1 to {predictor.max_length}"
+            )
         ones = np.ones((1, length), np.int32)
         for _ in range(repeat):
             predictor.run(ones, ones, ones)

@@ -31,7 +31,7 @@ from converters.start import module_command
 # The formats that a runtime may die or hang of, each with the package of the runtime. Core ML
 # packages are not among them: their program is evaluated here, operation by operation.
 RUNTIMES: Final = {".tflite": "ai-edge-litert", ".pte": "executorch", ".onnx": "onnxruntime"}
-LONGEST_SECONDS: Final = 120.0
+LONGEST_SECONDS: Final = 60.0
 _TOKENS: Final = 8
 # How an .onnx file says in which file a weight lies: field 1 of an entry, its key, then its value.
 _EXTERNAL: Final = b"\n\x08location\x12"

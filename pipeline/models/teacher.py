@@ -301,30 +301,19 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         UserError: if its files cannot be read.
     """
-    from transformers import AutoTokenizer
-
     try:
         refuse_odd_files(folder)
     except ConversionError as error:
         raise UserError(str(error)) from error
     if odd := vocabulary.other_tokenizer(folder):
         raise UserError(f"the tokenizer in {folder} would be read from {odd}")
-    cased = vocabulary.cased_by_pieces(folder)
-    told = {} if cased is None else {"do_lower_case": not cased}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **told
-        )
-        tokenizer.backend_tokenizer.no_truncation()
-        tokenizer.backend_tokenizer.no_padding()
-    except BaseException as error:  # tokenizers raises plain Exception, and panics for damage
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        reason = one_line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
+    tokenizer = vocabulary.opened(folder)
+    if isinstance(tokenizer, BaseException):
+        said = str(tokenizer).strip() or type(tokenizer).__name__
         raise UserError(
-            f"the tokenizer in {folder} cannot be read ({reason}): save it there again with "
-            "tokenizer.save_pretrained(folder)"
-        ) from error
+            f"the tokenizer in {folder} cannot be read ({one_line(said.splitlines()[0], 200)}): "
+            "save it there again with tokenizer.save_pretrained(folder)"
+        ) from tokenizer
     if left_out := vocabulary.not_followed(folder, tokenizer, vocabulary.KIND):
         raise UserError(
             f"the tokenizer.json in {folder} has {left_out}, which transformers does not follow: "
@@ -394,3 +383,5 @@ def check_vocabulary(source: Source, role: str) -> None:
             f"{role} {source.name}: its tokenizer has {pieces} pieces and its table of embeddings "
             f"{config.vocab_size} rows: {why}"
         )
+    if lacking := vocabulary.lacking(pieces, config.vocab_size):
+        raise UserError(f"{role} {source.name}: {lacking}")

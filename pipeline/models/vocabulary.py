@@ -11,10 +11,14 @@ from typing import Any
 
 from converters import one_line, plain_file, sealed
 from converters.pretrained import LARGEST_BYTES, NAMED
+from converters.quiet import quiet
 from pipeline.models.judge import MALFORMED
 
 # Files of other kinds of tokenizers, which transformers takes first where no tokenizer.json is.
 OTHERS = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
+
+# Rows of a table beyond the vocabulary that mean nothing: most have a few, to be a multiple of 64.
+FEW_SPARE = 1024
 
 # Settings of a tokenizer_config.json that name other files, or stand for them.
 ELSEWHERE = ("fast_tokenizer_files", "vocab", "gguf_file", "tokenizer_object")
@@ -24,9 +28,12 @@ ELSEWHERE = ("fast_tokenizer_files", "vocab", "gguf_file", "tokenizer_object")
 KIND = {
     "normalizer": ("type",),
     "pre_tokenizer": ("type",),
-    "model": ("type", "unk_token", "continuing_subword_prefix", "max_input_chars_per_word"),
+    "model": ("type", "continuing_subword_prefix", "max_input_chars_per_word"),
 }
-FORM = {"normalizer": ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")}
+FORM = {
+    "normalizer": ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"),
+    "model": ("unk_token",),
+}
 
 # The share of pieces with capital letters from which on a vocabulary is cased: cased ones have a
 # fifth or more, and a few odd pieces make no uncased one cased.
@@ -82,6 +89,44 @@ def other_tokenizer(folder: Path) -> str | None:
         return None
     odd = next((each.name for each in sorted(folder.iterdir()) if OTHERS.search(each.name)), None)
     return odd and f"{odd!r}, which is not BERT's: move that file away"
+
+
+def opened(folder: Path) -> Any:
+    """The fast tokenizer of a folder, which neither cuts nor pads; or what kept it from opening.
+
+    What libraries print is dropped: a panic of tokenizers is pages long.
+    """
+    from transformers import AutoTokenizer
+
+    cased = cased_by_pieces(folder)
+    told = {} if cased is None else {"do_lower_case": not cased}
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **told
+            )
+            tokenizer.backend_tokenizer.no_truncation()
+            tokenizer.backend_tokenizer.no_padding()
+        except BaseException as error:  # tokenizers raises plain Exception, and panics for damage
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            return error
+    return tokenizer
+
+
+def lacking(pieces: int, rows: int) -> str | None:
+    """What is wrong with a vocabulary that has lost its end; None if it may be whole.
+
+    Args:
+        pieces: how many the tokenizer has.
+        rows: of the model's table; a few more are usual.
+    """
+    if 2 * pieces < rows or rows - pieces > max(FEW_SPARE, rows // 10):
+        return (
+            f"its tokenizer has {pieces} pieces and its table of embeddings {rows} rows, far more: "
+            "the vocabulary is cut off; fetch it again"
+        )
+    return None
 
 
 def not_followed(folder: Path, tokenizer: Any, parts: Mapping[str, Sequence[str]]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_folders import copied, model, settings
+from model_folders import copied, model, settings, vocabulary_of
 from safetensors.torch import load_file, save_file
 from transformers import BertForQuestionAnswering
 
@@ -67,6 +67,23 @@ def pieces_of_another(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"vocab": str(others)}))
 
 
+def too_large(folder: Path) -> None:
+    """Python takes such a number for infinity, and every state would become 0."""
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"layer_norm_eps": 1e-12', '"layer_norm_eps": 1e400'))
+
+
+def half(folder: Path) -> None:
+    """Every word that is cut off would be unknown."""
+    pieces = vocabulary_of()[:60]
+    if not (folder / "tokenizer.json").is_file():
+        (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces))
+        return
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["model"]["vocab"] = {piece: place for place, piece in enumerate(pieces)}
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+
+
 def a_template_of_nobody(folder: Path) -> None:
     (folder / "additional_chat_templates").mkdir()
     os.mkfifo(folder / "additional_chat_templates" / "tool.jinja")
@@ -96,8 +113,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "holes": (of_holes("config.json", 2**40), "1,099,511,627,776 bytes, and no model's has more|"),
     "vocabulary of holes": (
         of_holes("vocab.txt", 2**40),
-        "has more than 268,435,456|no model's has more than",
+        "no (vocabulary|model.s) has more than 268,435,",
     ),
+    "too large a number": (too_large, "config.json"),
+    "half a vocabulary": (half, "rows, far more: the vocabulary is cut off; fetch it again"),
     "weights of holes": (of_holes("model.safetensors", 2**43), "more than this machine's memory"),
     "other tokenizer": (named, "would be read from .*: remove its key fast_tokenizer_files"),
     "other pieces": (pieces_of_another, "would be read from '/.*: remove its key vocab"),
@@ -155,7 +174,6 @@ IGNORED: dict[str, dict[str, Any]] = {
     "normalizer.type": {"normalizer": {"type": "NFC"}},
     "normalizer None": {"normalizer": None},
     "pre_tokenizer.type": {"pre_tokenizer": {"type": "Whitespace"}},
-    "model.unk_token": {"model": {"unk_token": "[PAD]"}},
     "model.continuing_subword_prefix": {"model": {"continuing_subword_prefix": "@@"}},
     "model.max_input_chars_per_word": {"model": {"max_input_chars_per_word": 5}},
 }
@@ -178,7 +196,8 @@ def test_what_transformers_leaves_out_of_a_tokenizer_is_refused(
 
 def test_letters_that_two_files_treat_in_two_ways_are_noted(whole: Path, tmp_path: Path) -> None:
     folder = copied(whole, tmp_path / "mine")
-    settings("tokenizer_config.json", do_lower_case=False)(folder) if whole.name == "json" else None
+    if whole.name == "json":
+        (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
     notes = look(str(folder), SPAN_HEAD, None, role="teacher").notes
     said = "tokenizer.json has normalizer.lowercase true, and its tokenizer_config.json"
     assert any(said in note for note in notes) == (whole.name == "json")
@@ -189,3 +208,16 @@ def test_a_tokenizer_with_two_unknown_pieces_is_refused(whole: Path) -> None:
     tokenizer.backend_tokenizer.model.unk_token = "[PAD]"
     with pytest.raises(UserError, match=r"takes '\[PAD\]' for unknown words, and names '\[UNK\]'"):
         describe_tokenizer(tokenizer)
+
+
+def test_a_panic_of_a_library_is_one_line(
+    whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """tokenizers prints where it was, pages long."""
+    folder = copied(whole, tmp_path / "mine")
+    charsmap = {"type": "Precompiled", "precompiled_charsmap": "////////AAAA"}
+    if whole.name == "json":
+        settings("tokenizer.json", normalizer=charsmap)(folder)
+        capfd.readouterr()
+        assert "the tokenizer in" in said_by_ask(folder)
+        assert capfd.readouterr().err == ""
