@@ -21,7 +21,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 # What transformers would load in place of `WEIGHTS`, or on top of it, if it lies beside it: the
-# parts of a distributed checkpoint, and an adapter, which may be a pickle.
+# parts of a distributed checkpoint, and an adapter, which may run code when it is opened.
 _PART = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
 _ADAPTER = "adapter_config.json"
 
