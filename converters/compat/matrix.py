@@ -53,8 +53,7 @@ LIMIT_FLOAT = 0.001
 LIMIT_CHANGED = 0.1
 
 # An emulated processor is slow: fewer questions, and more patience with each.
-_EMULATED_CASES, _EMULATED_PATIENCE = 6, 10
-_LONGEST_SECONDS = 100_000
+_EMULATED_CASES, _EMULATED_PATIENCE, _LONGEST_SECONDS = 6, 10, 100_000
 
 # Workers that take a text, not token ids.
 _TEXT_WORKERS = ("tasks", "mediapipe")
@@ -362,10 +361,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     patient = 0 < options.timeout <= _LONGEST_SECONDS  # which no NaN is
     if options.cases < 1 or not patient or not (options.files or options.install):
-        parser.error(
-            "pass files, --cases of at least 1 and --timeout above 0, up to "
-            f"{_LONGEST_SECONDS:,} seconds"
-        )
+        most = f"{_LONGEST_SECONDS:,} seconds"
+        parser.error(f"pass files, --cases of at least 1 and --timeout above 0, up to {most}")
     environments = {runtime.folder: runtime for runtime in (*RUNTIMES, *CLASSIFIERS)}
     for runtime in environments.values() if options.install else ():
         try:
