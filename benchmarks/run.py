@@ -65,8 +65,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
-    for path in (unchecked := checksums.verify_all(plan.files.values(), skip=not plan.verify)):
-        trial.attempt(path)
+    unchecked = checksums.verify_all(plan.files.values(), skip=not plan.verify)
+    for path in plan.files.values():
+        (trial.attempt if path in unchecked else trial.once)(path)
     before: Any = machine.describe()
     clock = machine.clock()
     longest = {path: open_predictor(path).max_length for path in plan.files.values()}
@@ -260,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--threads",
-        type=terminal.count,
+        type=terminal.threads,
         nargs="+",
         default=[1],
         help="Measure with each of these numbers of threads in turn (default: 1).",

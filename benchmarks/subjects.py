@@ -7,7 +7,6 @@ other tools export from the same student. Each is made once, in a process of its
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +17,7 @@ from typing import Any
 from benchmarks.measure import machine, size
 from benchmarks.measure.schema import File
 from benchmarks.measure.session import short
+from converters import sealed
 from converters.extras import install_hint
 from converters.runtimes import checksums
 from converters.runtimes.weights import stored
@@ -49,13 +49,13 @@ def built(folder: Path) -> tuple[list[Path], dict[str, Any]]:
         ValueError: the folder contains no build.
     """
     try:
-        report = json.loads((folder / "report.json").read_text("utf-8"))
+        report = sealed.read_json(folder / "report.json")
         data = report["config"]["data"]
         read = {"eval_file": str(data["eval_file"])}
         read |= {name: data[name] for name in READ if name in data}
         files = [folder / file["path"] for file in report["files"]]
         timed = [path for path in files if format_of(path).runs_here]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"--build {folder}: no report.json of a build there; build it, or name files"
         ) from error
@@ -99,7 +99,7 @@ def _model_in(build: Path, file: Path) -> Path:
         return build / "teacher"
     if file.parent.name == "peers":
         return build / "student"
-    stages = json.loads((build / "report.json").read_text("utf-8")).get("stages", ())
+    stages = sealed.read_json(build / "report.json").get("stages", ())
     trimmed = any(stage["name"] == "trimmed" for stage in stages)
     return build / ("trimmed" if trimmed else "student")
 

@@ -9,6 +9,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+# The folder inside a model's from which transformers reads every template, whatever its name.
+TEMPLATES: Final = "additional_chat_templates"
+
 # What a shell passes for `<(command)` and `-`: pipes that have a writer.
 _OF_A_SHELL: Final = ("/dev/fd/", "/dev/stdin", "/proc/")
 _REFUSED: Final = "neither a file nor a folder, but a pipe or a device"
@@ -22,7 +25,8 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
         most: bytes after which to stop; None for all.
 
     Raises:
-        OSError: it cannot be read, or is a pipe or a device, which might never end.
+        OSError: it cannot be read, or is a pipe or a device, which might never end; or all of it
+            is asked for, and it is larger than this machine's memory.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     with os.fdopen(descriptor, "rb") as file:
@@ -33,7 +37,19 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
             if not _is_a_shells(path, found):
                 raise OSError(errno.EINVAL, _REFUSED, str(path))
             os.set_blocking(descriptor, True)
+        if most is None and found.st_size > memory_bytes():  # a file of holes takes no disk
+            raise OSError(
+                errno.EFBIG, f"{found.st_size:,} bytes, more than this machine's memory", str(path)
+            )
         return file.read() if most is None else file.read(most)
+
+
+def memory_bytes() -> int:
+    """The size of this machine's memory; a size that no file has where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # of Windows, and of other systems
+        return 2**62
 
 
 def read_text(path: Path) -> str:
@@ -52,16 +68,19 @@ def expanded(name: str | Path) -> Path:
 
 
 def special(folder: Path) -> Path | None:
-    """The first thing in a folder that is a pipe or a device; None without any.
+    """The first thing in a folder of a model that is a pipe or a device; None without any.
 
     A library that opens such a thing may wait for ever.
     """
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entry.name for entry in entries if _is_special(entry))
-    except OSError:
-        return None  # whoever reads the folder says why
-    return folder / found[0] if found else None
+    for place in (folder, folder / TEMPLATES):
+        try:
+            with os.scandir(place) as entries:
+                found = sorted(entry.name for entry in entries if _is_special(entry))
+        except OSError:
+            continue  # whoever reads the folder says why
+        if found:
+            return place / found[0]
+    return None
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:

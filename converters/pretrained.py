@@ -7,7 +7,8 @@ folder is refused unless it holds everything but a head that is about to be trai
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,19 @@ from converters.interface import Interface, interface_of_class
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+# What transformers would load in place of `WEIGHTS`, or on top of it, if it lies beside it: the
+# parts of a distributed checkpoint, and an adapter, which may run code when it is opened.
+_PART = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
+_ADAPTER = "adapter_config.json"
+
+# What transformers reads whole; the tokenizers of large multilingual models take 20 MB.
+_READ_WHOLE = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", _ADAPTER, INDEX),
+    *("special_tokens_map.json", "added_tokens.json", "generation_config.json"),
+    "chat_template.jinja",
+)
+LARGEST_BYTES = 256 * 2**20
 
 # Settings that make a model look at the tokens before it alone, or at another model.
 DECODERS = ("is_decoder", "add_cross_attention", "is_encoder_decoder")
@@ -52,16 +66,15 @@ def load_config(folder: Path, **changes: Any) -> Any:
 
     Raises:
         ConversionError: it cannot be read, has values that no model can have, is that of a decoder,
-            or belongs to a model that only code in the folder can open; or something in the folder
-            is a pipe or a device.
+            or belongs to a model that only code in the folder can open; or `refuse_odd_files`
+            refuses.
     """
     from transformers import AutoConfig
 
     path = folder / "config.json"
-    if odd := plain_file.special(folder):
-        raise ConversionError(f"{odd} is a pipe or a device: a model has files alone; remove it")
+    refuse_odd_files(folder)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = sealed.read_json(path)
         decoder = next((name for name in DECODERS if document.get(name)), None)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ConversionError(f"no readable {path}: expected a Hugging Face folder") from error
@@ -70,12 +83,15 @@ def load_config(folder: Path, **changes: Any) -> Any:
             f"{path} has {decoder} {one_line(repr(document[decoder]), 60)}: only encoders are "
             "supported; name a model without it"
         )
+    if refused := _odd_setting(document):
+        raise ConversionError(f"{path} has {refused}")
     try:
         if type(outputs := document.get("num_labels")) is int and outputs > MOST_OUTPUTS:
             raise ValueError(f"{one_line(outputs, 20)} outputs, at most {MOST_OUTPUTS:,} can be")
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **_RUNS | changes
-        )
+        with _without_warnings():  # what is wrong is said in one line, below
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **_RUNS | changes
+            )
         names = getattr(config, "id2label", None) or {}
         if sorted(names) != list(range(len(names))):
             raise ValueError(f"id2label does not name the outputs 0 to {len(names) - 1}")
@@ -85,6 +101,9 @@ def load_config(folder: Path, **changes: Any) -> Any:
             config.id2label = {place: names[place] for place in range(len(names))}
         if (layers := getattr(config, "num_hidden_layers", 0)) > MOST_LAYERS:
             raise ValueError(f"{layers} layers, at most {MOST_LAYERS:,} are supported")
+        # Others are native code that transformers would fetch from the hub by this name.
+        config._attn_implementation = changes.get("attn_implementation")
+        config._experts_implementation = None
         return config
     except Exception as error:  # its errors have no common type
         if "auto_map" in document:
@@ -96,6 +115,69 @@ def load_config(folder: Path, **changes: Any) -> Any:
         raise ConversionError(
             f"{path} cannot be used ({one_line(error)}): save it again"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keeps transformers from printing lines of its own."""
+    from transformers import logging
+
+    kept = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(kept)
+
+
+def refuse_odd_files(folder: Path) -> None:
+    """Refuses a folder in which something keeps libraries from reading what is checked here.
+
+    Raises:
+        ConversionError: something in it is a pipe or a device, a file that is read whole is larger
+            than any model's, or transformers would take other weights than `weight_files`.
+    """
+    if odd := plain_file.special(folder):
+        raise ConversionError(f"{odd} is a pipe or a device: a model has files alone; remove it")
+    for path in (folder / name for name in _READ_WHOLE):
+        if path.is_file() and (size := path.stat().st_size) > LARGEST_BYTES:
+            raise ConversionError(
+                f"{path} has {size:,} bytes, and no model's has more than {LARGEST_BYTES:,}: "
+                "fetch it again"
+            )
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names alone
+    except OSError:
+        return  # whoever reads the folder says why
+    if part := min(filter(_PART.match, names), default=None):
+        raise ConversionError(
+            f"{folder} holds {part}, a part of a distributed checkpoint, which would be loaded in "
+            f"place of {WEIGHTS}: move one of them away"
+        )
+    if {_ADAPTER, "config.json"} <= {*names}:
+        raise ConversionError(
+            f"{folder} holds a model and an adapter ({_ADAPTER}): merge the adapter, or move it to "
+            "a folder of its own"
+        )
+
+
+def _odd_setting(document: Mapping[str, Any]) -> str | None:
+    """A setting by which transformers would load or compute something else; None without any."""
+    weights = document.get("transformers_weights")
+    if weights is not None and weights not in (WEIGHTS, INDEX):
+        return (
+            f"transformers_weights {one_line(repr(weights), 60)}: save the model again, with its "
+            f"weights in {WEIGHTS}"
+        )
+    positions = document.get("position_embedding_type") or "absolute"
+    if positions != "absolute":
+        return (
+            f"position_embedding_type {one_line(repr(positions), 60)}, which is not supported: "
+            "take a model with 'absolute'"
+        )
+    if document.get("quantization_config"):
+        return "a quantization_config: take the weights before they were quantized"
+    return None
 
 
 def _is_name(text: str) -> bool:
@@ -268,6 +350,8 @@ def tensors_in(path: Path) -> dict[str, tuple[Shape, str]]:
     from safetensors import safe_open
 
     try:
+        if (size := path.stat().st_size) > plain_file.memory_bytes():  # a file of holes
+            raise ValueError(f"{size:,} bytes, more than this machine's memory")
         with safe_open(path, framework="numpy") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - no mapping
             return {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()}
@@ -291,7 +375,7 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(sealed.read_json(index)["weight_map"].values())
         if odd := [str(name) for name in names if not sealed.is_plain(name)]:
             raise ValueError(f"it names {one_line(repr(min(odd)), 60)}, which can be no file here")
         return [index.with_name(name) for name in sorted(names)]

@@ -139,12 +139,7 @@ def parse(path: Path) -> Any:
         ConversionError: there is no such file, or it is not readable; one line that says why.
     """
     try:
-        data = plain_file.read_bytes(path, LARGEST_BYTES + 1)
-        if len(data) > LARGEST_BYTES:
-            raise ValueError(f"more than {LARGEST_BYTES:,} bytes")
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=members, parse_constant=no_constant
-        )
+        return read_json(path)
     except OSError as error:
         raise ConversionError(
             f"no readable {path} ({error.strerror}): it belongs beside the exported file"
@@ -153,6 +148,32 @@ def parse(path: Path) -> Any:
         raise ConversionError(f"no readable {path} (too many brackets): {AGAIN}") from error
     except ValueError as error:
         raise ConversionError(f"no readable {path} ({one_line(error, 80)}): {AGAIN}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, read as strictly as `parse` reads it, whoever wrote it.
+
+    Raises:
+        OSError: it cannot be read; see `plain_file.read_bytes`.
+        ValueError: it is too large, no UTF-8 or no JSON, or may mean two things.
+        RecursionError: it has too many brackets within one another.
+    """
+    data = plain_file.read_bytes(path, LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"more than {LARGEST_BYTES:,} bytes")
+    return parse_text(data.decode("utf-8"), parse_float=_finite)
+
+
+def parse_text(text: str, **how: Any) -> Any:
+    """What a text of JSON holds: no key twice, no NaN; else a ValueError, or a RecursionError."""
+    return json.loads(text, object_pairs_hook=members, parse_constant=no_constant, **how)
+
+
+def _finite(text: str) -> float:
+    """A number of JSON; Python takes one that is too large for infinity."""
+    if (value := float(text)) in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

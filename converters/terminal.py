@@ -30,6 +30,8 @@ from converters import ExpectedError, extras, is_text
 Main = TypeVar("Main", bound=Callable[..., Any])
 STANDARD = 2  # the last of the descriptors that every process begins with
 WIDEST = 999  # columns
+# Beyond a machine's cores, each takes memory and brings nothing; a runtime dies of millions.
+MOST_THREADS = 256
 INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 128 plus its number
 
 # Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
@@ -85,6 +87,14 @@ def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"got {text}, at least 1 is needed")
+    return value
+
+
+def threads(text: str) -> int:
+    """Parse a number of threads, from 1 to `MOST_THREADS`; a `type` of argparse."""
+    value = count(text)
+    if value > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"got {text[:20]}, at most {MOST_THREADS} are possible")
     return value
 
 

@@ -8,6 +8,7 @@ python -m pipeline.ask build/embedded/tflite/student-int8.tflite --questions que
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 from converters import plain_file, terminal
@@ -122,6 +124,12 @@ def _limit(answerer: Answerer, max_windows: int | None) -> None:
 def _answered(answerer: Answerer, asked: Asked) -> tuple[Answer, list[Candidate]]:
     """The answer to a question with the time of each step, and all candidates, best first."""
     reading = answerer.run(asked.question, asked.context)
+    for window, outputs in zip(reading.inputs, reading.outputs, strict=True):
+        if any(len(one) != len(window.ids) or not np.isfinite(one).all() for one in outputs):
+            raise UserError(
+                f"the model gives logits that are no numbers, or not one for each of "
+                f"{len(window.ids)} word pieces: it is damaged, or overflows; take another file"
+            )
     return Answerer.timed(reading), candidates(answerer, reading, asked.context)
 
 
@@ -233,10 +241,13 @@ def describe(file: Path, *, verify: bool = True) -> Described:
     if (file / "config.json").is_file():
         from converters.pretrained import load_config
         from pipeline.files.tokenizer import describe_tokenizer
+        from pipeline.models import vocabulary
         from pipeline.models.teacher import load_tokenizer
 
         tokenizer = load_tokenizer(file)
         describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
+        if lacking := vocabulary.lacking(len(tokenizer), load_config(file).vocab_size):
+            raise UserError(f"{file}: {lacking}")
         if (path := _model_json_of(file)) is not None:
             return Described.of(beside.description(path, verify=verify), tokenizer, path)
         return Described(tokenizer, fitting(load_config(file).max_position_embeddings))
@@ -268,7 +279,8 @@ def _read_context(context: str) -> str:
             name, data = STANDARD_INPUT, sys.stdin.buffer.read()
         elif context.strip() and len(context) < LONGEST_NAME:
             path = plain_file.expanded(context)
-            data = path.read_bytes() if path.is_file() else None
+            there = os.path.lexists(path) and not path.is_dir()
+            data = plain_file.read_bytes(path) if there else None
             if data is None and (path.is_dir() or _names_a_file(context)):
                 what = "a folder" if path.is_dir() else "not there"
                 raise UserError(
@@ -283,9 +295,14 @@ def _read_context(context: str) -> str:
     if data is None:
         return context
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+    if "\0" in text:
+        raise UserError(
+            f"{name} holds NUL characters, as UTF-16 and binary files do: convert it to UTF-8 text"
+        )
+    return text
 
 
 def _names_a_file(context: str) -> bool:

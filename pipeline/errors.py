@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from converters import ExpectedError, one_line
+from converters.terminal import MOST_THREADS
 
-# Threads or models at a time: beyond a machine's cores, each takes memory and brings nothing.
-MOST_AT_A_TIME: Final = 256
+MOST_AT_A_TIME: Final = MOST_THREADS  # of threads, or of models
 
 
 class UserError(ExpectedError):

@@ -8,6 +8,7 @@ build that was cut off keeps its finished stages.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import statistics
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure.latency_schema import NATURAL, Latency
 from benchmarks.page import markdown, text_table
 from benchmarks.page.layout import DASH, Page, Section, render
-from converters import terminal, whole_file
+from converters import sealed, terminal, whole_file
 from converters.terminal import word
 from pipeline import place, ranks, settings
 from pipeline.artifacts import Store
@@ -90,13 +91,13 @@ class Record:
             UserError: the file is something else.
         """
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = sealed.read_json(path)
             if document["schema_version"] != SCHEMA_VERSION:
                 raise ValueError("another version")
-            return cls(path, command, [dict(entry) for entry in document["runs"]])
+            return cls(path, command, [_checked(dict(entry)) for entry in document["runs"]])
         except FileNotFoundError:
             return cls(path, command)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{path} is not the record of an experiment of this version: move it away, "
                 "or choose another folder with --out"
@@ -119,6 +120,18 @@ class Record:
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole_file.write(self.path, json.dumps(document, indent=1) + "\n")
+
+
+def _checked(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a record that has what pages show; else any of the errors of `Record.load`."""
+    names = [metric["name"] for metric in entry["metrics"]]
+    texts = [entry["data"], entry["row"], *names, *entry["scores"]]
+    if not names or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no names")
+    for scores in entry["scores"].values():
+        if scores is not None and not all(math.isfinite(value) for value in scores.values()):
+            raise ValueError("a score that is no number")
+    return entry
 
 
 def perform(

@@ -6,15 +6,16 @@ python -m pipeline.predict build/embedded-classification/tflite/student-int8.tfl
 
 from __future__ import annotations
 
-import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import numpy as np
 import tyro
 
-from converters import is_text, plain_file, terminal
+from converters import is_text, plain_file, sealed, terminal
 from converters.pretrained import interface_in, load_config
 from pipeline import command_line, tasks
 from pipeline.errors import MOST_AT_A_TIME, UserError, at_least_one
@@ -25,6 +26,8 @@ from pipeline.tasks.text_classification import TASK, described
 from pipeline.tasks.text_classification.data import Text
 from pipeline.tasks.text_classification.evaluate import Classifier, Prediction
 from pipeline.tasks.text_classification.features import Feature
+
+JSON_OBJECT: Final = re.compile(r'\s*\{\s*["}]')  # how an object begins, and no sentence
 
 
 def predict(
@@ -108,6 +111,7 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     """A Hugging Face folder; it takes texts and pairs, and inputs of any length it has room for."""
     from converters.runtimes.open import open_predictor
     from pipeline.files.tokenizer import describe_tokenizer
+    from pipeline.models import vocabulary
     from pipeline.models.teacher import TOKENIZER, load_tokenizer
 
     if not any((folder / name).is_file() for name in TOKENIZER):
@@ -119,6 +123,8 @@ def _open_folder(folder: Path, threads: int) -> Classifier:
     regression = len(labels) == 1
     predictor, tokenizer = open_predictor(folder, threads), load_tokenizer(folder)
     describe_tokenizer(tokenizer)  # refuses one that does not frame texts as BERT does
+    if lacking := vocabulary.lacking(len(tokenizer), config.vocab_size):
+        raise UserError(f"{folder}: {lacking}")
     return Classifier(
         predictor,
         tokenizer,
@@ -150,7 +156,14 @@ def _checked(classifier: Classifier, one: Text) -> Reading[Feature, Prediction]:
     if pair is not None and pair != (one.pair is not None):
         takes = "pairs: give two texts" if pair else "single texts: give one"
         raise UserError(f"the model is for {takes}")
-    return classifier.read(one)
+    reading = classifier.read(one)
+    (logits,), count = reading.outputs[0], len(classifier.labels) or 1
+    if len(logits) != count or not np.isfinite(logits).all():
+        raise UserError(
+            f"the model gives logits that are no numbers, or not {count} of them: it is damaged, "
+            "overflows, or belongs to another model.json; take another file"
+        )
+    return reading
 
 
 def _read_texts(source: str, pair: bool) -> Iterator[Text]:
@@ -159,24 +172,29 @@ def _read_texts(source: str, pair: bool) -> Iterator[Text]:
     try:
         path = plain_file.expanded(source)
         data = sys.stdin.buffer.read() if source == "-" else plain_file.read_bytes(path)
-        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
     except ValueError as error:  # a name with a NUL
         raise UserError(f"cannot read {name}: {error}; check the path") from error
-    for number, line in enumerate(lines, 1):
+    if "\0" in text:
+        raise UserError(
+            f"{name} holds NUL characters, as UTF-16 and binary files do: convert it to UTF-8 text"
+        )
+    # Old programs end a line with a carriage return alone.
+    for number, line in enumerate(text.split("\n" if "\n" in text else "\r"), 1):
         if line.strip():
             yield _text(line, pair, f"{name}, line {number}")
 
 
 def _text(line: str, pair: bool, place: str) -> Text:
-    if line.lstrip().startswith("{"):
+    if JSON_OBJECT.match(line):  # a sentence in braces is none
         try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            values = {}  # a sentence in braces
+            values = sealed.parse_text(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{place} is damaged JSON ({error}): mend the line") from error
         given = values.get("text"), values.get("pair")
         if isinstance(given[0], str) and isinstance(given[1], str | None):
             if not is_text(f"{given[0]} {given[1]}"):
@@ -185,8 +203,7 @@ def _text(line: str, pair: bool, place: str) -> Text:
                     "text again as UTF-8"
                 )
             return Text(given[0], given[1], "")
-        if values:
-            raise UserError(f'{place}: expected an object such as {{"text": "..."}}, or a text')
+        raise UserError(f'{place}: expected an object such as {{"text": "..."}}, or a text')
     first, tab, second = line.partition("\t")
     return Text(first, second, "") if pair and tab else Text(line, None, "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,8 +14,21 @@ T = TypeVar("T")
 # launcher ends the others when a rank has died.
 PATIENCE = datetime.timedelta(days=7)
 
-RANK = int(os.environ.get("RANK", "0"))
-WORLD = int(os.environ.get("WORLD_SIZE", "1"))
+
+def _number(name: str, default: int) -> int:
+    """A whole number that a launcher left in the environment; anything else ends the process."""
+    given = os.environ.get(name, "").strip() or str(default)
+    if not (given.isascii() and given.isdigit()):
+        print(
+            f"error: the variable {name} is {given[:40]!a}, which no launcher sets: unset it",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    return int(given)
+
+
+RANK = _number("RANK", 0)
+WORLD = _number("WORLD_SIZE", 1)
 FIRST = RANK == 0
 
 

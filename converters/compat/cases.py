@@ -22,6 +22,9 @@ LONGEST_ANSWER = 30  # word pieces, as the project's own decoder has it
 _TASK_BEST, _TASK_LONGEST, TASK_LENGTH = 5, 32, 384
 
 
+_MOST_TOKENS = 2**16  # as a golden.json may have at most
+
+
 @dataclass(frozen=True)
 class Case:
     """A question as one window, or a text, and what the golden file knows of it.
@@ -83,6 +86,11 @@ def read_cases(file: Path, count: int) -> list[Case]:
         else:
             found = [_case(entry) for entry in entries if entry["windows"]]
             found = [case for case in found if case.stop > case.first]
+        for case in found:  # lists of their lengths are made
+            if not 0 < case.first <= case.stop <= len(case.ids) <= _MOST_TOKENS:
+                raise ValueError(f"pieces {case.first} to {case.stop} of {len(case.ids)}")
+            if any(type(each) is not int or each < 0 for each in case.ids):
+                raise ValueError("ids that are none")
     # Its digest fits, or whoever calls said that it need not: damage shows as any error there is.
     except Exception as error:
         why = one_line(repr(error), 80)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters import ConversionError, terminal
+from converters import ConversionError, reader, terminal
 from converters.compat.cases import (
     TASK_LENGTH,
     Case,
@@ -53,7 +53,7 @@ LIMIT_FLOAT = 0.001
 LIMIT_CHANGED = 0.1
 
 # An emulated processor is slow: fewer questions, and more patience with each.
-_EMULATED_CASES, _EMULATED_PATIENCE = 6, 10
+_EMULATED_CASES, _EMULATED_PATIENCE, _LONGEST_SECONDS = 6, 10, 100_000
 
 # Workers that take a text, not token ids.
 _TEXT_WORKERS = ("tasks", "mediapipe")
@@ -246,8 +246,10 @@ def _answer_texts(trial: _Trial, worker: Worker, row: Row) -> None:
     row.ms, row.slower = statistics.median(times), statistics.median(ratios)
 
 
-def needs_of(file: Path) -> dict[str, str]:
+@reader
+def needs_of(file: str | Path) -> dict[str, str]:
     """The releases that a .tflite file needs, by the name of the field of `Runtime`."""
+    file = Path(file)
     if file.suffix != ".tflite":
         return {}
     from converters.tflite import file as tflite_file
@@ -357,8 +359,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "long under emulation (default: 60).",
     )
     options = parser.parse_args(arguments)
-    if options.cases < 1 or options.timeout <= 0 or not (options.files or options.install):
-        parser.error("pass files, --cases of at least 1 and --timeout above 0")
+    patient = 0 < options.timeout <= _LONGEST_SECONDS  # which no NaN is
+    if options.cases < 1 or not patient or not (options.files or options.install):
+        most = f"{_LONGEST_SECONDS:,} seconds"
+        parser.error(f"pass files, --cases of at least 1 and --timeout above 0, up to {most}")
     environments = {runtime.folder: runtime for runtime in (*RUNTIMES, *CLASSIFIERS)}
     for runtime in environments.values() if options.install else ():
         try:

@@ -31,6 +31,9 @@ VOCABULARY_KEY = "vocabulary"
 # The day would change the bytes of equal models.
 _UNREPEATABLE = "com.github.apple.coremltools.conversion_date"
 
+# Weights lie in a file of their own: a program of the largest models has 2 MB.
+_LARGEST_BYTES = 256 * 2**20
+
 _BLANK = b"0" * 64
 # A metadata entry as protocol buffers write it: the key, then field 2 of 64 bytes.
 _SEAL = re.compile(SEAL_KEY.encode() + rb"\x12\x40([0-9a-f]{64})", re.DOTALL)
@@ -94,7 +97,7 @@ def read(path: str | Path) -> Any:
         raise ConversionError(f"{path} does not exist: check the path")
     if path.suffix != SUFFIX or not path.is_dir():
         raise ConversionError(f"{path} is not a Core ML package: expected a folder {SUFFIX}")
-    manifest, model = (b"".join(_content(path, name)) for name in (MANIFEST, MODEL))
+    manifest, model = (_whole(path, name) for name in (MANIFEST, MODEL))
     found = _SEAL.findall(model)
     if len(found) != 1:
         raise ConversionError(
@@ -169,6 +172,19 @@ def load_function(path: Path, spec: Any, name: str) -> Any:
             "it again"
         ) from error
     return program.functions[name]
+
+
+def _whole(path: Path, name: str) -> bytes:
+    """A file of a package that is small, unless it is damaged."""
+    parts, size = [], 0
+    for part in _content(path, name):
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST_BYTES:
+            raise ConversionError(
+                f"{path} is damaged: {name} has more than {_LARGEST_BYTES:,} bytes; export it again"
+            )
+    return b"".join(parts)
 
 
 def _content(path: Path, name: str) -> Iterator[bytes]:

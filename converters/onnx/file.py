@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from converters import ConversionError, reader, whole_file
+from converters import ConversionError, plain_file, reader, whole_file
 from converters.interface import MAX_LENGTH_KEY
 
 # What one Protocol Buffer can hold.
@@ -155,9 +155,11 @@ def read(path: str | Path) -> ModelProto:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = plain_file.read_bytes(path, LARGEST_BYTES + 1)
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if len(data) > LARGEST_BYTES:
+        raise _damaged(path, len(data), f"a file has at most {LARGEST_BYTES:,} bytes")
     try:
         model: ModelProto = ModelProto.FromString(data)
     except Exception as error:  # protobuf's error type depends on how it was built

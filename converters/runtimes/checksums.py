@@ -21,6 +21,9 @@ GOLDEN = "golden.json"
 # A document without any of these was written by another tool.
 _OURS = ("schema_version", "made_by", sealed.KEY)
 
+# Files up to this size are read in seconds.
+_LARGE_BYTES = 2**30
+
 # The last schema without a digest.
 _UNSEALED = 2
 
@@ -52,8 +55,8 @@ def verify(path: Path, *, listed: bool = False) -> bool:
     """Refuse a file whose content is not what the model.json beside it states.
 
     model.json and golden.json must have the digests that they carry, and the vocabulary the one
-    that model.json states. A file under another name is found by its content. Without a model.json
-    of this project beside the file there is nothing to compare with.
+    that model.json states. A file under a name that model.json does not list is found by its
+    content. Without a model.json of this project beside the file there is nothing to compare with.
 
     Args:
         path: an exported file or package, which exists.
@@ -76,15 +79,18 @@ def verify(path: Path, *, listed: bool = False) -> bool:
         _check_golden(path.parent / GOLDEN)
     _check_vocabulary(path.parent, document)
     stated = _stated(document)
+    _check_size(path, document)
     found = digest(path)
+    if path.name in stated and found != stated[path.name]:
+        others = sorted(name for name, each in stated.items() if each == found)
+        what = f"holds what belongs into {others[0]}" if others else "is damaged or was changed"
+        raise ConversionError(
+            f"{path} {what}: its sha256 is {found[:12]}..., and {DESCRIPTION} beside it states "
+            f"{stated[path.name][:12]}...; {sealed.AGAIN}, or pass --no-verify if you changed it "
+            "on purpose"
+        )
     if found in stated.values():
         return True
-    if path.name in stated:
-        raise ConversionError(
-            f"{path} is damaged or was changed: its sha256 is {found[:12]}..., and {DESCRIPTION} "
-            f"beside it states {stated[path.name][:12]}...; {sealed.AGAIN}, or pass --no-verify if "
-            "you changed it on purpose"
-        )
     if listed:
         raise ConversionError(
             f"{description} does not list {path.name}, but {one_line(', '.join(stated))}: put the "
@@ -134,6 +140,24 @@ def _check_vocabulary(folder: Path, document: dict[str, Any]) -> None:
     if path.is_file() and sha256(path) != stated:
         raise ConversionError(
             f"{path} is not the vocabulary that {DESCRIPTION} names: {sealed.AGAIN}"
+        )
+
+
+def _check_size(path: Path, document: dict[str, Any]) -> None:
+    """Refuses a large file that cannot be the stated one before all of it is read.
+
+    A file of holes takes no disk, and hours to read.
+    """
+    try:
+        entries = document["files"].values()
+        sizes = {entry["bytes"] for entry in entries if entry["path"] == path.name}
+        found = path.stat().st_size if path.is_file() else 0
+    except (KeyError, TypeError, AttributeError, OSError):
+        return
+    if sizes and found > _LARGE_BYTES and found not in sizes:
+        raise ConversionError(
+            f"{path} is damaged or was changed: it has {found:,} bytes, and {DESCRIPTION} beside "
+            f"it states {one_line(next(iter(sizes)), 20)}; {sealed.AGAIN}"
         )
 
 

@@ -8,7 +8,6 @@ files of ExecuTorch. Both run as their runtime does by default.
 from __future__ import annotations
 
 import gc
-import json
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import ConversionError, one_line
+from converters import ConversionError, one_line, sealed
 from converters.extras import install_hint
 from converters.interface import SPANS
 from converters.quiet import quiet
@@ -208,7 +207,7 @@ def _max_length(path: Path) -> int:
     """Positions of the model, from the config.json beside an exported file."""
     config = path.with_name("config.json")
     try:
-        return int(json.loads(config.read_text("utf-8"))["max_position_embeddings"])
+        return int(sealed.read_json(config)["max_position_embeddings"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConversionError(
             f"{path} does not tell its largest length: put the model's config.json beside it, with "

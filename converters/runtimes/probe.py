@@ -14,13 +14,13 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from converters import ConversionError
+from converters import ConversionError, terminal
 from converters.quiet import quiet
 from converters.runtimes.open import open_predictor
 from converters.runtimes.predictor import Predictor
@@ -68,6 +68,10 @@ def probe(
     opened = time.perf_counter()
     first = 0.0
     for length in lengths or [min(DEFAULT_LENGTH, predictor.max_length)]:
+        if length > predictor.max_length:  # no array of that size is made
+            raise ConversionError(
+                f"{length} tokens do not fit {predictor.name}: pass 1 to {predictor.max_length}"
+            )
         ones = np.ones((1, length), np.int32)
         for _ in range(repeat):
             predictor.run(ones, ones, ones)
@@ -122,35 +126,36 @@ def _parts() -> tuple[int | None, int | None]:
     return private, kilobytes["Rss"] * 1024 - private
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Print what `probe` found as one line of JSON."""
+@terminal.command
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what `probe` found as one line of JSON; return 0, or 2 after a mistake."""
     parser = argparse.ArgumentParser(
         prog="python -m converters.runtimes.probe", description=__doc__
     )
     parser.add_argument(
         "file", type=Path, help="a .tflite, .onnx or .pte file, .mlpackage or Hugging Face folder"
     )
-    parser.add_argument("--threads", type=int, default=1, help="threads of the runtime")
-    parser.add_argument("--length", type=int, action="append", help="tokens; may be repeated")
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each length")
+    parser.add_argument(
+        "--threads", type=terminal.threads, default=1, help="threads of the runtime"
+    )
+    parser.add_argument(
+        "--length", type=terminal.count, action="append", help="tokens; may be repeated"
+    )
+    parser.add_argument("--repeat", type=terminal.count, default=1, help="runs of each length")
     parser.add_argument(
         "--weight-cache", type=Path, help="XNNPACK's weight cache, a file, made if it is missing"
     )
     options = parser.parse_args(arguments)
-    if min(options.threads, options.repeat) < 1:
-        parser.error("--threads and --repeat must be at least 1")
-    try:
-        found = probe(
-            options.file,
-            options.threads,
-            options.length or [],
-            options.repeat,
-            options.weight_cache,
-        )
-    except ConversionError as error:
-        parser.exit(2, f"error: {error}\n")
+    found = probe(
+        options.file,
+        options.threads,
+        options.length or [],
+        options.repeat,
+        options.weight_cache,
+    )
     print(json.dumps(found))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,8 +2,9 @@
 """Remembers the SHA-256 of large files, so that a file is read once and not at every start.
 
 A digest is remembered for the file's inode, size, and times of change, among them the one that the
-system alone sets (`st_ctime_ns`). The memory is a file in the user's cache folder; where that
-cannot be read or written, every digest is computed anew.
+system alone sets (`st_ctime_ns`). A second memory holds the digests of contents that a runtime has
+run, see `trial`. Both are files in the user's cache folder; where that cannot be read or written,
+every digest is computed anew, and every file is tried again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from converters import whole_file
+from converters import plain_file, whole_file
 
 # Smaller files are read in a few milliseconds.
 SMALLEST_BYTES: Final = 4 * 2**20
@@ -25,6 +27,7 @@ SMALLEST_BYTES: Final = 4 * 2**20
 SETTLED_SECONDS: Final = 3.0
 
 MOST_FILES: Final = 256
+_LARGEST_BYTES: Final = 2**20  # of a memory
 
 
 def memory() -> Path:
@@ -32,6 +35,26 @@ def memory() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     folder = Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache"
     return folder / "distilbert-mobile" / "checksums.json"
+
+
+def tried(content: str) -> bool:
+    """Whether a content, named by `keep_tried`, is remembered as one that ran."""
+    return content in _list()
+
+
+def keep_tried(content: str) -> None:
+    """Remember that a content ran; it is named by its digest and what it ran in."""
+    known = [each for each in _list() if each != content]
+    _write(_tried, [*known, content][-MOST_FILES:])
+
+
+def _tried() -> Path:
+    return memory().with_name("tried.json")
+
+
+def _list() -> list[str]:
+    found = _read(_tried)
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def sha256(path: Path) -> str:
@@ -55,7 +78,7 @@ def sha256(path: Path) -> str:
     if same and time.time() - changed > SETTLED_SECONDS:
         known.pop(key, None)
         known[key] = {"mark": mark, "sha256": found}
-        _keep(dict(list(known.items())[-MOST_FILES:]))
+        _write(memory, dict(list(known.items())[-MOST_FILES:]))
     return found
 
 
@@ -67,10 +90,7 @@ def read(path: Path) -> str:
 
 def _known() -> dict[str, Any]:
     """What is remembered; nothing if the memory is missing, damaged or anybody else's."""
-    try:
-        found = json.loads(memory().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError, RecursionError):  # RuntimeError: no home
-        return {}
+    found = _read(memory)
     if not isinstance(found, dict):
         return {}
     return {
@@ -80,9 +100,16 @@ def _known() -> dict[str, Any]:
     }
 
 
-def _keep(known: dict[str, Any]) -> None:
+def _read(place: Callable[[], Path]) -> Any:
     try:
-        memory().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        whole_file.write(memory(), json.dumps(known))
+        return json.loads(plain_file.read_bytes(place(), _LARGEST_BYTES))
+    except (OSError, ValueError, RuntimeError, RecursionError):  # RuntimeError: no home
+        return None
+
+
+def _write(place: Callable[[], Path], known: Any) -> None:
+    try:
+        place().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole_file.write(place(), json.dumps(known))
     except (OSError, ValueError, RuntimeError):
         pass  # a read-only home, a full disk: the next run reads the file again

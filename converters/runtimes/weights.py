@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-from converters import ConversionError
+from converters import ConversionError, sealed
 
 
 class Stored(NamedTuple):
@@ -41,7 +40,7 @@ def vocabulary_size(path: Path) -> int | None:
     """How many word pieces a file or a Hugging Face folder knows; None if it does not tell."""
     if (path / "config.json").is_file():
         try:
-            return int(json.loads((path / "config.json").read_text("utf-8"))["vocab_size"])
+            return int(sealed.read_json(path / "config.json")["vocab_size"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ConversionError(f"{path / 'config.json'} names no vocab_size") from error
     tables = (one for one in stored(path) or () if "word_embeddings" in one.name)

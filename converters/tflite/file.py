@@ -18,7 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from converters import ConversionError, reader, whole_file
+from converters import ConversionError, plain_file, reader, whole_file
 from converters.tflite import bounds
 
 FILE_IDENTIFIER = b"TFL3"
@@ -162,7 +162,7 @@ def _damaged(name: str, size: int, why: object) -> ConversionError:
 def read(path: str | Path) -> Any:
     """Read a .tflite file into a `ModelT`; see `parse` for its errors."""
     try:
-        return parse(Path(path).read_bytes(), str(path))
+        return parse(plain_file.read_bytes(Path(path)), str(path))
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror}; check the path") from error
 
@@ -283,7 +283,9 @@ def lookups(model: Any, graph: Any) -> Iterator[tuple[int, Any]]:
         if name in ("EMBEDDING_LOOKUP", "GATHER"):
             first, second = operator.inputs[:2]
             ids, table = (first, second) if name == "EMBEDDING_LOOKUP" else (second, first)
-            while table in producers:  # a float16 table is dequantized first
+            seen = set()
+            while table in producers and table not in seen:  # a float16 table is dequantized first
+                seen.add(table)
                 table = producers[table].inputs[0]
             yield ids, graph.tensors[table]
 

@@ -181,6 +181,13 @@ def _dataset(file: Any, name: str, expected: tuple[int, ...], weights: Path) -> 
         found = file.get(name)
     except (KeyError, OSError, RuntimeError):  # a link to nothing, or a damaged group
         found = None
+    if isinstance(found, h5py.Dataset) and (
+        Path(found.file.filename) != Path(file.filename) or found.external or found.is_virtual
+    ):
+        raise UserError(
+            f"--elmo-weights {weights}: the tensor {name} lies in another file; give the "
+            "weights.hdf5 of a published ELMo"
+        )
     if not isinstance(found, h5py.Dataset):
         raise UserError(
             f"--elmo-weights {weights} has no tensor {name}, for which the options expect the "

@@ -17,8 +17,8 @@ def guard(file: Path, *, verify: bool = True) -> None:
 
     Args:
         file: an exported file, or a Hugging Face folder, of which nothing states a checksum.
-        verify: whether to compare the file and what lies beside it with their checksums; if not,
-            the file is tried in a process of its own.
+        verify: whether to compare the file and what lies beside it with their checksums; a file
+            that was compared is tried in a process of its own once, any other each time.
 
     Raises:
         ConversionError: the file is not what model.json states, or a runtime dies of it.
@@ -26,13 +26,15 @@ def guard(file: Path, *, verify: bool = True) -> None:
     from converters.runtimes import checksums, trial
     from pipeline.files.targets import BY_SUFFIX
 
-    if not verify:
+    if not verify or (file.exists() and file.suffix not in BY_SUFFIX):
         trial.attempt(file)
-    elif file.exists() and file.suffix in BY_SUFFIX and not checksums.verify(file, listed=True):
-        try:
-            description(file.parent / checksums.DESCRIPTION)
-        except UserError as error:
-            raise UserError(f"cannot open {file}: {error}") from error
+    elif file.exists():
+        if not checksums.verify(file, listed=True):
+            try:
+                description(file.parent / checksums.DESCRIPTION)
+            except UserError as error:
+                raise UserError(f"cannot open {file}: {error}") from error
+        trial.once(file)
 
 
 def description(path: Path, *, verify: bool = True) -> dict[str, Any]:

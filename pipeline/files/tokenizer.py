@@ -84,6 +84,11 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
             f"the tokenizer has no id for {one_line(', '.join(map(repr, unknown)), 80)}, which it "
             "names as special tokens: add them to its vocabulary"
         )
+    if model.get("unk_token") != special["unknown"]:
+        raise UserError(
+            f"the tokenizer takes {one_line(repr(model.get('unk_token')), 60)} for unknown words, "
+            f"and names {one_line(repr(special['unknown']), 60)}: save it again with one of them"
+        )
     _check_distinct(tokenizer, backend["added_tokens"])
     texts = [str(piece) for piece in special.values()]
     texts += [token["content"] for token in backend["added_tokens"]]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line
+from converters import ConversionError, one_line, sealed
 from converters.pretrained import load_config, load_model, stored_shapes, tensors_in
 from pipeline.artifacts import write_json
 from pipeline.errors import UserError
@@ -100,7 +100,7 @@ def open_adapter(folder: Path) -> Adapter:
         UserError: it cannot be read.
     """
     try:
-        document = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        document = dict(sealed.read_json(folder / CONFIG))
     except (OSError, *MALFORMED) as error:
         raise UserError(f"{CONFIG} cannot be read: save the adapter again") from error
     return Adapter(folder, document)

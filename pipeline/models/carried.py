@@ -68,7 +68,7 @@ def _check(folder: Path) -> None:
     """
     place = folder / SUMS
     try:
-        lines = place.read_text(encoding="utf-8").splitlines()
+        lines = plain_file.read_text(place).splitlines()
     except (OSError, ValueError) as error:
         if folder != FOLDER:
             return  # one of the user's own, from another tool

@@ -7,14 +7,13 @@ judged in `teacher.py`, which opens it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converters import ConversionError, one_line, plain_file
+from converters import ConversionError, one_line, plain_file, sealed
 from converters.pretrained import (
     DECODERS,
     INDEX,
@@ -46,6 +45,7 @@ SIZES = {
     "positions": ("max_position_embeddings", "max_position_embeddings"),
     "rows": ("vocab_size", "vocab_size"),
 }
+_PART = 2**26  # numbers that are looked at together, for no tensor may double the memory
 MOST = 2**24  # of any size but layers: ids and places in a file of ours are smaller
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
@@ -129,7 +129,7 @@ def judge(
         )
         return given
     try:
-        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        document = sealed.read_json(folder / "config.json")
         kind = document.get("model_type")
     except (OSError, *MALFORMED):
         given.problems.append(f"{what} has no readable config.json: expected a Hugging Face folder")
@@ -321,7 +321,8 @@ def tensors_not_finite(path: Path) -> list[str]:
             # PyTorch cannot open every type of safetensors; others than these are refused.
             if tensors.get_slice(name).get_dtype() not in FLOATS:
                 continue
-            if not tensors.get_tensor(name).isfinite().all():
+            parts = tensors.get_tensor(name).reshape(-1).split(_PART)
+            if not all(part.isfinite().all() for part in parts):
                 found.append(name)
     return found
 

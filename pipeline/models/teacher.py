@@ -13,7 +13,13 @@ from typing import Any
 
 from converters import ConversionError, one_line
 from converters.extras import install_hint
-from converters.pretrained import INDEX, load_config, load_model, weight_files
+from converters.pretrained import (
+    INDEX,
+    load_config,
+    load_model,
+    refuse_odd_files,
+    weight_files,
+)
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
 from pipeline.data.sources import EMBEDDED, NONE
@@ -190,8 +196,13 @@ def look(model: str, head: Head, labels: int | None, *, role: str, adapter: str 
         check_vocabulary(source, role)
     except UserError as error:
         return Looked(None, given, error.lines)
-    notes = (f"{what}: {note}" for note in vocabulary.notes(folder))
-    return Looked(source, given, (), tuple(notes))
+    notes = list(vocabulary.notes(folder))
+    if left_out := vocabulary.not_followed(folder, load_tokenizer(folder), vocabulary.FORM):
+        notes.append(
+            f"its tokenizer.json has {left_out}, and its tokenizer_config.json, which is followed, "
+            "says otherwise; if that is wrong, let both say the same"
+        )
+    return Looked(source, given, (), tuple(f"{what}: {note}" for note in notes))
 
 
 def _locate(model: str, role: str) -> tuple[str, Path]:
@@ -309,22 +320,24 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         UserError: if its files cannot be read.
     """
-    from transformers import AutoTokenizer
-
-    cased = vocabulary.cased_by_pieces(folder)
-    told = {} if cased is None else {"do_lower_case": not cased}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **told
-        )
-        tokenizer.backend_tokenizer.no_truncation()
-        tokenizer.backend_tokenizer.no_padding()
-    except Exception as error:  # tokenizers raises plain Exception
-        reason = one_line((str(error).strip() or type(error).__name__).splitlines()[0], 200)
+        refuse_odd_files(folder)
+    except ConversionError as error:
+        raise UserError(str(error)) from error
+    if odd := vocabulary.other_tokenizer(folder):
+        raise UserError(f"the tokenizer in {folder} would be read from {odd}")
+    tokenizer = vocabulary.opened(folder)
+    if isinstance(tokenizer, BaseException):
+        said = str(tokenizer).strip() or type(tokenizer).__name__
         raise UserError(
-            f"the tokenizer in {folder} cannot be read ({reason}): save it there again with "
-            "tokenizer.save_pretrained(folder)"
-        ) from error
+            f"the tokenizer in {folder} cannot be read ({one_line(said.splitlines()[0], 200)}): "
+            "save it there again with tokenizer.save_pretrained(folder)"
+        ) from tokenizer
+    if left_out := vocabulary.not_followed(folder, tokenizer, vocabulary.KIND):
+        raise UserError(
+            f"the tokenizer.json in {folder} has {left_out}, which transformers does not follow: "
+            "save the tokenizer there again"
+        )
     return tokenizer
 
 
@@ -389,3 +402,5 @@ def check_vocabulary(source: Source, role: str) -> None:
             f"{role} {source.name}: its tokenizer has {pieces} pieces and its table of embeddings "
             f"{config.vocab_size} rows: {why}"
         )
+    if lacking := vocabulary.lacking(pieces, config.vocab_size):
+        raise UserError(f"{role} {source.name}: {lacking}")

@@ -29,7 +29,7 @@ from benchmarks.page.layout import (
     three_digits,
 )
 from benchmarks.page.tables import mark
-from converters import terminal, whole_file
+from converters import sealed, terminal, whole_file
 from pipeline.report.headline import headline, headline_file
 from pipeline.report.plots import plots
 from pipeline.report.schema import Report, read, validate
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     folder = given.out or given.report.parent
     try:
-        report = read(json.loads(given.report.read_text(encoding="utf-8")))
+        report = read(sealed.read_json(given.report))
         write_reports(dict(report), folder)
     except (OSError, ValueError) as error:
         parser.error(f"{given.report}: {error}")

@@ -13,7 +13,7 @@ import pytest
 from repository import ROOT
 
 from converters import extras, sealed
-from converters.runtimes import checksums
+from converters.runtimes import checksums, probe
 from converters.start import module_command
 
 
@@ -38,6 +38,20 @@ def test_arguments_arrive_as_they_are(tmp_path: Path) -> None:
     assert ended.returncode == 2
     ended = run([*module_command("converters.runtimes.probe"), "a b.tflite"], tmp_path)
     assert ended.returncode == 2 and "a b.tflite does not exist" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["a", "--threads", "0"], ["a", "--threads", "257"], ["a", "--length", "-1"], ["a", "-x"]],
+    ids=["none", "zero", "many", "negative", "unknown"],
+)
+def test_a_mistake_in_a_probe_is_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        probe.main(arguments)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and said.startswith("error: ") and said.count("\n") == 1
 
 
 # Extras

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mutations
 
@@ -101,3 +102,98 @@ def of_rows(data: bytes, picks: random.Random) -> bytes:
     place = picks.randrange(len(rows))
     rows[place] = mutations.of_document(rows[place], picks)
     return b"".join(mutations.text_of(row) + b"\n" for row in rows)
+
+
+# What a tokenizer.json can be made of, each in the place of its kind: BERT's own parts, those of
+# other models, and some that no library can hold.
+PARTS: dict[str, tuple[Any, ...]] = {
+    "normalizer": (
+        None,
+        {"type": "NFC"},
+        {"type": "Sequence", "normalizers": []},
+        {"type": "Precompiled", "precompiled_charsmap": "////////AAAA"},
+        {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "x"},
+        {"type": "Replace", "pattern": {"String": ""}, "content": "x"},
+        {"type": "BertNormalizer", "lowercase": "yes"},
+    ),
+    "pre_tokenizer": (
+        None,
+        {"type": "Whitespace"},
+        {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed", "invert": False},
+        {"type": "Split", "pattern": {"Regex": ""}, "behavior": "Isolated", "invert": False},
+        {"type": "Metaspace", "replacement": "", "prepend_scheme": "always", "split": True},
+    ),
+    "post_processor": (
+        None,
+        {"type": "BertProcessing", "sep": ["[CLS]", 2], "cls": ["[SEP]", 3]},
+        {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}},
+    ),
+    "truncation": (
+        {"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 9},
+    ),
+    "model": (
+        {"type": "BPE", "vocab": {}, "merges": []},
+        {"type": "Unigram", "vocab": [], "unk_id": 5},
+        {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "x"},
+        {"type": "WordPiece", "vocab": {}, "unk_token": "[UNK]"},
+    ),
+    "added_tokens": ([], {}, [{"id": 0}]),
+}
+
+
+def of_parts(data: bytes, picks: random.Random) -> bytes:
+    """A tokenizer.json with one or two of its parts exchanged for another model's."""
+    document = json.loads(data)
+    for _ in range(picks.choice((1, 1, 2))):
+        kind = picks.randrange(6)
+        if kind == 0:
+            pieces = document["model"].get("vocab")
+            if isinstance(pieces, dict) and pieces:
+                pieces[picks.choice(list(pieces))] = picks.choice((-1, 0, 7, 2**31, 2**40))
+        elif kind == 1:
+            document["model"]["unk_token"] = picks.choice(("[PAD]", "the", "nothing", "", None))
+        elif kind == 2 and isinstance(document["added_tokens"], list):
+            flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"))
+            token = {name: picks.random() < 0.5 for name in flags}
+            content = picks.choice(("the", "[SEP]", "", " ", "\n", "\ud800", "zork", "a" * 2000))
+            token |= {"id": picks.choice((-1, 0, 5, 160, 10**9)), "content": content}
+            document["added_tokens"].append(token)
+        else:
+            name = picks.choice(list(PARTS))
+            document[name] = picks.choice(PARTS[name])
+    return mutations.text_of(document)
+
+
+def lines(folder: Path) -> Path:
+    """Prepares texts to be classified, a line each."""
+    path = folder / "lines.jsonl"
+    path.write_text('{"text": "a", "pair": "b"}\n{"text": "c"}\na sentence {in braces}\n')
+    return path
+
+
+def classified(path: Path) -> object:
+    """Reads lines of texts as `pipeline.predict` does."""
+    from pipeline import predict
+
+    return list(predict._read_texts(str(path), True))
+
+
+def measured(folder: Path) -> Path:
+    """Prepares the JSON of a benchmark."""
+    from benchmark_fixtures import benchmark
+
+    path = folder / "benchmark.json"
+    path.write_text(json.dumps(benchmark()))
+    return path
+
+
+def compared(path: Path) -> object:
+    """Reads a benchmark as `benchmarks.compare` does, and compares it with itself."""
+    from benchmarks import compare
+    from converters import ExpectedError
+
+    try:
+        found = compare.read(path)
+        return compare.show(compare.compare(found, found, 5.0))
+    except ValueError as error:  # which that command expects
+        raise ExpectedError(str(error)) from error

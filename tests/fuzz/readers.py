@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import graphs
 import mutations
 import outside
 from repository import CONTRACT
@@ -83,6 +84,14 @@ def _described(path: Path) -> object:
     from pipeline import ask
 
     return ask.describe(path.parent / FILE)
+
+
+def _answered(path: Path) -> object:
+    """A description that fits its file gives an answer, or else says what does not fit."""
+    from pipeline import ask
+
+    answerer = ask.open_answerer(path.parent / FILE)
+    return answerer.run("Who built it?", "Anna built the old tower in Rome. " * 9).prediction
 
 
 def _classes(path: Path) -> object:
@@ -224,7 +233,7 @@ def _settings_read(path: Path) -> object:
 
 
 READERS = (
-    Reader("model.json", 2500, _copied("model.json"), _model, sealed=True),
+    Reader("model.json", 1800, _copied("model.json"), _model, sealed=True),
     Reader("model.json, resealed, ask", 1500, _copied("model.json"), _described, _resealed),
     Reader(
         "model.json, resealed, predict",
@@ -233,18 +242,21 @@ READERS = (
         _classes,
         _resealed,
     ),
-    Reader("golden.json", 1200, _copied("golden.json", "tiny-classes"), _golden, sealed=True),
+    Reader("model.json, resealed, answers", 500, _copied("model.json"), _answered, _resealed),
+    Reader("golden.json", 1000, _copied("golden.json", "tiny-classes"), _golden, sealed=True),
     Reader("golden.json, resealed", 800, _copied("golden.json"), _golden, _resealed),
     Reader("golden.json, compat", 400, _copied("golden.json"), _cases, _document),
     Reader("vocab.txt", 1000, _copied("vocab.txt"), _described, sealed=True),
-    Reader(".tflite, its seal", 2000, _copied(FILE), _verified, sealed=True),
-    Reader(".tflite, checks", 1500, _copied(FILE), _tflite),
+    Reader(".tflite, its seal", 1500, _copied(FILE), _verified, sealed=True),
+    Reader(".tflite, checks", 1100, _copied(FILE), _tflite),
+    Reader(".tflite, graph", 400, _copied(FILE), graphs.checked_tflite, graphs.of_tflite),
     Reader(".tflite, metadata", 1000, _copied(FILE), _metadata),
     Reader(".tflite, opened", 500, _copied(FILE), _opened, may_die=True),
-    Reader(".onnx, checks", 1000, _onnx, _onnx_check),
+    Reader(".onnx, checks", 800, _onnx, _onnx_check),
+    Reader(".onnx, graph", 300, _onnx, _onnx_check, graphs.of_onnx),
     Reader(".onnx, opened", 300, _onnx, _opened, may_die=True),
     Reader(".mlpackage", 500, _package, _package_read, sealed=True),
-    Reader("safetensors", 1500, _safetensors, _tensors),
+    Reader("safetensors", 1200, _safetensors, _tensors),
     Reader("SQuAD, bytes", 1000, _squad, _questions),
     Reader("SQuAD, values", 1000, _squad, _questions, _document),
     Reader("questions", 1000, _asked_file, _asked),
@@ -252,6 +264,13 @@ READERS = (
     Reader("teacher, config.json", 400, outside.teacher("config.json"), outside.taught, _document),
     Reader(
         "teacher, tokenizer.json", 400, outside.teacher("tokenizer.json"), outside.taught, _document
+    ),
+    Reader(
+        "teacher, parts of tokenizer.json",
+        400,
+        outside.teacher("tokenizer.json"),
+        outside.taught,
+        outside.of_parts,
     ),
     Reader(
         "teacher, tokenizer_config.json",
@@ -273,6 +292,8 @@ READERS = (
     Reader("texts, gzip", 400, outside.table("dev.csv.gz"), outside.texts),
     Reader("texts, JSON Lines", 400, outside.table("dev.jsonl"), outside.texts),
     Reader("texts, values", 400, outside.table("dev.jsonl"), outside.texts, outside.of_rows),
+    Reader("texts, lines", 300, outside.lines, outside.classified),
+    Reader("benchmark", 400, outside.measured, outside.compared, _document),
 )  # 24,000 in all
 
 

@@ -51,6 +51,24 @@ def test_a_run_that_is_recorded_is_not_done_again(tmp_path: Path) -> None:
     assert again.find(Run("CoLA", "student", 1, ("--y",), "cola-1")) is None
 
 
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [{}],
+        [{"data": "a", "row": "b", "metrics": [], "scores": {}}],
+        [{"data": "a", "row": "b", "metrics": [{"name": "f1"}], "scores": {"x": {"f1": "1"}}}],
+        [{"data": "a", "row": "b", "metrics": [{"name": "f1"}], "scores": []}],
+        3,
+    ],
+    ids=["empty", "no metric", "text", "list", "number"],
+)
+def test_a_damaged_record_is_one_line(runs: Any, tmp_path: Path) -> None:
+    path = tmp_path / "glue.json"
+    path.write_text(json.dumps({"schema_version": 1, "runs": runs}))
+    with pytest.raises(UserError, match="is not the record of an experiment"):
+        Record.load(path, "command")
+
+
 def test_a_dry_run_lists_the_runs_and_does_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

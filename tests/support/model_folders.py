@@ -246,3 +246,11 @@ def other_kind(kind: str) -> Make:
         (folder / "config.json").write_text(json.dumps({"model_type": kind}))
 
     return make
+
+
+def copied(whole: Path, folder: Path) -> Path:
+    """A copy of a folder of files, to damage."""
+    folder.mkdir()
+    for path in whole.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -178,24 +177,19 @@ def _as_table(lines: Sequence[Line], name: str, content: bytes, task: str) -> Ta
     return Table(name, content, columns, rows, skipped)
 
 
-def _parsed(text: str) -> Any:
-    """JSON without what Python alone takes for it; a key that stands twice is a ValueError."""
-    return json.loads(text, object_pairs_hook=sealed.members, parse_constant=sealed.no_constant)
-
-
 def _objects(text: str, name: str) -> tuple[tuple[str, ...], list[Row]]:
     """The objects of a JSON Lines file, or of a list in a JSON file."""
     places: list[tuple[str, Any]] = []
     if text.lstrip().startswith("["):
         try:
-            places = [(f"entry {n}", each) for n, each in enumerate(_parsed(text), 1)]
+            places = [(f"entry {n}", each) for n, each in enumerate(sealed.parse_text(text), 1)]
         except (ValueError, RecursionError) as error:
             raise UserError(f"{name} is not JSON: {error}") from error
     else:
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 try:
-                    places.append((f"line {number}", _parsed(line)))
+                    places.append((f"line {number}", sealed.parse_text(line)))
                 except (ValueError, RecursionError) as error:
                     raise UserError(
                         f"{name}, line {number} is not JSON ({error}): expected an object a line"

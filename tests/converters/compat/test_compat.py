@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -225,6 +226,21 @@ def test_a_damaged_golden_file_is_one_line(fakes: Path) -> None:
             examine(fakes, runtimes(), Path())
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("first", 10**12), ("first", -5), ("ids", [1, "a"] * 10), ("ids", [-1] * 20)],
+    ids=["far", "before", "text", "negative"],
+)
+def test_a_golden_file_of_impossible_places_is_one_line(key: str, value: Any, fakes: Path) -> None:
+    """Lists of so many numbers would fill the memory."""
+    path = golden(fakes.parent)
+    document = json.loads(path.read_text())
+    document["cases"][0]["windows"][0][key] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConversionError, match=r"^[^\n]*golden\.json [^\n]*export again$"):
+        read_cases(fakes, 24)
+
+
 def test_the_task_library_is_held_to_whole_words(fakes: Path) -> None:
     path = golden(fakes.parent)
     (case,) = read_cases(fakes, 24)
@@ -289,6 +305,27 @@ def test_the_command_prints_tables_and_fails(
     assert "WRONG" in out and "gives wrong answers" in err
     assert compat.main([str(fakes.with_name("none.bin"))]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("patience", ["nan", "inf", "0", "-1", "1e400"])
+def test_a_patience_that_no_clock_has_is_refused(
+    patience: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        compat.main(["a.tflite", "--timeout", patience])
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and said.count("\n") == 1 and "up to 100,000 seconds" in said
+
+
+def test_a_pipe_and_a_damaged_file_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.tflite")
+    (tmp_path / "graph.tflite").write_bytes(b"\0\0\0\0TFL3" + b"\xff" * 100)
+    for name, said in (("pipe", "a pipe or a device"), ("graph", "is damaged")):
+        assert compat.main([str(tmp_path / f"{name}.tflite"), "--environments", "."]) == 2
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1 and said in printed
 
 
 def test_what_is_missing_is_told_with_the_way_to_get_it(

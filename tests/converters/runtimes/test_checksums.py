@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -194,6 +195,21 @@ def test_a_renamed_file_is_known_by_its_content(tiny_export: Path, tmp_path: Pat
     folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
     renamed = (folder / "student-int8.tflite").rename(folder / "mine.tflite")
     checksums.verify(renamed, listed=True)
+
+
+def test_files_that_changed_places_are_refused(tiny_export: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    one, other = folder / "student-int8.tflite", folder / "student-fp32.tflite"
+    one.rename(folder / "kept"), other.rename(one), (folder / "kept").rename(other)
+    with pytest.raises(ConversionError, match=r"int8\.tflite holds what belongs into student-fp32"):
+        checksums.verify(one)
+
+
+def test_a_file_of_holes_is_refused_before_it_is_read(tiny_export: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    os.truncate(folder / "student-int8.tflite", 2**42)
+    with pytest.raises(ConversionError, match="it has 4,398,046,511,104 bytes, and model"):
+        checksums.verify(folder / "student-int8.tflite")
 
 
 def test_a_file_that_model_json_does_not_list(tiny_export: Path, tmp_path: Path) -> None:

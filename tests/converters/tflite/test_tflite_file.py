@@ -48,6 +48,15 @@ def test_ours_are_portable(kind: str, precision: str) -> None:
     assert check_portable(exported(kind)[precision]) == []
 
 
+def test_a_graph_that_leads_to_itself_ends() -> None:
+    model = tflite_file.read(exported("bert")["int8"])
+    graph = model.subgraphs[0]
+    _, table = next(tflite_file.lookups(model, graph))
+    place = next(n for n, each in enumerate(graph.tensors) if each is table)
+    graph.operators[-1].outputs, graph.operators[-1].inputs = [place], [place]
+    assert list(tflite_file.lookups(model, graph))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_describes_what_is_inside(kind: str) -> None:
     path = exported(kind)["int8"]

@@ -200,6 +200,16 @@ def test_groups_and_links_in_place_of_tensors_are_refused(tmp_path: Path) -> Non
         assert "no tensor char_embed" in refused(lambda: weights.check(options, file))
 
 
+def test_tensors_in_another_file_are_refused(tmp_path: Path) -> None:
+    options, file = elmo_files.write(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = elmo_files.write(tmp_path / "other")[1]
+    with h5py.File(file, "a") as content:
+        del content["char_embed"]
+        content["char_embed"] = h5py.ExternalLink(str(other), "/char_embed")
+    assert "char_embed lies in another file" in refused(lambda: weights.check(options, file))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
     tensors = elmo_files.tensors()

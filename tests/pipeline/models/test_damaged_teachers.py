@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from model_folders import model, settings, tensors
+from model_folders import copied, model, settings, tensors
 from transformers import BertForQuestionAnswering
 
 from converters import ConversionError, ExpectedError
@@ -87,13 +87,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "whole"
     model(BertForQuestionAnswering, num_hidden_layers=1)(folder)
-    return folder
-
-
-def copied(whole: Path, folder: Path) -> Path:
-    folder.mkdir()
-    for path in whole.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
     return folder
 
 

@@ -84,3 +84,16 @@ def test_two_ranks_make_one_build(
     assert all(f["gate"]["passed"] for f in report["files"])
     again = subprocess.run([sys.executable, *rest], capture_output=True, text=True, timeout=300)
     assert again.returncode == 0 and "made again" not in again.stdout
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1e5", "\u0663"])
+def test_a_rank_that_no_launcher_sets_is_one_line(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", value)
+    with pytest.raises(SystemExit) as caught:
+        ranks._number("RANK", 0)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and said.count("\n") == 1 and "no launcher sets" in said
+    monkeypatch.setenv("RANK", " ")
+    assert ranks._number("RANK", 3) == 3
