@@ -39,7 +39,7 @@ def highest(logits: np.ndarray, positions: Iterable[int], count: int) -> set[int
 
 
 def brute_force(start: np.ndarray, end: np.ndarray, win: Window, limits: Limits) -> Span | None:
-    positions = range(win.first, win.stop)
+    positions = range(win.first, win.stop if win.first > 2 else 0)  # 2: there is no question
     starts = highest(start, positions, limits.n_best)
     ends = highest(end, positions, limits.n_best)
     spans = [
