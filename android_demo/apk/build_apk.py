@@ -4,8 +4,9 @@
     python android_demo/apk/build_apk.py
 
 The steps are: model -> classes -> resources -> dex -> zip -> signature -> checks. The result is a
-debug APK and a release APK, both signed with a debug key. They contain TensorFlow Lite, the newest
-runtime on Maven Central; the Gradle files build the same app with LiteRT.
+debug APK and a release APK, both signed with a debug key, and the mapping file that turns a crash
+report of the release back into names. The APKs contain TensorFlow Lite, the newest runtime on Maven
+Central; the Gradle files build the same app with LiteRT.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
 
 # Bytes, of an APK without its .tflite files.
 MOST_BYTES = 10_000_000
+
+# What R8 calls everything, beside the release APK.
+MAPPING = "mapping.txt"
 
 # Android's own conventions for a debug key.
 ALIAS, PASSWORD = "androiddebugkey", "android"
@@ -90,6 +94,8 @@ def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
             aside = pack(kind, assets, key, Path(folder))
             print(f"{path}: {check(aside)}")
             aside.replace(path)
+            if (mapping := aside.with_name(MAPPING)).exists():
+                mapping.replace(path.with_suffix(f".{MAPPING}"))
         apks.append(path)
     return apks
 
@@ -142,6 +148,7 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
     else:
         rules = (DEMO / "apk" / "rules.pro", *LIBRARY_RULES, folder / "aapt.pro")
         tool += ["com.android.tools.r8.R8", "--release", *each("--pg-conf", rules)]
+        tool += ["--pg-map-output", str(folder / MAPPING)]
     run(
         [*tool, "--min-api", MIN_SDK, *each("--lib", platform), "--output", dex, *packed],
         "making the dex file",
