@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -207,7 +208,7 @@ public class ReleaseApkTest {
         do {
             assertTrue("the model needs too long", System.nanoTime() < end);
             shadowOf(Looper.getMainLooper()).idle();
-            Thread.yield();
+            LockSupport.parkNanos(5_000_000);
         } while (!isDone.getAsBoolean());
     }
 
