@@ -4,8 +4,8 @@
     python android_demo/apk/build_library.py
 
 The folder holds core.jar, coroutines.jar, answerer.aar and accelerated.aar, each with its sources,
-its POM and their checksums. An app adds the folder as a repository and takes distilbert.mobile:answerer as a
-dependency.
+its POM and their checksums. An app adds the folder as a repository and takes
+distilbert.mobile:answerer as a dependency.
 """
 
 from __future__ import annotations
