@@ -23,16 +23,10 @@ RELEASE = ROOT / "build" / "android" / "distilbert-demo-release.apk"
 
 def tested(apk: Path) -> subprocess.CompletedProcess[str]:
     """Run the test of `make android-apk` on another release APK; the debug APK is not tested."""
-    return subprocess.run(
-        [
-            *(ROOT / "android_demo" / "test.sh", "-Papk-test", "-DskipTests", "--offline"),
-            *("-Dtest=ReleaseApkTest", "-Dsurefire.failIfNoSpecifiedTests=false"),
-            *(f"-Drelease.apk={apk}", "--projects", "maven/apk-test", "--also-make", "test"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command: list[str | Path] = [ROOT / "android_demo" / "test.sh", "-Papk-test", "-DskipTests"]
+    command += ["--offline", "-Dtest=ReleaseApkTest", "-Dsurefire.failIfNoSpecifiedTests=false"]
+    command += [f"-Drelease.apk={apk}", "--projects", "maven/apk-test", "--also-make", "test"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def without_characters(entry: Entry) -> Entry | None:
