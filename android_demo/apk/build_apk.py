@@ -4,8 +4,9 @@
     python android_demo/apk/build_apk.py
 
 The steps are: model -> classes -> resources -> dex -> zip -> signature -> checks. The result is a
-debug APK and a release APK, both signed with a debug key. They contain TensorFlow Lite, the newest
-runtime on Maven Central; the Gradle files build the same app with LiteRT.
+debug APK and a release APK, both signed with a debug key, and the mapping file that turns a crash
+report of the release back into names. The APKs contain TensorFlow Lite, the newest runtime on Maven
+Central; the Gradle files build the same app with LiteRT.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ MIN_SDK, TARGET_SDK = 26, 36  # as in pom.xml
 
 # Bytes, of an APK without its .tflite files.
 MOST_BYTES = 10_000_000
+
+# Beside the release APK: what R8 calls everything, and the classes as a JVM runs them.
+MAPPING, CLASSES = "mapping.txt", "classes.jar"
 
 # Android's own conventions for a debug key.
 ALIAS, PASSWORD = "androiddebugkey", "android"
@@ -90,6 +94,9 @@ def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
             aside = pack(kind, assets, key, Path(folder))
             print(f"{path}: {check(aside)}")
             aside.replace(path)
+            for name in (MAPPING, CLASSES):
+                if (beside := aside.with_name(name)).exists():
+                    beside.replace(path.with_suffix(f".{name}"))
         apks.append(path)
     return apks
 
@@ -142,10 +149,26 @@ def pack(kind: str, assets: Path, key: Path, folder: Path) -> Path:
     else:
         rules = (DEMO / "apk" / "rules.pro", *LIBRARY_RULES, folder / "aapt.pro")
         tool += ["com.android.tools.r8.R8", "--release", *each("--pg-conf", rules)]
+        tool += ["--pg-map-output", str(folder / MAPPING)]
     run(
         [*tool, "--min-api", MIN_SDK, *each("--lib", platform), "--output", dex, *packed],
         "making the dex file",
     )
+    if kind == "release":
+        # The same with the same names, for a JVM: R8's dex files call constructors as no class file
+        # can. For dex files alone, R8 makes members public without being asked.
+        names = folder / "names.pro"
+        rule = f"-applymapping {folder / MAPPING}\n-allowaccessmodification\n"
+        names.write_text(rule, encoding="utf-8")
+        written = tool.index("--pg-map-output")
+        del tool[written : written + 2]
+        run(
+            [
+                *(*tool, "--classfile", "--pg-conf", names, *each("--lib", platform)),
+                *("--output", folder / CLASSES, *packed),
+            ],
+            "making class files of the release",
+        )
     aligned_zip.write(unsigned, contents(resources, dex, inputs))
     run(
         [

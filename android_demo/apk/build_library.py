@@ -3,14 +3,15 @@
 
     python android_demo/apk/build_library.py
 
-The folder holds core.jar, coroutines.jar, answerer.aar and accelerated.aar, each with its sources
-and its POM. An app adds the folder as a repository and takes distilbert.mobile:answerer as a
-dependency.
+The folder holds core.jar, coroutines.jar, answerer.aar and accelerated.aar, each with its sources,
+its POM and their checksums. An app adds the folder as a repository and takes
+distilbert.mobile:answerer as a dependency.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -82,9 +83,13 @@ def write(out: Path, version: str) -> list[Path]:
         else:
             aligned_zip.write(library, classes)
         sources = [e for kind in ("kotlin", "resources") for e in source_files(name, kind)]
-        aligned_zip.write(folder / f"{name}-{version}-sources.jar", sources)
-        text = project(name, version)
-        (folder / f"{name}-{version}.pom").write_text(text, encoding="utf-8")
+        source = folder / f"{name}-{version}-sources.jar"
+        aligned_zip.write(source, sources)
+        pom = folder / f"{name}-{version}.pom"
+        pom.write_text(project(name, version), encoding="utf-8")
+        for path in (library, source, pom):  # Maven warns of files without a checksum
+            digest = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+            path.with_name(f"{path.name}.sha1").write_text(digest, encoding="ascii")
         libraries.append(library)
     return libraries
 

@@ -20,7 +20,7 @@ from converters.tflite import versions as tflite_versions
 from pipeline.tasks.question_answering.evaluate import Answerer
 from pipeline.tasks.text_classification.evaluate import Classifier
 
-MEND = "run python -m tests.contract.make_golden, then make android-test"
+MEND = "run PYTHONPATH=tests/support python -m tests.contract.make_golden, then make android-test"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,12 @@ def test_golden_files_are_many_and_small(documents: dict[str, dict[str, Any]]) -
     lengths = [len(case["context"].split()) for case in cases]
     assert len(cases) >= 500 and min(lengths) == 0 and max(lengths) >= 5000
     assert sum(case["answer"]["text"] != "" for case in cases) > len(cases) / 2
+    # A model that may not abstain answers below any score, but no question without word pieces.
+    searched = documents["search.json.gz"]["cases"]
+    low = [c for c in searched if not c["may_abstain"] and c["candidates"] and c["answer"]["end"]]
+    assert sum(c["answer"]["score"] < -1 for c in low) > 20
+    silent = [c for c in searched if not c["question"].strip()]
+    assert len(silent) > 10 and not any(c["answer"]["end"] for c in silent)
     assert sum(path.stat().st_size for path in make_golden.FOLDER.glob("*.gz")) < 2_000_000
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sys
 import xml.etree.ElementTree as ET
@@ -52,6 +53,11 @@ def test_each_library_has_its_sources_and_what_it_needs(repository: Path) -> Non
         folder = repository / name / "1.2.3"
         with zipfile.ZipFile(folder / f"{name}-1.2.3-sources.jar") as sources:
             assert source in sources.namelist()
+        sums = {path.stem: path.read_text() for path in folder.glob("*.sha1")}
+        assert len(sums) == 3
+        for path, digest in sums.items():
+            content = (folder / path).read_bytes()
+            assert hashlib.sha1(content, usedforsecurity=False).hexdigest() == digest
     core = dependencies(repository / "core" / "1.2.3" / "core-1.2.3.pom")
     assert set(core) == {"org.jetbrains.kotlin:kotlin-stdlib"}
     answerer = dependencies(repository / "answerer" / "1.2.3" / "answerer-1.2.3.pom")

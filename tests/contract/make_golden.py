@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the golden files beside it: what the Android app's Kotlin must compute as Python does.
 
-python -m tests.contract.make_golden
+PYTHONPATH=tests/support python -m tests.contract.make_golden
 
 `tokenizer.json.gz` holds texts with their word pieces and offsets under several tokenizers,
 `added.json.gz` the same for tokenizers with added tokens,

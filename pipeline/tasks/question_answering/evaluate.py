@@ -36,6 +36,8 @@ ABSTAINING: Final[list[Metric]] = [
 ]
 MARGIN: Final = 1.0  # logits between a threshold at an end and the last question: files differ
 
+WITHOUT_QUESTION: Final = 2  # pieces before the passage if the question has none: [CLS] and [SEP]
+
 # What the card says of them.
 MEANING: Final = (
     "Exact match counts the answers that equal a gold one but for case, punctuation and articles. "
@@ -78,7 +80,7 @@ class Span:
 def best_span(
     start_logits: np.ndarray, end_logits: np.ndarray, window: Window, limits: Limits
 ) -> Span | None:
-    """The best span of one window, None if the window has no passage piece.
+    """The best span of one window, None if the window has no passage piece or no question piece.
 
     The `n_best` highest starts and ends are paired; of equal scores the earliest start, then the
     earliest end wins, so that every implementation gives the same answer.
@@ -113,10 +115,11 @@ def _scored(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Starts [N], ends [M] and scores [N, M], -inf where a pair is no span.
 
-    None without pieces, and where the best score is no finite number: such a window is skipped.
+    None without pieces of the passage or of the question, and where the best score is no finite
+    number: such a window is skipped.
     """
     first, stop = window.first, window.stop
-    if first >= stop:
+    if first >= stop or first <= WITHOUT_QUESTION:
         return None
     starts = _best(start_logits[first:stop], limits.n_best) + first
     ends = _best(end_logits[first:stop], limits.n_best) + first
@@ -244,9 +247,7 @@ class Answerer(Reader[Window, Answer]):
     def decode(
         self, example: Question, inputs: Sequence[Window], outputs: Sequence[Outputs]
     ) -> Answer:
-        """The best answer: see the function of the same name; none to a question without text."""
-        if not example.text.strip():
-            return Answer("", 0, 0, 0.0, len(inputs))
+        """The best answer: see the function of the same name."""
         start, end, score = decode(
             inputs,
             outputs,

@@ -14,6 +14,8 @@ const PUNCTUATION = /^[\p{P}$+<=>^`|~]$/u;
 const MARK = /^\p{Mn}$/u;
 // Beside such a character, an added token is no single word.
 const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
+// The pieces before the passage where the question has none: [CLS] and [SEP].
+const WITHOUT_QUESTION = 2;
 // How BERT finds its five special pieces.
 const USUAL = { special: true, lstrip: false, rstrip: false, single_word: false, normalized: false };
 
@@ -321,9 +323,13 @@ function best(values, count) {
   return places.slice(0, count).sort((a, b) => a - b);
 }
 
-/** The best span of one window; null without passage pieces, or if a score is no finite number. */
+/**
+ * The best span of one window; null without pieces of the passage or of the question, or if a score
+ * is no finite number.
+ */
 function bestSpan(starts, ends, window, limits) {
   const { first, offsets } = window;
+  if (first <= WITHOUT_QUESTION) return null;
   const inside = (logits) => best(logits.slice(first, first + offsets.length), limits.n_best);
   let span = null;
   const lasts = inside(ends);

@@ -39,7 +39,7 @@ def highest(logits: np.ndarray, positions: Iterable[int], count: int) -> set[int
 
 
 def brute_force(start: np.ndarray, end: np.ndarray, win: Window, limits: Limits) -> Span | None:
-    positions = range(win.first, win.stop)
+    positions = range(win.first, win.stop if win.first > 2 else 0)  # 2: there is no question
     starts = highest(start, positions, limits.n_best)
     ends = highest(end, positions, limits.n_best)
     spans = [
@@ -79,20 +79,20 @@ def test_spans_outside_the_passage_never_win() -> None:
 
 
 def test_the_end_is_not_before_the_start_nor_too_far_behind() -> None:
-    win = window(6, first=2)
-    start, end = np.zeros(9, np.float32), np.zeros(9, np.float32)
-    start[6], end[3] = 9.0, 9.0  # the two best, the wrong way round
-    assert best_span(start, end, win, Limits()) == Span(2, 3, 9.0)
-    start, end = np.zeros(9, np.float32), np.zeros(9, np.float32)
-    start[2], end[7] = 9.0, 8.0  # six pieces
-    assert best_span(start, end, win, Limits(max_answer=6)) == Span(2, 7, 17.0)
-    assert best_span(start, end, win, Limits(max_answer=5)) == Span(2, 2, 9.0)
+    win = window(6, first=3)
+    start, end = np.zeros(10, np.float32), np.zeros(10, np.float32)
+    start[7], end[4] = 9.0, 9.0  # the two best, the wrong way round
+    assert best_span(start, end, win, Limits()) == Span(3, 4, 9.0)
+    start, end = np.zeros(10, np.float32), np.zeros(10, np.float32)
+    start[3], end[8] = 9.0, 8.0  # six pieces
+    assert best_span(start, end, win, Limits(max_answer=6)) == Span(3, 8, 17.0)
+    assert best_span(start, end, win, Limits(max_answer=5)) == Span(3, 3, 9.0)
 
 
 def test_without_a_pair_in_order_there_is_no_span() -> None:
-    win = window(3, first=2)
-    start = np.asarray([0, 0, 0, 0, 5, 0], np.float32)
-    end = np.asarray([0, 0, 5, 0, 0, 0], np.float32)
+    win = window(3, first=3)
+    start = np.asarray([0, 0, 0, 0, 0, 5, 0], np.float32)
+    end = np.asarray([0, 0, 0, 5, 0, 0, 0], np.float32)
     assert best_span(start, end, win, Limits(n_best=1)) is None
 
 

@@ -195,7 +195,7 @@ def test_no_answer_has_to_win_by_the_threshold(tokenizer: Any) -> None:
 def test_a_question_without_text_gets_no_answer(tokenizer: Any) -> None:
     answerer = Answerer(Pointer(tokenizer.convert_tokens_to_ids("oslo"), 0.0), tokenizer, Limits())
     assert answerer.answer("where?", "anna of oslo").text == "oslo"
-    for blank in ("", " \t"):
+    for blank in ("", " \t", "\u200b"):
         assert answerer.answer(blank, "anna of oslo").text == ""
 
 

@@ -5,7 +5,6 @@ import distilbert.mobile.core.spans.Answer
 import distilbert.mobile.core.spans.AnswerModel
 import distilbert.mobile.core.spans.AnswerOptions
 import distilbert.mobile.core.spans.Passage
-import distilbert.mobile.core.spans.SpanDescription
 import java.util.concurrent.Executor
 
 /** A question, [text], about a passage. */
@@ -50,12 +49,7 @@ internal class QuestionSession(models: ModelKeeper<AnswerModel>, worker: Executo
                 AnswerOptions(candidates = MOST),
                 isCancelled,
             )
-        val reason =
-            when {
-                answer.isAnswer -> null
-                answer.text.isEmpty() -> Message(R.string.no_answer_model)
-                else -> Message(R.string.no_answer_score, answer.score, SpanDescription.LEAST_SCORE)
-            }
+        val reason = if (answer.isAnswer) null else Message(R.string.no_answer_model)
         return Reply(answer, reason)
     }
 

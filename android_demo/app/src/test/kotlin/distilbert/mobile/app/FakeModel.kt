@@ -62,7 +62,6 @@ internal open class FakeModel(mayAbstain: Boolean = false) : AnswerModel {
             windows = 1 + passage.length / 1500,
             tokens = passage.split(' ').size,
             times = times(passage, padTo),
-            isAnswer = description.isAnswer(text, score),
             candidates = listOf(Candidate(text, start, last, score, confidence)),
         )
     }

@@ -200,6 +200,7 @@ class ScreenshotTest {
 
     @Test
     fun phoneNoAnswer() {
+        app.openModel = { FakeModel(mayAbstain = true) }
         val screen = main()
         screen.askAbout("What colour is the emperor's dog?")
         take(screen)

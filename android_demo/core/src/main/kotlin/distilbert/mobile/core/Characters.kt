@@ -26,8 +26,6 @@ internal object Characters {
     /** No character before this one has a decomposition or is a mark. */
     const val FIRST_DECOMPOSED = 0xC0
 
-    /** From the root: R8 renames this class's package, and not the resource. */
-    private const val TABLES = "/distilbert/mobile/core/characters.txt"
     private const val ASCII = 0x80
 
     private val kinds: Ranges
@@ -39,8 +37,7 @@ internal object Characters {
 
     init {
         val stream =
-            Characters::class.java.getResourceAsStream(TABLES)
-                ?: throw ModelException("the library lacks $TABLES: keep Java resources in the app")
+            checkNotNull(Characters::class.java.getResourceAsStream(TABLES)) { "see requireTables" }
         val tables =
             stream
                 .use { it.readBytes() }
@@ -78,6 +75,22 @@ internal object Characters {
         }
 
     private val ASCII_CAPITALS = 'A'.code..'Z'.code
+}
+
+/** From the root: R8 renames this package's classes, and not the resource. */
+private const val TABLES = "/distilbert/mobile/core/characters.txt"
+
+/**
+ * To be called before [Characters] is used, which cannot throw what an app expects.
+ *
+ * @throws ModelException if the app was packed without the library's tables.
+ */
+internal fun requireTables() {
+    if (WordPieceTokenizer::class.java.getResource(TABLES) != null) return
+    throw ModelException(
+        "the app lacks $TABLES: keep the Java resources of its libraries",
+        kind = ErrorKind.MISSING,
+    )
 }
 
 /** Korean syllables decompose by arithmetic (Unicode, section 3.12). */

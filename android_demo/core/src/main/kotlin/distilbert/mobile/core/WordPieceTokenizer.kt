@@ -88,7 +88,8 @@ class WordPieceTokenizer private constructor(
          * A tokenizer from the bytes of `vocab.txt`.
          *
          * @param verify whether its digest must be the one that the description states.
-         * @throws ModelException if it is not the vocabulary that the description names.
+         * @throws ModelException if it is not the vocabulary that the description names, or the app
+         *   lacks the library's character tables.
          */
         @JvmStatic
         @JvmOverloads
@@ -96,6 +97,12 @@ class WordPieceTokenizer private constructor(
             description: TokenizerDescription,
             vocabulary: ByteArray,
             verify: Boolean = true,
-        ) = WordPieceTokenizer(description, Vocabulary.read(vocabulary, description, verify))
+        ): WordPieceTokenizer {
+            requireTables()
+            return WordPieceTokenizer(
+                description,
+                Vocabulary.read(vocabulary, description, verify),
+            )
+        }
     }
 }

@@ -32,7 +32,6 @@ data class Candidate(
  * @property end the unit past the last.
  * @property score start logit plus end logit, on the scale of the search's rule.
  * @property windows how many windows the passage was cut into.
- * @property isAnswer whether to show [text] as an answer: see [SpanDescription.isAnswer].
  * @property candidates as many as [AnswerOptions.candidates], the best first; the first one is this
  *   answer. Empty only where a test made the answer.
  * @property windowsRead how many of them the model read.
@@ -46,11 +45,17 @@ class Answer(
     val windows: Int,
     override val tokens: Int,
     override val times: Times,
-    val isAnswer: Boolean = text.isNotEmpty(),
     val candidates: List<Candidate> = emptyList(),
     val isComplete: Boolean = true,
     val windowsRead: Int = windows,
 ) : TaskResult {
+    /**
+     * Whether there is an answer to show. There is none if the question or the passage has no word
+     * pieces, and where a model that may abstain decides so. Any other model always names a place,
+     * and [confidence] alone says how much the model prefers it.
+     */
+    val isAnswer: Boolean get() = text.isNotEmpty()
+
     /** How much the model prefers this answer, from 0 to 1: see [Candidate.confidence]. */
     val confidence: Double get() = candidates.firstOrNull()?.confidence ?: 0.0
 

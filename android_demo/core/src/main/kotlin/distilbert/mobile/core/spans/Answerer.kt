@@ -100,7 +100,6 @@ class Answerer(
             windows = windows.size,
             tokens = tokens,
             times = Times(tokenizing, inference, decoding + timer.takeLap()),
-            isAnswer = description.isAnswer(text, span.logits),
             candidates = candidates,
             isComplete = done >= minOf(windows.size, wanted ?: windows.size),
             windowsRead = done,

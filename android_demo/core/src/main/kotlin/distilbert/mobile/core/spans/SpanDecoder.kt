@@ -7,9 +7,8 @@ package distilbert.mobile.core.spans
  * @property start first UTF-16 unit.
  * @property end the unit past the last; [start] for "no answer".
  * @property score start logit plus end logit, on the scale of the search's rule.
- * @property logits start logit plus end logit.
  */
-class Span(val start: Int, val end: Int, val score: Double, val logits: Float) {
+class Span(val start: Int, val end: Int, val score: Double) {
     /** Whether the model found an answer. */
     val isAnswer get() = end > start
 }
@@ -19,7 +18,8 @@ class Span(val start: Int, val end: Int, val score: Double, val logits: Float) {
  *
  * In each window the `n_best` highest starts and ends are paired (Devlin et al. 2019, section 4.2):
  * the end not before the start, no longer than the limit. Of equal scores the earliest window, then
- * start, then end wins, as in training. A window with a score that is no finite number is skipped.
+ * start, then end wins, as in training. A window with a score that is no finite number is skipped,
+ * and a question without word pieces has no answer.
  * All scores are compared in double precision, as the build does it.
  *
  * @param limits `n_best` and `max_answer`.
@@ -38,7 +38,6 @@ class SpanDecoder(
     private val candidates = Candidates(candidates)
     private var best: Span? = null
     private var abstain = Double.POSITIVE_INFINITY
-    private var abstainLogits = 0f
 
     /** Whether any window so far has had scores that are numbers. */
     val hasNumbers get() = best != null || abstain.isFinite()
@@ -46,12 +45,8 @@ class SpanDecoder(
     /** Takes the logits of the next window; what is beyond its pieces is padding. */
     fun add(window: Window, startLogits: FloatArray, endLogits: FloatArray) {
         val level = rule.level(window, startLogits, endLogits)
-        val logits = startLogits[0] + endLogits[0]
-        val nothing = logits - level
-        if (nothing < abstain) {
-            abstain = nothing
-            abstainLogits = logits
-        }
+        val nothing = startLogits[0] + endLogits[0] - level
+        if (nothing < abstain) abstain = nothing
         if (window.first < window.stop) candidates.openWindow(window.start(window.first))
         val span = bestSpan(window, startLogits, endLogits, level) ?: return
         if (span.score > (best?.score ?: Double.NEGATIVE_INFINITY)) best = span
@@ -62,7 +57,7 @@ class SpanDecoder(
         val found = best
         val beaten = found == null || mayAbstain && abstain >= found.score + nullThreshold
         if (found != null && !beaten) return found
-        return if (abstain.isFinite()) Span(0, 0, abstain, abstainLogits) else Span(0, 0, 0.0, 0f)
+        return Span(0, 0, if (abstain.isFinite()) abstain else 0.0)
     }
 
     /**
@@ -88,6 +83,7 @@ class SpanDecoder(
         var score = Float.NEGATIVE_INFINITY
         var bestStart = -1
         var bestEnd = -1
+        if (window.first <= WITHOUT_QUESTION) return null
         val starts = highest(startLogits, window.first, window.stop)
         for (start in starts) {
             for (end in ends) {
@@ -109,7 +105,7 @@ class SpanDecoder(
                 candidates.add(window.start(start), window.end(end), sum - level)
             }
         }
-        return Span(window.start(bestStart), window.end(bestEnd), score - level, score)
+        return Span(window.start(bestStart), window.end(bestEnd), score - level)
     }
 
     private fun isAllowed(start: Int, end: Int) = end >= start && end - start < limits.maxAnswer
@@ -131,4 +127,9 @@ class SpanDecoder(
 
     /** Numbers before NaN, which sorts last as in NumPy. */
     private fun isHigher(one: Float, other: Float) = one > other || (other.isNaN() && !one.isNaN())
+
+    private companion object {
+        /** The pieces before the passage where the question has none: [CLS] and [SEP]. */
+        const val WITHOUT_QUESTION = 2
+    }
 }

@@ -30,16 +30,6 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     /** The start and end logits among a model's [outputs], which come in the file's order. */
     fun logits(outputs: List<FloatArray>) = Logits(outputs[start], outputs[end])
 
-    /**
-     * Whether to show [text] as an answer whose start logit plus end logit is [score], whatever
-     * rule compares the windows.
-     *
-     * A model that may abstain decides by itself. Any other one always guesses, and a guess below
-     * [LEAST_SCORE] is more often wrong than right.
-     */
-    fun isAnswer(text: String, score: Float): Boolean =
-        text.isNotEmpty() && (mayAbstain || score >= LEAST_SCORE)
-
     private fun placeOf(output: String): Int {
         val place = outputs.indexOfFirst { it.name == output }
         if (place >= 0) return place
@@ -52,14 +42,6 @@ class SpanDescription private constructor(json: Json) : ModelDescription(json) {
     }
 
     companion object {
-        /**
-         * The score from which on a guess is an answer, for a model that was not trained to
-         * abstain. Of 200 questions of the embedded set, asked about their own passage and about
-         * another, guesses below 0 held 1.5 % of all right answers, and 22 % of those about the
-         * other passage.
-         */
-        const val LEAST_SCORE = 0f
-
         private const val START_LOGITS = "start_logits"
         private const val END_LOGITS = "end_logits"
         private val OWN = listOf("limits", "may_abstain", "null_threshold", "search")

@@ -48,7 +48,8 @@ class SearchGoldenTest {
             }
             val span = decoder.answer()
             answersCompared.check(
-                isEqual(case["answer"], passage, span.start, span.end, span.score) &&
+                span.isAnswer == (case["answer"]["end"].integer() > 0) &&
+                    isEqual(case["answer"], passage, span.start, span.end, span.score) &&
                     case.optional("candidates").let { it == null || isEqual(it, passage, decoder) },
             ) { "$asked, ${search.rule}: ${span.start} to ${span.end}, ${span.score}" }
         }
