@@ -18,43 +18,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from converters import terminal
 from pipeline import experiment, settings, tasks
-from pipeline.ablation_page import page
+from pipeline.ablation_page import Ablation, page
 from pipeline.config import Build
 from pipeline.errors import UserError
 from pipeline.experiment import Record, Run, folder_name
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """What is left out, a row each.
-
-    Attributes:
-        title: of the page.
-        subtitle: a sentence on what the page holds.
-        preset: of every build.
-        full: the row with nothing left out.
-        rows: the flags of each other row.
-        paper: by how many points a row changed the paper's macro score on GLUE; empty where the
-            paper has no such table.
-        tasks: whose embedded examples are taken where no data are named.
-        timed: also makes and times the int8 .tflite file of each row.
-    """
-
-    title: str
-    subtitle: str
-    preset: str
-    full: str
-    rows: Mapping[str, tuple[str, ...]]
-    paper: Mapping[str, float]
-    tasks: Sequence[str]
-    timed: bool = False
-
 
 HALF = ("--student.intermediate-size", "0.5", "--student.neurons")
 CE, MLM, COS = (

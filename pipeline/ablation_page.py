@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from benchmarks.page.layout import DASH, Column, Page, Plot, Section, Table
 from benchmarks.page.plots import Curve, curves
 from pipeline.experiment import Record, Run, mean, shown
-
-if TYPE_CHECKING:
-    from pipeline.ablation import Ablation
 
 TIMED = "student-int8.tflite"
 TOLD_OF_TIMES = (
@@ -19,6 +16,32 @@ TOLD_OF_TIMES = (
     "full student's, both taken against the teacher's file, which each build times in turns with "
     "the student's; below 1,024 queries it is a hint, not a figure."
 )
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is left out, a row each.
+
+    Attributes:
+        title: of the page.
+        subtitle: a sentence on what the page holds.
+        preset: of every build.
+        full: the row with nothing left out.
+        rows: the flags of each other row.
+        paper: by how many points a row changed the paper's macro score on GLUE; empty where the
+            paper has no such table.
+        tasks: whose embedded examples are taken where no data are named.
+        timed: also makes and times the int8 .tflite file of each row.
+    """
+
+    title: str
+    subtitle: str
+    preset: str
+    full: str
+    rows: Mapping[str, tuple[str, ...]]
+    paper: Mapping[str, float]
+    tasks: Sequence[str]
+    timed: bool = False
 
 
 def page(kind: Ablation, runs: Sequence[Run], record: Record) -> Page:
