@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 RECORD = "gate-{}.json"  # of one file, in the scratch folder
 STUDENT = "student-{}.json"  # the student's score with so many training examples, likewise
 WORTH = 500  # examples over all files: below it, starting processes takes longer than they save
-AT_A_TIME = 500  # training examples that a process runs: opening a file again costs little beside
+AT_A_TIME = 250  # training examples that a process runs: opening a file again costs little beside
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,17 @@ def _runs(scoring: Scoring, files: Sequence[Path], shown: bool) -> Iterator[tupl
     ):
         futures = {pool.submit(_work, job): job for job in jobs}
         results: dict[Job, Any] = {}
-        for done, future in enumerate(as_completed(futures), start=1):
-            path, _ = futures[future]
-            results[futures[future]] = future.result()
-            mine = _jobs(scoring, path)
-            if all(job in results for job in mine):
-                (natural, padded), *parts = [results.pop(job) for job in mine]
-                yield path, Runs(natural, padded, tuple(itertools.chain(*parts)))
-            bar(done, len(futures))
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                path, _ = futures[future]
+                results[futures[future]] = future.result()
+                mine = _jobs(scoring, path)
+                if all(job in results for job in mine):
+                    (natural, padded), *parts = [results.pop(job) for job in mine]
+                    yield path, Runs(natural, padded, tuple(itertools.chain(*parts)))
+                bar(done, len(futures))
+        finally:  # a build that is stopped waits for the parts that run, and for no others
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 _scoring: list[Scoring] = []  # of a process that scores
@@ -259,9 +262,7 @@ def _opened(scoring: Scoring, path: Path) -> Callable[[int | None], Reader[Any, 
     return lambda pad_to: task.reader(model, tokenizer, build.data, scoring.traits, pad_to=pad_to)
 
 
-def _shown(
-    scoring: Scoring, label: str, shown: bool
-) -> Callable[[Sequence[Any]], Iterable[Any]]:
+def _shown(scoring: Scoring, label: str, shown: bool) -> Callable[[Sequence[Any]], Iterable[Any]]:
     """What shows the progress over examples, if it is shown."""
     from pipeline.session import progress
 

@@ -35,18 +35,14 @@ def student(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
 
 def config(seed: int = 42, **verification: Any) -> Build:
     build = settings.load("embedded-classification")
-    return replace(
-        build, seed=seed, verification=replace(build.verification, **verification)
-    )
+    return replace(build, seed=seed, verification=replace(build.verification, **verification))
 
 
 def draw(student: Path, train: TextSet | None, build: Build) -> tuple[Any, ...]:
     return sampling.draw(build, TASK, student, EVALUATION, TASK.traits(EVALUATION), train)
 
 
-def test_as_many_are_drawn_as_are_missing_from_the_whole_set(
-    student: Path, train: TextSet
-) -> None:
+def test_as_many_are_drawn_as_are_missing_from_the_whole_set(student: Path, train: TextSet) -> None:
     drawn = draw(student, train, config(drop_examples=120))
     assert len(drawn) == 100 == len(set(drawn)) and set(drawn) <= set(train.examples)
     places = [train.examples.index(text) for text in drawn]
@@ -69,9 +65,7 @@ def test_what_they_cost_is_limited(student: Path, train: TextSet) -> None:
     """The first of those that would be drawn, until the student's operations are used up."""
     every = draw(student, train, config(drop_examples=120))
     model: Any = None
-    reader = TASK.reader(
-        model, load_tokenizer(student), config().data, TASK.traits(EVALUATION)
-    )
+    reader = TASK.reader(model, load_tokenizer(student), config().data, TASK.traits(EVALUATION))
     lengths = [len(reader.encode(text)[0].ids) for text in every]
     # 2 layers of width 32: attention has 4 matrices, the feed-forward two of 32 x 1024, all with
     # biases; two layer norms each.  The head has one matrix of 32 x 32 and one of 32 x 6.
