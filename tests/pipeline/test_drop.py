@@ -72,9 +72,9 @@ def gate_of(
 
 
 def drop_of(entry: dict[str, Any]) -> tuple[float, bool]:
-    """The drop of the score, and whether the gate allows it."""
+    """The drop of the score, whose F1 torchmetrics adds up in float32, and whether it passes."""
     (check,) = [each for each in entry["gate"]["checks"] if each["name"] == "score_drop"]
-    return check["value"], check["passed"]
+    return round(check["value"], 4), check["passed"]
 
 
 def test_a_near_tie_of_few_evaluation_examples_does_not_decide(
@@ -202,6 +202,6 @@ def test_the_accuracy_of_texts_drops_on_training_texts_too(
     (entry,) = document["files"]
     assert entry["gate"]["training_examples"] == 40
     drop, passed = drop_of(entry)
-    assert drop == pytest.approx(100.0 * (right - still) / 45, abs=1e-5)
+    assert drop == pytest.approx(100.0 * (right - still) / 45, abs=1e-4)
     assert facts["passed"] is entry["gate"]["passed"] is passed is (drop <= 0.5)
     assert entry["scores"] == document["models"][0]["scores"]
