@@ -192,8 +192,8 @@ class Gate(TypedDict):
             length; absent in older reports, where it was all of them.
         padded_examples: The number of those that it was also run on padded to the longest input.
         training_examples: The number of training examples that `score_drop` was measured on
-            together with those; absent in older reports, where there were none. They enter no
-            score.
+            together with the evaluation examples; absent in older reports, where there were none.
+            They enter no score.
     """
 
     passed: bool
