@@ -140,11 +140,11 @@ def test_the_student_is_not_asked_again_after_an_interruption(
 def test_processes_share_the_training_examples_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    """In five parts, whose predictions keep the order of the examples."""
+    """In three parts, whose predictions keep the order of the examples."""
     from concurrent.futures import ThreadPoolExecutor
 
     sizes: list[int] = []
-    right = [place % 7 > 0 for place in range(1200)]
+    right = [place % 7 > 0 for place in range(600)]
 
     def pool(processes: int, _: Any, begin: Any, arguments: Any) -> Any:
         sizes.append(processes)
@@ -157,11 +157,11 @@ def test_processes_share_the_training_examples_of_a_file(
     monkeypatch.setattr(scoring, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(scoring, "score_file", lambda *_, **__: (answered(range(40)),) * 2)
     monkeypatch.setattr(scoring, "predict_training", predict_training)
-    plan = with_training(made(40), 1200)
+    plan = with_training(made(40), 600)
     chosen = dataclasses.replace(plan.build.verification, processes=8)
     plan = dataclasses.replace(plan, build=dataclasses.replace(plan.build, verification=chosen))
     (entry,) = score_files(plan, [INT8], answered(range(40)), tmp_path, lambda _: replied(right))
-    assert sizes == [6] and drop_of(entry) == (0.0, True)
+    assert sizes == [4] and drop_of(entry) == (0.0, True)
 
 
 def test_the_accuracy_of_texts_drops_on_training_texts_too(
