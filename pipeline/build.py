@@ -23,7 +23,18 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure.schema import VERSION as LATENCY_SCHEMA
 from converters import ExpectedError, terminal
 from converters.terminal import word
-from pipeline import distilling, learning, mixing, place, plan, ranks, settings, shipping, shrinking
+from pipeline import (
+    distilling,
+    learning,
+    mixing,
+    place,
+    plan,
+    ranks,
+    sampling,
+    settings,
+    shipping,
+    shrinking,
+)
 from pipeline.artifacts import INNER, Artifact, Store
 from pipeline.config import Build
 from pipeline.data.corpus import Corpus, corpus_of
@@ -341,6 +352,7 @@ def verify(
             files,
             began.evaluation,
             began.traits,
+            began.train,
         ),
         settings={
             "gates": config.limits,
@@ -348,7 +360,7 @@ def verify(
             "scoring": began.task.scoring(config.data),
             **began.reading,
         },
-        inputs={**_present(teacher, student, *exported), **began.asked},
+        inputs={**_present(teacher, student, *exported), **began.asked, **sampling.key(began)},
     )
 
 

@@ -15,7 +15,18 @@ from pydantic import Field
 from tyro.conf import OmitArgPrefixes, Suppress
 
 from converters.precisions import PRECISIONS
-from pipeline.fields import BelowOne, Count, Gate, Mixed, Neurons, Positive, Share, Strict, Weight
+from pipeline.fields import (
+    BelowOne,
+    Count,
+    Gate,
+    Mixed,
+    Neurons,
+    Positive,
+    Share,
+    Strict,
+    Verification,
+    Weight,
+)
 
 # The keys of `converters.precisions.PRECISIONS`, and those of its tables.
 Target = Literal["tflite", "coreml", "onnx"]
@@ -308,20 +319,6 @@ class Export(Strict):
             if target in self.target or "all" in self.target
         }
         return cast(dict[Target, tuple[FilePrecision, ...]], asked)
-
-
-@dataclass(frozen=True)
-class Verification(Strict):
-    """How much the gates look at, where there are many evaluation examples."""
-
-    padded_examples: Count = 500
-    """Run each file on this many evaluation examples padded to the longest input, evenly spread, or
-    on all if there are fewer."""
-    coreml_examples: Annotated[int, Field(ge=500)] = 500
-    """Run a Core ML file on this many evaluation examples where it is evaluated operation by
-    operation, which is everywhere but on macOS; on all if there are fewer."""
-    processes: Count | None = None
-    """Score this many files at a time; as many as there are CPU cores if it is not given."""
 
 
 @dataclass(frozen=True)

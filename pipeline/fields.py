@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What settings are made of: bounded numbers, thresholds, and a class that refuses unknown keys.
 
-The settings of the precision `mixed` are here as well, since thresholds depend on them.
+The settings of the gates are here as well, and those of the precision `mixed`, on which thresholds
+depend.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class Limit(Strict):
 
 @dataclass(frozen=True)
 class Gate(Strict):
-    """What a file may differ from the student by, over the evaluation examples."""
+    """What a file may differ from the student by, over the evaluation examples.
+
+    The drop of the score is measured on training examples too, where there are few for evaluation.
+    """
 
     max_logit_error: Limit
     mean_logit_error: Limit
@@ -56,7 +60,28 @@ class Mixed(Strict):
 
     budget: Weight = 0.5
     """Let a file of the precision `mixed` lose at most this many points of the task's first metric,
-    measured on the evaluation examples against the student in float32."""
+    measured against the student in float32 on the examples of `--verification.drop-examples`."""
     examples: Count = 500
     """Choose what is stored in int4 on this many evaluation examples, evenly spread; the choice is
-    then measured on all of them."""
+    then measured on all of them, and on training examples where there are few."""
+
+
+@dataclass(frozen=True)
+class Verification(Strict):
+    """How many examples the gates look at."""
+
+    padded_examples: Count = 500
+    """Run each file on this many evaluation examples padded to the longest input, evenly spread, or
+    on all if there are fewer."""
+    coreml_examples: Annotated[int, Field(ge=500)] = 500
+    """Run a Core ML file on this many evaluation examples where it is evaluated operation by
+    operation, which is everywhere but on macOS; on all if there are fewer."""
+    drop_examples: Count = 3000
+    """Measure how far the score of a quantized file lies below the student's on this many examples.
+    Where there are fewer for evaluation, training examples are added, drawn at random; 1 adds none.
+    They enter no score that is reported."""
+    drop_operations: Positive = 3e13
+    """Add training examples only as long as the student needs at most this many floating-point
+    operations for all of them: 3e13 take a CPU core some five minutes, in each file."""
+    processes: Count | None = None
+    """Run files in this many processes; in as many as there are CPU cores if it is not given."""

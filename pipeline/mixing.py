@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.pretrained import load_with_head
+from pipeline import sampling
 from pipeline.artifacts import MIXED, Artifact, Store, write_json
 from pipeline.session import prepare, progress
 
@@ -40,14 +41,21 @@ def stage(store: Store, began: Start, student: Artifact) -> Artifact | None:
     return store.stage(
         "mixed",
         lambda folder, scratch: choose(
-            folder, scratch, config, began.task, student.folder, began.evaluation, began.traits
+            folder,
+            scratch,
+            config,
+            began.task,
+            student.folder,
+            began.evaluation,
+            began.traits,
+            began.train,
         ),
         settings={
             "mixed": config.mixed,
             "scoring": began.task.scoring(config.data),
             **began.reading,
         },
-        inputs={"student": student, **began.asked},
+        inputs={"student": student, **began.asked, **sampling.key(began)},
     )
 
 
@@ -66,6 +74,7 @@ def choose(
     student: Path,
     evaluation: Examples,
     traits: Traits,
+    train: Examples | None = None,
 ) -> Facts:
     """Measures every group, and writes what is stored in int4 and why.
 
@@ -77,23 +86,27 @@ def choose(
         student: folder of the student.
         evaluation: the examples; a sample of them ranks the groups, and all confirm the choice.
         traits: see `pipeline.tasks.task.Task`.
+        train: what was trained on; where there are few for evaluation, those of its examples on
+            which the gate measures the drop of the score confirm the choice as well.
     """
+    drawn = sampling.draw(build, task, student, evaluation, traits, train)
+    whole = sampling.joined(evaluation, drawn)
     search = _Search(scratch, build, task, student, evaluation, traits)
     sample, saved = evaluation.spread(build.mixed.examples), search.bytes_saved
     drifts = {group: search.drift(group, sample) for group in saved}
     order = ranked(drifts, saved)
     int4 = filled(order, build.mixed.budget, lambda groups: search.loss(groups, sample))
     # The sample may have been a lucky one.
-    while int4 and search.loss(int4, evaluation) > build.mixed.budget:
+    while int4 and search.loss(int4, whole) > build.mixed.budget:
         int4 = int4[:-1]
-    loss, bytes_saved = search.loss(int4, evaluation), sum(saved[group] for group in int4)
+    loss, bytes_saved = search.loss(int4, whole), sum(saved[group] for group in int4)
     document = {
         "int4": int4,
         "budget": build.mixed.budget,
         "loss": loss,
         "bytes_saved": bytes_saved,
         "sample": len(sample.examples),
-        "examples": len(evaluation.examples),
+        "examples": len(whole.examples),
         "groups": [
             {"name": group, "drift": drifts[group], "bytes_saved": saved[group]} for group in order
         ],
@@ -104,7 +117,7 @@ def choose(
         "int4": " + ".join(int4) or "none",
         "loss": round(loss, 2),
         "bytes_saved": bytes_saved,
-        "examples": len(evaluation.examples),
+        "examples": len(whole.examples),
     }
 
 

@@ -6,7 +6,7 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,26 +133,31 @@ def verify(
     files: Sequence[Path],
     evaluation: Examples,
     traits: Traits,
+    train: Examples | None = None,
 ) -> Facts:
-    """Scores teacher, student and every file; holds each file against the student."""
+    """Scores teacher, student and every file; holds each file against the student.
+
+    Where there are few evaluation examples, the drop of a file's score is measured on some of
+    `train` as well, see `sampling.py`.
+    """
+    from pipeline import sampling
     from pipeline.artifacts import write_json
     from pipeline.models import teacher as teachers
     from pipeline.scoring import Scoring, score_files
-    from pipeline.verify import run
+    from pipeline.verify import predict, run
 
     prepare(build)
-    tokenizer = teachers.load_tokenizer(student)
+
+    def shown(label: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
+        return lambda examples: progress(build, examples, f"scoring {label}", task.unit)
 
     def ask(model: Any, label: str, tokenizer: Any, own: Traits = traits) -> Any:
         reader = task.reader(model, tokenizer, build.data, own)
-        return run(
-            task,
-            reader,
-            evaluation,
-            lambda examples: progress(build, examples, f"scoring {label}", task.unit),
-        )
+        return run(task, reader, evaluation, shown(label))
 
-    reference = ask(_torch_predictor(build, student), "student", tokenizer)
+    student_model = _torch_predictor(build, student)
+    its_tokenizer = teachers.load_tokenizer(student)
+    reference = ask(student_model, "student", its_tokenizer)
     taught = None
     calibrated: dict[str, Any] = {}
     if teacher:
@@ -163,7 +168,18 @@ def verify(
                 _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")
             )
         taught = ask(taught_model, "teacher", tokenizer, {**traits, **calibrated})
-    entries = score_files(Scoring(build, student, evaluation, traits), files, reference, scratch)
+    drawn = sampling.draw(build, task, student, evaluation, traits, train) if files else ()
+    entries = score_files(
+        Scoring(build, student, evaluation, traits, drawn),
+        files,
+        reference,
+        scratch,
+        lambda training: predict(
+            task.reader(student_model, its_tokenizer, build.data, traits),
+            training,
+            shown("student, training examples"),
+        ),
+    )
     models = [_describe(student, "student") | {"scores": reference.facts()}]
     if teacher and taught:
         models.insert(0, _describe(teacher, "teacher") | {"scores": taught.facts()})

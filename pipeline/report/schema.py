@@ -191,12 +191,16 @@ class Gate(TypedDict):
         examples: The number of evaluation examples that the file was run on, each at its own
             length; absent in older reports, where it was all of them.
         padded_examples: The number of those that it was also run on padded to the longest input.
+        training_examples: The number of training examples that `score_drop` was measured on
+            together with the evaluation examples; absent in older reports, where there were none.
+            They enter no score.
     """
 
     passed: bool
     checks: list[Check]
     examples: NotRequired[Count]
     padded_examples: NotRequired[Count]
+    training_examples: NotRequired[Count]
 
 
 class File(TypedDict):

@@ -260,7 +260,7 @@ def _memory_table(subjects: dict[str, Subject]) -> Table:
 
 
 def _samples(report: Report) -> list[str]:
-    """Sentences about gates that looked at a part of the evaluation examples."""
+    """Sentences about gates that looked at other examples than all of those for evaluation."""
     unit = tasks.find(report["task"]).unit
     there = next(iter(report["data"]["eval"]["counts"].values()))
     gates = [(file["name"], file["gate"]) for file in report["files"] if file["gate"]]
@@ -268,15 +268,22 @@ def _samples(report: Report) -> list[str]:
     for name, gate in gates:
         count = gate.get("examples", there)
         padded = gate.get("padded_examples", count)
+        training = gate.get("training_examples", 0)
         if count < there:
             said.setdefault(
-                f"on {count:,} of the {there:,} {unit}s, evenly spread, with which the PyTorch "
+                f"Run on {count:,} of the {there:,} {unit}s, evenly spread, with which the PyTorch "
                 "model's score on the same ones is compared",
                 [],
             ).append(name)
         if padded < count:
-            said.setdefault(f"padded on {padded:,} {unit}s, evenly spread", []).append(name)
-    return [f"Run {how}: {', '.join(names)}." for how, names in said.items()]
+            said.setdefault(f"Run padded on {padded:,} {unit}s, evenly spread", []).append(name)
+        if training:
+            said.setdefault(
+                f"Drop of the score measured on {count:,} evaluation and {training:,} training "
+                f"{unit}s together, while scores are those of the evaluation {unit}s alone",
+                [],
+            ).append(name)
+    return [f"{how}: {', '.join(names)}." for how, names in said.items()]
 
 
 def _gates_table(report: Report) -> Table:

@@ -64,6 +64,10 @@ class Examples(Protocol):
         """At most `most` examples, from the first on, evenly spread."""
         ...
 
+    def with_examples(self, examples: Sequence[Any]) -> Self:
+        """These examples in place of its own, scored by the same rules."""
+        ...
+
     def facts(self) -> dict[str, Any]:
         """What a report says of the data: `pipeline.report.schema.Dataset`."""
         ...

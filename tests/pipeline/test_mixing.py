@@ -21,6 +21,8 @@ from pipeline.build import main
 from pipeline.config import Build
 from pipeline.fields import Mixed
 from pipeline.tasks.text_classification import TASK
+from pipeline.tasks.text_classification.data import TextSet, load_texts
+from pipeline.tasks.text_classification.settings import TextData
 
 COSTS = {"a": 0.1, "b": 0.3, "c": 0.4, "d": 0.05}
 
@@ -74,12 +76,14 @@ def config(budget: float, examples: int = 12) -> Build:
     return replace(build, hardware=hardware, data=replace(build.data, max_length=32))
 
 
-def choose(folder: Path, student: Path, build: Build) -> tuple[dict[str, Any], dict[str, Any]]:
+def choose(
+    folder: Path, student: Path, build: Build, train: TextSet | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The facts of the stage and the document that it wrote."""
     texts = dev_texts(24)
     (folder / "made").mkdir(exist_ok=True)
     facts = mixing.choose(
-        folder / "made", folder / "scratch", build, TASK, student, texts, TASK.traits(texts)
+        folder / "made", folder / "scratch", build, TASK, student, texts, TASK.traits(texts), train
     )
     document = json.loads((folder / "made" / "mixed.json").read_text(encoding="utf-8"))
     return dict(facts), document
@@ -115,6 +119,20 @@ def test_a_lucky_sample_does_not_decide(
     facts, document = choose(tmp_path, student, config(0.5))
     assert document["int4"] == [group["name"] for group in document["groups"]][:2]
     assert facts["loss"] == 0.4
+
+
+def test_training_examples_confirm_the_choice_where_they_are_in_the_gate(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(self: Any, groups: Sequence[str], examples: Any) -> float:
+        return 0.2 * len(groups) if len(examples.examples) == 64 else 0.0
+
+    monkeypatch.setattr(mixing._Search, "loss", loss)
+    build, train = config(0.5), load_texts(TextData(), "train")
+    build = replace(build, verification=replace(build.verification, drop_examples=64))
+    facts, document = choose(tmp_path, student, build, train)
+    assert document["int4"] == [group["name"] for group in document["groups"]][:2]
+    assert (document["sample"], document["examples"], facts["examples"]) == (12, 64, 64)
 
 
 def test_what_was_measured_is_not_measured_again(

@@ -6,42 +6,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from class_files import dev_texts, write_student
+from scored_files import answered, describe_any, made, questions
 
 from converters.runtimes.torch import TorchPredictor
 from pipeline import scoring, settings, shipping
 from pipeline.scoring import Scoring, score_files, spread
-from pipeline.tasks.question_answering.evaluate import Answer
-from pipeline.tasks.question_answering.squad import Question, QuestionSet
 from pipeline.tasks.text_classification import TASK
 from pipeline.verify import Run
-
-
-def questions(count: int) -> QuestionSet:
-    return QuestionSet(
-        "made up",
-        "0" * 64,
-        tuple(Question(str(i), "", "a b", "what?", ("a",), (0,)) for i in range(count)),
-    )
-
-
-def answered(places: Sequence[int]) -> Run:
-    """A run that gives each question its number as a logit and the right answer."""
-    outputs = tuple([(np.full(2, float(i)), np.full(2, float(i)))] for i in places)
-    return Run(outputs, tuple(Answer("a", 0, 1, 0.0) for _ in places), {"f1": 100.0})
-
-
-def made(count: int, **verification: Any) -> Scoring:
-    build = settings.load("smoke")
-    chosen = dataclasses.replace(build.verification, **verification)
-    build = dataclasses.replace(build, verification=chosen)
-    return Scoring(build, Path("student"), questions(count), {"may_abstain": False})
 
 
 @pytest.mark.parametrize(("there", "most"), [(10, 3), (7, 7), (5, 9), (1000, 256)])
@@ -63,15 +40,7 @@ def test_samples_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that are not there have a description all the same."""
-    from pipeline.files import targets
-
-    @dataclasses.dataclass
-    class About:
-        bytes: int = 1
-
-    for kind in targets.FORMATS.values():
-        monkeypatch.setattr(type(kind), "describe", lambda *_: About())
+    describe_any(monkeypatch)
 
 
 def test_entries_say_what_was_run_and_survive_an_interruption(
@@ -143,11 +112,11 @@ def test_the_student_answers_once_for_all_files(
     student = write_student(tmp_path / "student", tokenizer)
     texts, build = dev_texts(5), settings.load("embedded-classification")
     calls: list[int] = []
-    run = TorchPredictor.run
+    original = TorchPredictor.run
 
     def counted(self: Any, *arrays: Any) -> Any:
         calls.append(1)
-        return run(self, *arrays)
+        return original(self, *arrays)
 
     def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
         zeros = tuple([(np.zeros(6),)] for _ in texts.examples)

@@ -43,6 +43,9 @@ class Texts:
     def spread(self, most: int) -> Texts:
         return self.limited(most)
 
+    def with_examples(self, examples: Sequence[Text]) -> Texts:
+        return replace(self, examples=tuple(examples))
+
     def facts(self) -> dict[str, Any]:
         return {"name": self.name, "sha256": self.sha256, "counts": {"texts": len(self.examples)}}
 

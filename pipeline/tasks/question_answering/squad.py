@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -105,6 +105,10 @@ class QuestionSet:
         count = min(most, there)
         picked = tuple(self.questions[place * there // count] for place in range(count))
         return replace(self, questions=picked)
+
+    def with_examples(self, examples: Sequence[Question]) -> QuestionSet:
+        """These questions in place of its own, scored by the same rules."""
+        return replace(self, questions=tuple(examples))
 
     def facts(self) -> dict[str, Any]:
         """What a report says of the data."""

@@ -181,6 +181,17 @@ def test_the_error_of_logits_stands_beside_each_time(
         assert "0.0625 (0.5 %)" in text and "not measured" in text
 
 
+def test_the_report_says_on_what_the_drop_of_the_score_was_measured(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    sizes = {"examples": 256, "padded_examples": 256, "training_examples": 2744}
+    report["files"][1]["gate"] |= sizes
+    page, markdown = _written(report, tmp_path)
+    for text in (page.text, markdown):
+        assert "on 256 evaluation and 2,744 training questions together" in text
+        assert re.search(r"2,744 training [^:]*: student-int8\.", text), "the other has none"
+
+
 @pytest.mark.parametrize("version", [1, 5, None, "4"])
 def test_a_version_that_is_not_known_is_refused(
     version: Any, report: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
