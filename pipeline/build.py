@@ -24,6 +24,7 @@ from benchmarks.measure.schema import VERSION as LATENCY_SCHEMA
 from converters import ExpectedError, terminal
 from converters.terminal import word
 from pipeline import (
+    calibration,
     distilling,
     learning,
     mixing,
@@ -88,7 +89,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     compared = teacher or student
 
     # What only the finished student tells, such as a threshold for "no answer".
-    began, calibration = calibrate(store, began, student)
+    began, calibrated = calibration.stage(store, began, student)
     traits, reading, asked = began.traits, began.reading, began.asked
 
     # Files for the phone, each compared with the student; and what they cost.
@@ -114,7 +115,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             },
             inputs={
                 **{"student": student, "eval": evaluation.sha256},
-                **_present(calibration, mixed if target == "tflite" else None),
+                **_present(calibrated, mixed if target == "tflite" else None),
             },
             folder=target,
         )
@@ -144,7 +145,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             inputs={**_present(*exported, baseline, compared), **asked},
         )
 
-    every = (*learned.stages, calibration, mixed, *exported, baseline, verified, timed)
+    every = (*learned.stages, calibrated, mixed, *exported, baseline, verified, timed)
     if config.dry_run:
         plan.of_build(began, say)
         for name, reason in store.plan:
@@ -313,22 +314,6 @@ def learn(store: Store, began: Start) -> Learned:
     )
     stages = (teacher, speaker, distilled, outputs, student)
     return Learned(teacher, student, distilled, corpus, stages)
-
-
-def calibrate(store: Store, began: Start, student: Artifact) -> tuple[Start, Artifact | None]:
-    """Adds the traits that only the finished student tells; and gives the stage that found them."""
-    config, task, evaluation, traits = began.config, began.task, began.evaluation, began.traits
-    if not task.calibrates(traits, evaluation):
-        return began, None
-    found = store.stage(
-        "calibration",
-        lambda folder, _: shipping.calibrate(
-            folder, config, task, student.folder, evaluation, traits
-        ),
-        settings=began.reading | {"scoring": task.scoring(config.data)},
-        inputs={"student": student, **began.asked},
-    )
-    return replace(began, traits={**traits, **found.facts}), found
 
 
 def verify(

@@ -22,9 +22,9 @@ from benchmarks.page import markdown, text_table
 from benchmarks.page.layout import DASH, Page, Section, render
 from converters import sealed, terminal, whole_file
 from converters.terminal import word
-from pipeline import place, ranks, settings
+from pipeline import calibration, place, ranks, settings
 from pipeline.artifacts import Store
-from pipeline.build import build, calibrate, learn, verify
+from pipeline.build import build, learn, verify
 from pipeline.config import Build
 from pipeline.errors import GateFailure, UserError
 from pipeline.lock import locked
@@ -192,7 +192,7 @@ def _scored(run: Run, config: Build, console: Console) -> dict[str, Any]:
     began = start(config, terminal.speaker(console))
     learned = learn(store, began)
     began.kept.clear()
-    began, _ = calibrate(store, began, learned.student)
+    began, _ = calibration.stage(store, began, learned.student)
     scored = verify(store, began, learned)
     found = json.loads((scored.folder / "verify.json").read_text(encoding="utf-8"))
     return _summary(found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.config import Build
@@ -32,6 +33,15 @@ def prepare(build: Build) -> Any:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if build.hardware.tf32 else "highest")
     return device
+
+
+def torch_predictor(build: Build, folder: Path) -> Any:
+    """A model of the build in PyTorch, on the build's device."""
+    from converters.pretrained import load_with_head
+    from converters.runtimes.torch import TorchPredictor
+
+    model = load_with_head(folder)
+    return TorchPredictor(model.to(prepare(build)), folder.name)
 
 
 def progress(build: Build, items: Sequence[T], label: str, unit: str) -> Iterator[T]:

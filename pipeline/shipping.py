@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.pretrained import load_with_head
+from pipeline.calibration import calibrated
 from pipeline.config import Build, Target
 from pipeline.data.sources import NONE
 from pipeline.progress import Progress
-from pipeline.session import prepare, progress
+from pipeline.session import prepare, progress, torch_predictor
 
 if TYPE_CHECKING:
     from pipeline.tasks.task import Examples, Task, Traits
@@ -75,38 +76,6 @@ def export(
     return {"files": len(files), "golden_cases": cases}
 
 
-def calibrate(
-    _folder: Path, build: Build, task: Task, student: Path, evaluation: Examples, traits: Traits
-) -> Facts:
-    """The traits that only the finished student tells, such as a threshold; they are the facts."""
-    from pipeline.models import teacher as teachers
-
-    tokenizer = teachers.load_tokenizer(student)
-    return _calibrated(
-        build, task, _torch_predictor(build, student), tokenizer, evaluation, traits, "student"
-    )
-
-
-def _calibrated(
-    build: Build,
-    task: Task,
-    model: Any,
-    tokenizer: Any,
-    evaluation: Examples,
-    traits: Traits,
-    label: str,
-) -> Traits:
-    """What `Task.calibrate` finds for one model, with its progress shown."""
-    return task.calibrate(
-        model,
-        tokenizer,
-        build.data,
-        traits,
-        evaluation,
-        lambda examples: progress(build, examples, f"calibrating the {label}", task.unit),
-    )
-
-
 def export_baseline(folder: Path, build: Build, baseline: Path) -> Facts:
     """The teacher, or without one the student, in float32 in the formats that are timed.
 
@@ -155,19 +124,19 @@ def verify(
         reader = task.reader(model, tokenizer, build.data, own)
         return run(task, reader, evaluation, shown(label))
 
-    student_model = _torch_predictor(build, student)
+    student_model = torch_predictor(build, student)
     its_tokenizer = teachers.load_tokenizer(student)
     reference = ask(student_model, "student", its_tokenizer)
     taught = None
-    calibrated: dict[str, Any] = {}
+    its_own: Traits = {}
     if teacher:
-        taught_model = _torch_predictor(build, teacher)
+        taught_model = torch_predictor(build, teacher)
         tokenizer = teachers.load_tokenizer(teacher)  # it may have other word pieces
         if task.calibrates(traits, evaluation):  # the student's threshold would not be fair to it
-            calibrated = dict(
-                _calibrated(build, task, taught_model, tokenizer, evaluation, traits, "teacher")
+            its_own = calibrated(
+                build, task, taught_model, tokenizer, evaluation, traits, "teacher"
             )
-        taught = ask(taught_model, "teacher", tokenizer, {**traits, **calibrated})
+        taught = ask(taught_model, "teacher", tokenizer, {**traits, **its_own})
     drawn = sampling.draw(build, task, student, evaluation, traits, train) if files else ()
     entries = score_files(
         Scoring(build, student, evaluation, traits, drawn),
@@ -189,7 +158,7 @@ def verify(
     write_json(folder / "verify.json", found)
     return {
         "passed": all(entry["gate"]["passed"] for entry in entries),
-        **{f"teacher_{name}": value for name, value in calibrated.items()},
+        **{f"teacher_{name}": value for name, value in its_own.items()},
     }
 
 
@@ -341,14 +310,6 @@ class Queries:
     def scores(self, name: str) -> dict[str, float] | None:
         """See `Asked.scores`: the gates score the files."""
         return None
-
-
-def _torch_predictor(build: Build, folder: Path) -> Any:
-    """A model of the build in PyTorch, on the build's device."""
-    from converters.runtimes.torch import TorchPredictor
-
-    model = load_with_head(folder)
-    return TorchPredictor(model.to(prepare(build)), folder.name)
 
 
 def _describe(folder: Path, name: str) -> dict[str, Any]:
