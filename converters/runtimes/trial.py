@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +28,9 @@ from converters import ConversionError, one_line, plain_file, terminal
 from converters.runtimes import remembered
 from converters.start import module_command
 
-# The formats that a runtime may die or hang of, each with the package of the runtime. Core ML
+# The formats that a runtime may die or hang of, each with the module of the runtime. Core ML
 # packages are not among them: their program is evaluated here, operation by operation.
-RUNTIMES: Final = {".tflite": "ai-edge-litert", ".pte": "executorch", ".onnx": "onnxruntime"}
+RUNTIMES: Final = {".tflite": "ai_edge_litert", ".pte": "executorch", ".onnx": "onnxruntime"}
 LONGEST_SECONDS: Final = 60.0
 _TOKENS: Final = 8
 # How an .onnx file says in which file a weight lies: field 1 of an entry, its key, then its value.
@@ -46,12 +46,9 @@ def once(path: Path) -> None:
     Raises:
         ConversionError: see `attempt`.
     """
-    if path.suffix not in RUNTIMES or not path.is_file():
+    if not _can_try(path):
         return
-    try:
-        version = metadata.version(RUNTIMES[path.suffix])
-    except metadata.PackageNotFoundError:
-        return  # whoever opens the file says that the runtime is missing
+    version = metadata.version(RUNTIMES[path.suffix])
     try:
         content = f"{remembered.sha256(path)} {path.suffix} {version} {platform.machine()}"
     except OSError as error:
@@ -72,7 +69,7 @@ def attempt(path: Path, timeout: float = LONGEST_SECONDS) -> None:
     Raises:
         ConversionError: the process died, took too long, or refused the file.
     """
-    if path.suffix not in RUNTIMES or not path.is_file():
+    if not _can_try(path):
         return
     command = [*module_command("converters.runtimes.trial"), str(path.absolute())]
     try:
@@ -92,6 +89,12 @@ def attempt(path: Path, timeout: float = LONGEST_SECONDS) -> None:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = one_line(said[-1].removeprefix("error: ")) if said else "no reason given"
         raise ConversionError(reason if str(path.absolute()) in reason else f"{path}: {reason}")
+
+
+def _can_try(path: Path) -> bool:
+    """Whether a file is there to try, and its runtime; what is missing is said by who opens it."""
+    module = RUNTIMES.get(path.suffix)
+    return module is not None and path.is_file() and util.find_spec(module) is not None
 
 
 def _refuse_weights_outside(path: Path) -> None:

@@ -21,7 +21,7 @@ from aligned_zip import Entry
 RELEASE = ROOT / "build" / "android" / "distilbert-demo-release.apk"
 
 
-def tested(apk: Path) -> subprocess.CompletedProcess[str]:
+def run_the_test(apk: Path) -> subprocess.CompletedProcess[str]:
     """Run the test of `make android-apk` on another release APK; the debug APK is not tested."""
     command: list[str | Path] = [ROOT / "android_demo" / "test.sh", "-Papk-test", "-DskipTests"]
     command += ["--offline", "-Dtest=ReleaseApkTest", "-Dsurefire.failIfNoSpecifiedTests=false"]
@@ -60,6 +60,6 @@ def test_a_release_apk_that_cannot_answer_fails(
     kept = [changed for entry in entries if (changed := change(entry)) is not None]
     assert kept != entries
     aligned_zip.write(broken, kept)
-    ended = tested(broken)
+    ended = run_the_test(broken)
     assert ended.returncode == 1, ended.stdout[-3000:]
     assert "ReleaseApkTest" in ended.stderr and words in ended.stdout

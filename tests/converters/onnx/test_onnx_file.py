@@ -240,8 +240,8 @@ def test_a_failed_write_leaves_the_old_file(
 
 
 def test_refuses_what_one_file_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "LARGEST_BYTES", 10_000)
     model = onnx_file.read(exported_onnx("bert")["fp32"])
+    monkeypatch.setattr(onnx_file, "LARGEST_BYTES", 10_000)
     with pytest.raises(ConversionError, match="choose a smaller precision"):
         onnx_file.write(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
