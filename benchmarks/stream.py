@@ -71,9 +71,6 @@ def show(found: Streaming) -> str:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if it measured, 2 after a mistake in the command."""
-    from benchmarks.loops.turns import quiet
-
-    quiet()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     if not given.out.absolute().parent.is_dir():

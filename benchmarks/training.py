@@ -34,7 +34,6 @@ from benchmarks.arguments import hidden
 from benchmarks.loops.turns import (
     examples_per_second,
     measure,
-    quiet,
     ratios,
     tokens_per_second,
 )
@@ -188,7 +187,6 @@ def _times(ratio: Any) -> tuple[str, str]:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if it measured, 2 after a mistake in the command."""
-    quiet()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
     given.length = given.length or LENGTHS[given.step]

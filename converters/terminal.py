@@ -13,6 +13,7 @@ import errno
 import functools
 import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -127,12 +128,21 @@ def command(
     return _guarded(main, also or {})
 
 
+def hush() -> None:
+    """Hides lines about their own insides that libraries print when they are imported.
+
+    Every command begins with it, and every process that a command starts has to.
+    """
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+
+
 def _guarded(main: Main, also: Mapping[type[Exception], int]) -> Main:
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> Any:
         given = list(sys.argv[1:] if arguments is None else arguments)
         if len(os.environ.get("COLUMNS", "").strip()) > len(str(WIDEST)):
             os.environ["COLUMNS"] = str(WIDEST)  # lines are padded to it, whatever memory they take
+        hush()
         with _streams(), _signals():
             for argument in given:
                 if not argument.isascii() and not is_text(argument):

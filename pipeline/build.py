@@ -11,7 +11,6 @@ that is interrupted goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -366,8 +365,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0 done, 1 a gate failed, 2 the user's mistake."""
     from rich.console import Console
 
-    # Lines about their own insides that libraries print when they are imported.
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console = Console(soft_wrap=True, highlight=False, emoji=False)
     out = Path("build")

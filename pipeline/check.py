@@ -6,7 +6,6 @@ python -m pipeline.check bert-base-uncased
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -199,7 +198,6 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 @terminal.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if the model can be used, or 2 if not."""
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     return command_line.call(check, "python -m pipeline.check", arguments)
 
 

@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters import terminal
 from pipeline import tasks
 from pipeline.artifacts import write_json
 from pipeline.config import Build
@@ -215,6 +216,7 @@ _scoring: list[Scoring] = []  # of a process that scores
 def _begin(scoring: Scoring) -> None:
     from pipeline.session import prepare
 
+    terminal.hush()
     prepare(scoring.build)
     _scoring.append(scoring)
 

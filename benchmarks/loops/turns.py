@@ -6,7 +6,6 @@ This module imports PyTorch only where a process begins, after `quiet`.
 
 from __future__ import annotations
 
-import logging
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -15,18 +14,14 @@ from multiprocessing import get_context
 
 from benchmarks.loops.work import CHOSEN, OURS, PLAIN, Loops, TaskWork, Work
 from benchmarks.measure.training_schema import Ratio, Subject, Turn
+from converters import terminal
 
 _loops: list[Loops] = []  # of a process
 
 
-def quiet() -> None:
-    """Hides lines about its own insides that PyTorch prints when transformers imports it."""
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
-
-
 def opened(work: Work | TaskWork) -> Loops:
     """The models of this process, and both loops over them."""
-    quiet()
+    terminal.hush()
     if isinstance(work, TaskWork):
         from benchmarks.loops.task import TaskLoop
 

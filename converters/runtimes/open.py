@@ -7,10 +7,9 @@ process that imports it: the schema classes of .tflite files alone would add 40 
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
-from converters import ConversionError, reader
+from converters import ConversionError, reader, terminal
 from converters.runtimes.coreml import CoreMlPredictor
 from converters.runtimes.onnx import OnnxPredictor
 from converters.runtimes.predictor import Predictor
@@ -31,7 +30,7 @@ def open_predictor(path: str | Path, threads: int = 1) -> Predictor:
     if not path.exists():
         raise ConversionError(f"{path} does not exist: check the path")
     if (path / "config.json").is_file():
-        logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # of its own insides
+        terminal.hush()
         from transformers import logging as transformers_logging
 
         from converters.pretrained import load_with_head

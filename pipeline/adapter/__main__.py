@@ -10,7 +10,6 @@ OUT/adapter.
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ PROGRAM = "python -m pipeline.adapter"
 @terminal.command(also={FloatingPointError: 1})
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0, 1 for a training that diverged, 2 for the user's mistake."""
-    # Lines about its own insides that PyTorch prints when it is imported.
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     settings = recipe.parse(arguments, PROGRAM, str(__doc__))
     from pipeline.adapter.train import train
