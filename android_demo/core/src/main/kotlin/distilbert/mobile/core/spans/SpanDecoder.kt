@@ -48,6 +48,7 @@ class SpanDecoder(
         val nothing = startLogits[0] + endLogits[0] - level
         if (nothing < abstain) abstain = nothing
         if (window.first < window.stop) candidates.openWindow(window.start(window.first))
+        if (window.first <= WITHOUT_QUESTION) return
         val span = bestSpan(window, startLogits, endLogits, level) ?: return
         if (span.score > (best?.score ?: Double.NEGATIVE_INFINITY)) best = span
     }
@@ -83,7 +84,6 @@ class SpanDecoder(
         var score = Float.NEGATIVE_INFINITY
         var bestStart = -1
         var bestEnd = -1
-        if (window.first <= WITHOUT_QUESTION) return null
         val starts = highest(startLogits, window.first, window.stop)
         for (start in starts) {
             for (end in ends) {
