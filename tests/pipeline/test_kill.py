@@ -48,6 +48,8 @@ def test_kills_at_random_moments(
     Where it is not: with `--hardware.precision auto` a run killed before its timing was written may
     choose the other precision; on GPUs some kernels add in a changing order.
     """
+    # A shell that runs the tests in the background has SIGINT ignored, and so would the builds.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     began = time.monotonic()
