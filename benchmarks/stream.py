@@ -161,13 +161,13 @@ def _parser() -> argparse.ArgumentParser:
         help="Measure the loader with each of these numbers of workers (default: 0 2).",
     )
     numbers = {
-        "length": (512, "Put this many tokens into a sample"),
-        "batch-size": (32, "Make batches of this many samples"),
-        "rounds": (3, "Measure every part this many times"),
+        "--length": (512, "Put this many tokens into a sample"),
+        "--batch-size": (32, "Make batches of this many samples"),
+        "--rounds": (3, "Measure every part this many times"),
     }
     for name, (default, meaning) in numbers.items():
         add(
-            f"--{name}",
+            name,
             type=terminal.count,
             default=default,
             metavar="N",

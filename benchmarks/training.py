@@ -327,13 +327,13 @@ def _parser() -> argparse.ArgumentParser:
         help="Task: spread the time of recording over this many epochs (default: 3).",
     )
     numbers = {
-        "batch-size": (8, "Train on this many samples or windows at a time"),
-        "steps": (6, "Count this many steps in each turn"),
-        "rounds": (3, "Let each loop take this many turns"),
+        "--batch-size": (8, "Train on this many samples or windows at a time"),
+        "--steps": (6, "Count this many steps in each turn"),
+        "--rounds": (3, "Let each loop take this many turns"),
     }
     for name, (default, meaning) in numbers.items():
         add(
-            f"--{name}",
+            name,
             type=terminal.count,
             default=default,
             metavar="N",
