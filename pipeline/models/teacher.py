@@ -13,13 +13,7 @@ from typing import Any
 
 from converters import ConversionError, one_line
 from converters.extras import install_hint
-from converters.pretrained import (
-    INDEX,
-    load_config,
-    load_model,
-    refuse_odd_files,
-    weight_files,
-)
+from converters.pretrained import INDEX, load_config, load_model, refuse_odd_files, weight_files
 from converters.pretrained import WEIGHTS as WHOLE
 from converters.runtimes.checksums import sha256
 from pipeline.data.sources import EMBEDDED, NONE
