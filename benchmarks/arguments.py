@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.measure.session import short
+from converters import terminal
 
 
 def add_question_flags(parser: argparse.ArgumentParser) -> None:
@@ -64,3 +65,20 @@ def hidden(arguments: Sequence[str], private: Sequence[str] = ()) -> list[str]:
         else:
             found.append(short(Path(text)) if "/" in text else text)
     return found
+
+
+def add_counts(parser: argparse.ArgumentParser, numbers: Mapping[str, tuple[int, str]]) -> None:
+    """Adds flags that take a whole number from 1 on.
+
+    Args:
+        parser: is given the flags.
+        numbers: the default of each flag, and the beginning of its help.
+    """
+    for name, (default, meaning) in numbers.items():
+        parser.add_argument(
+            name,
+            type=terminal.count,
+            default=default,
+            metavar="N",
+            help=f"{meaning} (default: {default}).",
+        )

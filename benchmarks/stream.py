@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.arguments import hidden
+from benchmarks.arguments import add_counts, hidden
 from benchmarks.measure import machine
 from benchmarks.measure.stream_schema import KIND, VERSION, Streaming, validate
 from benchmarks.page.text_table import table
@@ -165,14 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size": (32, "Make batches of this many samples"),
         "--rounds": (3, "Measure every part this many times"),
     }
-    for name, (default, meaning) in numbers.items():
-        add(
-            name,
-            type=terminal.count,
-            default=default,
-            metavar="N",
-            help=f"{meaning} (default: {default}).",
-        )
+    add_counts(parser, numbers)
     add(
         "--seconds",
         type=_seconds,

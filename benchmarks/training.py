@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.arguments import hidden
+from benchmarks.arguments import add_counts, hidden
 from benchmarks.loops.turns import (
     examples_per_second,
     measure,
@@ -331,14 +331,7 @@ def _parser() -> argparse.ArgumentParser:
         "--steps": (6, "Count this many steps in each turn"),
         "--rounds": (3, "Let each loop take this many turns"),
     }
-    for name, (default, meaning) in numbers.items():
-        add(
-            name,
-            type=terminal.count,
-            default=default,
-            metavar="N",
-            help=f"{meaning} (default: {default}).",
-        )
+    add_counts(parser, numbers)
     add("--threads", type=terminal.count, help="Run PyTorch with this many threads, not all cores.")
     add("--seed", type=int, default=0, help="Seed of examples, students and order (default: 0).")
     add(

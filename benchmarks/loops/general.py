@@ -18,13 +18,12 @@ from transformers import (
     DataCollatorForLanguageModeling,
     DistilBertForMaskedLM,
     get_linear_schedule_with_warmup,
-    logging,
 )
 
-from benchmarks.loops.timing import Ends, in_batches, steps_between
+from benchmarks.loops.timing import Ends, begin, hardware, in_batches, steps_between
 from benchmarks.loops.work import Work
 from benchmarks.measure.training_schema import Turn
-from pipeline.config import Distil, Hardware
+from pipeline.config import Distil
 from pipeline.models.layers import choose_layers
 from pipeline.models.student import build_student, student_state
 from pipeline.models.teacher import load_mlm, load_tokenizer
@@ -40,9 +39,7 @@ class Loop:
     """
 
     def __init__(self, work: Work) -> None:
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        torch.set_num_threads(work.threads)
+        begin(work.threads)
         self.work, self.tokenizer = work, load_tokenizer(work.teacher)
         torch.manual_seed(work.seed)  # of a head that the teacher lacks
         self.teacher = load_mlm(work.teacher, head="cls.").requires_grad_(False)
@@ -97,8 +94,6 @@ class Loop:
             smoothing=self.settings.mask_smoothing,
             seed=self.work.seed,
         )
-        chosen: Any = precision or self.precision
-        hardware = Hardware(device="cpu", precision=chosen, report_to=("none",), progress=False)
         ends = Ends()
         with tempfile.TemporaryDirectory() as scratch:
             result = distil.distil(
@@ -108,7 +103,7 @@ class Loop:
                 schedule,
                 masking,
                 config=self.settings,
-                hardware=hardware,
+                hardware=hardware(precision or self.precision),
                 seed=self.work.seed,
                 scratch=Path(scratch),
                 callbacks=(ends,),

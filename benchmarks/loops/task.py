@@ -22,13 +22,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import (
     DistilBertForQuestionAnswering,
     get_linear_schedule_with_warmup,
-    logging,
 )
 
-from benchmarks.loops.timing import Ends, in_batches, steps_between
+from benchmarks.loops.timing import Ends, begin, hardware, in_batches, steps_between
 from benchmarks.loops.work import TaskWork
 from benchmarks.measure.training_schema import Turn
-from pipeline.config import Finetune, Hardware
+from pipeline.config import Finetune
 from pipeline.models.heads import SPAN_HEAD
 from pipeline.models.layers import choose_layers
 from pipeline.models.student import build_student, student_state
@@ -51,9 +50,7 @@ class TaskLoop:
     """
 
     def __init__(self, work: TaskWork) -> None:
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        torch.set_num_threads(work.threads)
+        begin(work.threads)
         self.work, self.pad_id = work, load_tokenizer(work.teacher.folder).pad_token_id
         torch.manual_seed(work.seed)  # of a head that the teacher lacks
         self.teacher = load_for_task(work.teacher, SPAN_HEAD, labels=2).requires_grad_(False)
@@ -120,7 +117,7 @@ class TaskLoop:
                 (),
                 Path(outputs),
                 how.batch_size,
-                _hardware(recorded_in),
+                hardware(recorded_in),
             )
             recorded, ends = time.perf_counter() - began, Ends()
             result = finetune.finetune_student(
@@ -130,7 +127,7 @@ class TaskLoop:
                 self.pad_id,
                 outputs=TeacherOutputs(Path(outputs)),
                 config=self.settings,
-                hardware=_hardware(precision or self.chosen.get("training", "auto")),
+                hardware=hardware(precision or self.chosen.get("training", "auto")),
                 seed=self.work.seed,
                 scratch=Path(scratch),
                 callbacks=(ends,),
@@ -176,16 +173,12 @@ class TaskLoop:
                     self.teacher(**batch)
 
             self.chosen["recording"] = precisions.of_passes(
-                run, precisions.WORTH_TIMING, _hardware("auto"), CPU
+                run, precisions.WORTH_TIMING, hardware("auto"), CPU
             )
         return self.chosen["recording"]
 
     def _length(self, number: int) -> int:
         return int(self.work.features[number].length)
-
-
-def _hardware(precision: Any) -> Hardware:
-    return Hardware(device="cpu", precision=precision, report_to=("none",), progress=False)
 
 
 def plain_task_loss(

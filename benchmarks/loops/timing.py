@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the steps of a training end."""
+"""How both kinds of loops begin, and when the steps of a training end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import TrainerCallback
+import torch
+from transformers import TrainerCallback, logging
 
 from benchmarks.measure.training_schema import Step
+from pipeline.config import Hardware
+
+
+def begin(threads: int) -> None:
+    """Lets a process train with so many threads, and print nothing of transformers."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.set_num_threads(threads)
+
+
+def hardware(precision: Any) -> Hardware:
+    """The settings of a training of the build in a precision, or in the one that it chooses."""
+    return Hardware(device="cpu", precision=precision, report_to=("none",), progress=False)
 
 
 class Ends(TrainerCallback):  # type: ignore[misc]

@@ -135,14 +135,14 @@ def record_outputs(
     lengths = [f.length for f in features]
     dim = teacher.config.hidden_size
     begins = np.concatenate([[0], np.cumsum(lengths)])
-    total, count = int(begins[-1]), 0
+    total, count, longest = int(begins[-1]), 0, max(lengths, default=0)
     by_token = _by_token(task)
     rows = begins if by_token else np.arange(len(features) + 1)
     batches = list(_by_length(lengths, max(batch_size, TOGETHER)))
 
     def run(numbers: Sequence[int], kind: str) -> Any:
         some = [features[number] for number in numbers]
-        batch = to_device(inputs(some, pad_id, max(lengths)), teacher)
+        batch = to_device(inputs(some, pad_id, longest), teacher)
         with precision.autocast(kind, teacher.device):
             return teacher(**batch, output_hidden_states=bool(layers))
 
