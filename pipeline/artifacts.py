@@ -318,3 +318,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON whole or not at all."""
     whole_file.write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def present(*artifacts: Artifact | None) -> dict[str, Artifact]:
+    """Those artifacts that there are, by name: the inputs of a stage."""
+    return {each.name: each for each in artifacts if each is not None}

@@ -35,9 +35,8 @@ from pipeline import (
     shipping,
     shrinking,
 )
-from pipeline.artifacts import INNER, Artifact, Store
+from pipeline.artifacts import Artifact, Store, present
 from pipeline.config import Build
-from pipeline.data.corpus import Corpus, corpus_of
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA, SEARCH_SCHEMA
 from pipeline.errors import UserError
 from pipeline.files import android_assets
@@ -49,6 +48,8 @@ from pipeline.start import Start, start
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from pipeline.data.corpus import Corpus
 
 
 def build(config: Build, command: str, console: Console) -> dict[str, Any] | None:
@@ -114,7 +115,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
             },
             inputs={
                 **{"student": student, "eval": evaluation.sha256},
-                **_present(calibrated, mixed if target == "tflite" else None),
+                **present(calibrated, mixed if target == "tflite" else None),
             },
             folder=target,
         )
@@ -141,7 +142,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 folder, config, task, *places, files, evaluation, traits
             ),
             settings={"benchmark": config.benchmark, "schema": LATENCY_SCHEMA, **reading},
-            inputs={**_present(*exported, baseline, compared), **asked},
+            inputs={**present(*exported, baseline, compared), **asked},
         )
 
     every = (*learned.stages, calibrated, mixed, *exported, baseline, verified, timed)
@@ -181,92 +182,30 @@ def learn(store: Store, began: Start) -> Learned:
     """From the models that came to a teacher and a student that know the task."""
     config, task, given = began.config, began.task, began.given
     train, traits = began.train, began.traits
-    data, first_step, second_step = config.data, config.distil, config.finetune
-    common = {"seed": config.seed, "precision": config.hardware.precision}
+    data, second_step = config.data, config.finetune
     named = {"task": task.name, "traits": traits}
     inputs = {**named, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
-    shape = {"student": config.student, "layers": layers}
-    whole = replace(config.student, intermediate_size=None, neurons="activation")
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
-
-    def check_disk() -> None:
-        if source and train and not (store.root / INNER / "teacher-outputs").exists():
-            plan.check_disk(config, task, source, train, traits, layers)
-
-    check_disk()
+    plan.check_room(began)
 
     # The teacher learns the task, unless it knows it and is taken as it is.
     teacher = None
-    came = model_key(source) if source else ""
     if source:
         teacher = store.stage(
             "teacher",
             lambda folder, scratch: learning.finetune_teacher(folder, scratch, began, source),
-            settings=common
+            settings=began.seeded
             | {**named, **task.encoding(began.teacher_data)}
             | began.scored_by(config.teacher.optimization)
             | {"teacher": began.teacher_optimization if given.teacher_learns else source.head_from},
-            inputs={"came": came, **trained_on},
+            inputs={"came": model_key(source), **trained_on},
             everywhere=True,
             folder="teacher",
         )
 
     # The student learns the teacher's language: general distillation with the triple loss.
-    speaker = distilled = corpus = None
-    if first_step.enabled and source and teacher and train and not brought:
-        if first_step.length > source.positions:
-            raise UserError(
-                f"--distil.length {first_step.length}: {source.name} takes at most "
-                f"{source.positions} word pieces"
-            )
-        corpus = corpus_of(first_step, train.texts)
-        text = {"corpus": corpus.key if corpus else first_step.text[0], "length": first_step.length}
-        # A teacher that was not fine-tuned keeps its head for masked tokens, which the stage
-        # "teacher" leaves out; one that was fine-tuned from its head on begins with it.
-        as_it_came = first_step.teacher == "pretrained" or (
-            source.has_mlm_head and not given.teacher_learns
-        )
-        began.kept.clear()  # general distillation needs the memory for long
-        origin = source.folder if as_it_came else teacher.folder
-        keeps = not as_it_came and source.has_head and source.has_mlm_head
-        taught_by: dict[str, Artifact | str] = {"teacher": came if as_it_came else teacher}
-        if first_step.names_tokens:
-            speaker = store.stage(
-                "mlm-teacher",
-                lambda folder, scratch: distilling.fit_mlm_head(
-                    folder,
-                    scratch,
-                    config,
-                    origin,
-                    corpus,
-                    has_head=as_it_came and source.has_mlm_head,
-                    head_from=source.folder if keeps else None,
-                ),
-                settings=common
-                | text
-                | {"mlm_head": config.mlm_head}
-                | ({"head": came} if keeps else {}),
-                inputs=taught_by,
-                everywhere=True,
-            )
-        taught = speaker.folder if speaker else origin
-
-        def distil(folder: Path, scratch: Path) -> learning.Facts:
-            check_disk()  # again: it may have filled up while the teacher was trained
-            return distilling.distil(folder, scratch, config, taught, corpus, layers)
-
-        distilled = store.stage(
-            "distilled",
-            distil,
-            settings=common
-            | text
-            | {"distil": first_step, "held": config.holds_tables}
-            | shape
-            | {"student": whole},
-            inputs=_present(speaker) or taught_by,
-            everywhere=True,
-        )
+    general = distilling.stages(store, began, teacher)
 
     # The student learns the task, from the labels and the teacher's logits, unless it knows it.
     if brought and given.ready:
@@ -296,23 +235,22 @@ def learn(store: Store, began: Start) -> Learned:
             folder,
             scratch,
             began,
-            *(each.folder if each else None for each in (teacher, distilled, outputs)),
+            *(each.folder if each else None for each in (teacher, general.student, outputs)),
         ),
-        settings=common
+        settings=began.seeded
         | inputs
         | began.scored_by(second_step.optimization)
-        | {"finetune": second_step}
-        | shape,
+        | {"finetune": second_step, "student": config.student, "layers": layers},
         inputs={
             **({"came": model_key(brought)} if brought else {}),
-            **_present(teacher, distilled, outputs),
+            **present(teacher, general.student, outputs),
             **trained_on,
         },
         everywhere=True,
         folder="student",
     )
-    stages = (teacher, speaker, distilled, outputs, student)
-    return Learned(teacher, student, distilled, corpus, stages)
+    stages = (teacher, general.speaker, general.student, outputs, student)
+    return Learned(teacher, student, general.student, general.corpus, stages)
 
 
 def verify(
@@ -344,7 +282,7 @@ def verify(
             "scoring": began.task.scoring(config.data),
             **began.reading,
         },
-        inputs={**_present(teacher, student, *exported), **began.asked, **sampling.key(began)},
+        inputs={**present(teacher, student, *exported), **began.asked, **sampling.key(began)},
     )
 
 
@@ -354,10 +292,6 @@ def _corpus_facts(learned: Learned) -> dict[str, Any] | None:
     facts = learned.distilled.facts
     found = {"sha256": facts["text_sha256"], "samples": facts["examples"]}
     return {"name": learned.corpus.name, **found}
-
-
-def _present(*artifacts: Artifact | None) -> dict[str, Artifact]:
-    return {a.name: a for a in artifacts if a is not None}
 
 
 @terminal.command(also={FloatingPointError: 1})  # a training that diverged

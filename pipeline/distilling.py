@@ -8,20 +8,117 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import plan
+from pipeline.artifacts import Artifact, Store, present
 from pipeline.config import Build
+from pipeline.data.corpus import corpus_of
 from pipeline.errors import UserError
 from pipeline.models.saving import save
+from pipeline.models.teacher import model_key
 from pipeline.session import prepare
 
 if TYPE_CHECKING:
     from pipeline.data.corpus import Corpus
+    from pipeline.start import Start
     from pipeline.training.stream import Stream
 
 Facts = Mapping[str, Any]
 HELD_OUT = 64  # samples kept apart to measure the MLM head on
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What general distillation leaves; None is what this build does without.
+
+    Attributes:
+        speaker: the teacher with a head that names masked words.
+        student: the student, with such a head.
+        corpus: the text; also None for one that is streamed.
+    """
+
+    speaker: Artifact | None = None
+    student: Artifact | None = None
+    corpus: Corpus | None = None
+
+
+def stages(store: Store, began: Start, teacher: Artifact | None) -> Distilled:
+    """The stages of general distillation.
+
+    There are none where the settings leave them out, the student was brought or nothing is trained.
+
+    Args:
+        store: keeps them.
+        began: what the build starts from.
+        teacher: the one that knows the task.
+
+    Raises:
+        UserError: the teacher does not take inputs as long as the settings ask for, or there is too
+            little text or room on the disk.
+    """
+    config, source, layers = began.config, began.given.teacher, began.given.layers
+    how, train = config.distil, began.train
+    if not (how.enabled and source and teacher and train) or began.given.student:
+        return Distilled()
+    if how.length > source.positions:
+        raise UserError(
+            f"--distil.length {how.length}: {source.name} takes at most {source.positions} word "
+            "pieces"
+        )
+    began.kept.clear()  # general distillation needs the memory for long
+    corpus = corpus_of(how, train.texts)
+    text = {"corpus": corpus.key if corpus else how.text[0], "length": how.length}
+    # A teacher that was not fine-tuned keeps its head for masked tokens, which the stage "teacher"
+    # leaves out; one that was fine-tuned from its head on begins with it.
+    as_it_came = how.teacher == "pretrained" or (
+        source.has_mlm_head and not began.given.teacher_learns
+    )
+    keeps = not as_it_came and source.has_head and source.has_mlm_head
+    came = model_key(source)
+    taught_by: dict[str, Artifact | str] = {"teacher": came if as_it_came else teacher}
+    taught = source.folder if as_it_came else teacher.folder
+    speaker = None
+    if how.names_tokens:
+        origin = taught
+        speaker = store.stage(
+            "mlm-teacher",
+            lambda folder, scratch: fit_mlm_head(
+                folder,
+                scratch,
+                config,
+                origin,
+                corpus,
+                has_head=as_it_came and source.has_mlm_head,
+                head_from=source.folder if keeps else None,
+            ),
+            settings=began.seeded
+            | text
+            | {"mlm_head": config.mlm_head}
+            | ({"head": came} if keeps else {}),
+            inputs=taught_by,
+            everywhere=True,
+        )
+        taught = speaker.folder
+
+    def distilled(folder: Path, scratch: Path) -> Facts:
+        plan.check_room(began)  # again: it may have filled up while the teacher was trained
+        return distil(folder, scratch, config, taught, corpus, layers)
+
+    student = store.stage(
+        "distilled",
+        distilled,
+        settings=began.seeded
+        | text
+        | {"distil": how, "held": config.holds_tables, "layers": layers}
+        # The feed-forward network is narrowed later.
+        | {"student": replace(config.student, intermediate_size=None, neurons="activation")},
+        inputs=present(speaker) or taught_by,
+        everywhere=True,
+    )
+    return Distilled(speaker, student, corpus)
 
 
 def fit_mlm_head(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.page.text_table import table
 from pipeline import disk, tasks
-from pipeline.artifacts import SCRATCH
+from pipeline.artifacts import INNER, SCRATCH
 from pipeline.config import Build, Data
 from pipeline.costs import DATA, DEVICES, HEADS, MODELS, Count, Device, Shape, Step, stages
 from pipeline.errors import UserError
@@ -180,6 +180,17 @@ def counted(
 
     features = task.features(load_tokenizer(source.folder), data, train, traits)
     return Count(examples, len(features), sum(feature.length for feature in features))
+
+
+def check_room(began: Start) -> None:
+    """As :func:`check_disk`, unless the teacher's outputs are recorded already.
+
+    Raises:
+        UserError: they take more than the settings allow, or than the disk has.
+    """
+    config, source, train = began.config, began.given.teacher, began.train
+    if source and train and not (config.folder / INNER / "teacher-outputs").exists():
+        check_disk(config, began.task, source, train, began.traits, began.given.layers)
 
 
 def check_disk(

@@ -59,6 +59,11 @@ class Start:
         return self.kept.features(self.task, tokenizer, data, self.train, self.traits)
 
     @property
+    def seeded(self) -> dict[str, Any]:
+        """What every training depends on, for its key."""
+        return {"seed": self.config.seed, "precision": self.config.hardware.precision}
+
+    @property
     def teacher_optimization(self) -> Optimization:
         """How the teacher is fine-tuned: more gently if it has a head for the task already."""
         return _optimization(self.config, self.given)
