@@ -91,11 +91,7 @@ def spread(there: int, most: int) -> list[int]:
 
 
 def score_files(
-    scoring: Scoring,
-    files: Sequence[Path],
-    reference: Run,
-    scratch: Path,
-    ask: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
+    scoring: Scoring, files: Sequence[Path], reference: Run, scratch: Path
 ) -> list[dict[str, Any]]:
     """The entry of each file for the report, in their order.
 
@@ -103,19 +99,42 @@ def score_files(
         scoring: what they are scored with.
         files: exported files.
         reference: the student in PyTorch on all evaluation examples.
-        scratch: keeps what was found of each file.
-        ask: gives the student's predictions for training examples; called once at most. None where
-            none were drawn.
+        scratch: keeps what was found of each file, and the student's scores.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     entries = {path: _recorded(scratch / RECORD.format(path.name)) for path in files}
     missing = [path for path, entry in entries.items() if entry is None]
-    counts = {len(scoring.drawn(path)) for path in missing}
-    expected = _expected(scoring, counts, reference, scratch, ask)
-    for path, runs in _runs(scoring, missing, scoring.build.hardware.progress):
-        entries[path] = entry = _entry(scoring, path, runs, reference, expected)
-        write_json(scratch / RECORD.format(path.name), entry)
+    counts = {count for path in missing if (count := len(scoring.drawn(path)))}
+    expected = {count: _recorded(scratch / STUDENT.format(count)) for count in counts}
+    processes = _processes(scoring, missing)
+    size = AT_A_TIME if processes > 1 else sys.maxsize
+    # The slow files first, and before them the student, which every entry needs.
+    jobs = [job for path in sorted(missing, key=_comes_late) for job in _jobs(scoring, path, size)]
+    if None in expected.values():
+        jobs = [*_parts(scoring.student, max(counts), size), *jobs]
+    waiting: list[tuple[Path, Runs]] = []
+    for path, results in _finished(scoring, jobs, processes):
+        if path == scoring.student:
+            answers = (*reference.predictions, *itertools.chain(*results))
+            for count in counts:
+                expected[count] = {"score": _first(scoring, count, answers)}
+                write_json(scratch / STUDENT.format(count), expected[count])
+        else:
+            (natural, padded), *parts = results
+            waiting.append((path, Runs(natural, padded, tuple(itertools.chain(*parts)))))
+        if None in expected.values():
+            continue
+        scores = {count: record["score"] for count, record in expected.items() if record}
+        while waiting:
+            path, runs = waiting.pop(0)
+            entries[path] = entry = _entry(scoring, path, runs, reference, scores)
+            write_json(scratch / RECORD.format(path.name), entry)
     return [entry for entry in entries.values() if entry is not None]
+
+
+def _comes_late(path: Path) -> bool:
+    """Whether a file's scoring takes less long than that of others, and so begins after them."""
+    return path.suffix != ".mlpackage"
 
 
 def _recorded(record: Path) -> dict[str, Any] | None:
@@ -125,31 +144,14 @@ def _recorded(record: Path) -> dict[str, Any] | None:
     return found
 
 
-def _expected(
-    scoring: Scoring,
-    counts: set[int],
-    reference: Run,
-    scratch: Path,
-    ask: Callable[[Sequence[Any]], Sequence[Any]] | None,
-) -> dict[int, float]:
-    """The student's first metric on all evaluation examples and so many training examples.
-
-    It is recorded for each of `counts`, so that an interrupted run does not ask the student again.
-    """
-    found = {count: _recorded(scratch / STUDENT.format(count)) for count in counts if count}
-    if ask is not None and None in found.values():
-        answers = ask(scoring.training[: max(found)])
-        for count in found:
-            score = _first(scoring, count, (*reference.predictions, *answers[:count]))
-            found[count] = {"score": score}
-            write_json(scratch / STUDENT.format(count), found[count])
-    return {count: record["score"] for count, record in found.items() if record}
-
-
 def _first(scoring: Scoring, count: int, predictions: Sequence[Any]) -> float:
-    """The first metric over all evaluation examples and `count` training examples together."""
+    """The first metric over all evaluation examples and `count` training examples together.
+
+    `predictions` are those for them, in this order, and may be followed by others.
+    """
     examples = joined(scoring.evaluation, scoring.training[:count])
-    return next(iter(tasks.find(scoring.build.task).score(predictions, examples).values()))
+    asked = predictions[: len(examples.examples)]
+    return next(iter(tasks.find(scoring.build.task).score(asked, examples).values()))
 
 
 @dataclass(frozen=True)
@@ -167,44 +169,62 @@ class Runs:
     training: tuple[Any, ...] = ()
 
 
-# A file, and the first of the training examples that are run; None for evaluation examples.
-Job = tuple[Path, int | None]
+# A file or the student's folder, and the places of the training examples that it is run on; None
+# for evaluation examples.
+Job = tuple[Path, range | None]
 
 
-def _jobs(scoring: Scoring, path: Path) -> list[Job]:
+def _jobs(scoring: Scoring, path: Path, size: int) -> list[Job]:
     """A file's work in parts that processes share."""
-    first = range(0, len(scoring.drawn(path)), AT_A_TIME)
-    return [(path, None), *((path, place) for place in first)]
+    return [(path, None), *_parts(path, len(scoring.drawn(path)), size)]
 
 
-def _runs(scoring: Scoring, files: Sequence[Path], shown: bool) -> Iterator[tuple[Path, Runs]]:
-    """Each file with its runs, as they are ready."""
-    slow_first = sorted(files, key=lambda path: path.suffix != ".mlpackage")
-    jobs = [job for path in slow_first for job in _jobs(scoring, path)]
-    most = scoring.build.verification.processes or os.cpu_count() or 1
-    processes = min(most, len(jobs))
+def _parts(path: Path, count: int, size: int) -> list[Job]:
+    """The work on `count` training examples, at most `size` at a time."""
+    size = min(size, max(1, count))
+    return [(path, range(count)[first : first + size]) for first in range(0, count, size)]
+
+
+def _processes(scoring: Scoring, files: Sequence[Path]) -> int:
+    """How many processes to score files with."""
     examples = sum(len(scoring.evaluation.examples) + len(scoring.drawn(path)) for path in files)
-    if processes < 2 or examples < WORTH:
-        for path in files:
-            natural, padded = score_file(scoring, path, shown)
-            yield path, Runs(natural, padded, predict_training(scoring, path, shown=shown))
+    if examples < WORTH:
+        return 1
+    return scoring.build.verification.processes or os.cpu_count() or 1
+
+
+def _finished(
+    scoring: Scoring, jobs: Sequence[Job], processes: int
+) -> Iterator[tuple[Path, list[Any]]]:
+    """What the jobs of each file, or of the student, gave, as soon as all of them are done."""
+    mine: dict[Path, list[Job]] = {}
+    for job in jobs:
+        mine.setdefault(job[0], []).append(job)
+    results: dict[Job, Any] = {}
+    for job, result in _results(scoring, jobs, min(processes, len(jobs))):
+        results[job] = result
+        path, _ = job
+        if all(each in results for each in mine[path]):
+            yield path, [results.pop(each) for each in mine[path]]
+
+
+def _results(scoring: Scoring, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Any]]:
+    """What each job gives, as they are ready."""
+    shown = scoring.build.hardware.progress
+    if processes < 2:
+        for job in jobs:
+            yield job, _work(scoring, job, shown)
         return
     # A fresh process each: one that is forked would share the locks of PyTorch's threads.
     context = get_context("spawn")
     with (
-        ProcessPoolExecutor(processes, context, _begin, (scoring,)) as pool,
+        ProcessPoolExecutor(processes, context, _begin, (scoring, processes)) as pool,
         Progress("scoring files", unit="part", shown=shown) as bar,
     ):
-        futures = {pool.submit(_work, job): job for job in jobs}
-        results: dict[Job, Any] = {}
+        futures = {pool.submit(_remote, job): job for job in jobs}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
-                path, _ = futures[future]
-                results[futures[future]] = future.result()
-                mine = _jobs(scoring, path)
-                if all(job in results for job in mine):
-                    (natural, padded), *parts = [results.pop(job) for job in mine]
-                    yield path, Runs(natural, padded, tuple(itertools.chain(*parts)))
+                yield futures[future], future.result()
                 bar(done, len(futures))
         finally:  # a build that is stopped waits for the parts that run, and for no others
             pool.shutdown(wait=False, cancel_futures=True)
@@ -213,19 +233,26 @@ def _runs(scoring: Scoring, files: Sequence[Path], shown: bool) -> Iterator[tupl
 _scoring: list[Scoring] = []  # of a process that scores
 
 
-def _begin(scoring: Scoring) -> None:
+def _begin(scoring: Scoring, processes: int) -> None:
+    import torch
+
     from pipeline.session import prepare
 
     terminal.hush()
     prepare(scoring.build)
+    torch.set_num_threads(max(1, torch.get_num_threads() // processes))
     _scoring.append(scoring)
 
 
-def _work(job: Job) -> Any:
-    path, first = job
-    if first is None:
-        return score_file(_scoring[-1], path, shown=False)
-    return predict_training(_scoring[-1], path, first, first + AT_A_TIME)
+def _remote(job: Job) -> Any:
+    return _work(_scoring[-1], job, shown=False)
+
+
+def _work(scoring: Scoring, job: Job, shown: bool) -> Any:
+    path, places = job
+    if places is None:
+        return score_file(scoring, path, shown)
+    return predict_training(scoring, path, places, shown)
 
 
 def score_file(scoring: Scoring, path: Path, shown: bool = False) -> tuple[Run, Run]:
@@ -244,23 +271,27 @@ def score_file(scoring: Scoring, path: Path, shown: bool = False) -> tuple[Run, 
 
 
 def predict_training(
-    scoring: Scoring, path: Path, first: int = 0, end: int | None = None, shown: bool = False
+    scoring: Scoring, path: Path, places: range, shown: bool = False
 ) -> tuple[Any, ...]:
-    """A file's predictions for its training examples from `first` on, up to `end`."""
-    if not (examples := scoring.drawn(path)[first:end]):
-        return ()
+    """Predictions for these training examples: a file's, or the student's for its folder."""
+    examples = [scoring.training[place] for place in places]
     label = f"scoring {path.name}, training examples"
     return predict(_opened(scoring, path)(None), examples, _shown(scoring, label, shown))
 
 
 def _opened(scoring: Scoring, path: Path) -> Callable[[int | None], Reader[Any, Any]]:
-    """Opens a file; gives its reader for inputs that are padded to a length, or are not."""
+    """Opens a file or the student; gives its reader for inputs padded to a length, or for None."""
     from converters.runtimes.open import open_predictor
     from pipeline.models.teacher import load_tokenizer
+    from pipeline.session import torch_predictor
 
     build = scoring.build
     tokenizer, task = load_tokenizer(scoring.student), tasks.find(build.task)
-    model = open_predictor(path, build.benchmark.threads)
+    model: Any
+    if path == scoring.student:
+        model = torch_predictor(build, path)
+    else:
+        model = open_predictor(path, build.benchmark.threads)
     return lambda pad_to: task.reader(model, tokenizer, build.data, scoring.traits, pad_to=pad_to)
 
 
@@ -275,7 +306,11 @@ def _shown(scoring: Scoring, label: str, shown: bool) -> Callable[[Sequence[Any]
 def _entry(
     scoring: Scoring, path: Path, runs: Runs, reference: Run, expected: Mapping[int, float]
 ) -> dict[str, Any]:
-    """The entry of one file for the report; `expected` has the scores of `_expected`."""
+    """The entry of one file for the report.
+
+    `expected` has the student's first metric on all evaluation examples and so many training
+    examples.
+    """
     from pipeline.files.targets import format_of, precision_of
 
     build, natural, count = scoring.build, runs.natural, len(runs.training)

@@ -6,7 +6,8 @@ As in `learning.py`, each function fills a folder and returns facts for the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,20 +114,17 @@ def verify(
     from pipeline.artifacts import write_json
     from pipeline.models import teacher as teachers
     from pipeline.scoring import Scoring, score_files
-    from pipeline.verify import predict, run
+    from pipeline.verify import run
 
     prepare(build)
 
-    def shown(label: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
-        return lambda examples: progress(build, examples, f"scoring {label}", task.unit)
-
     def ask(model: Any, label: str, tokenizer: Any, own: Traits = traits) -> Any:
         reader = task.reader(model, tokenizer, build.data, own)
-        return run(task, reader, evaluation, shown(label))
+        each = partial(progress, build, label=f"scoring {label}", unit=task.unit)
+        return run(task, reader, evaluation, each)
 
     student_model = torch_predictor(build, student)
-    its_tokenizer = teachers.load_tokenizer(student)
-    reference = ask(student_model, "student", its_tokenizer)
+    reference = ask(student_model, "student", teachers.load_tokenizer(student))
     taught = None
     its_own: Traits = {}
     if teacher:
@@ -138,17 +136,8 @@ def verify(
             )
         taught = ask(taught_model, "teacher", tokenizer, {**traits, **its_own})
     drawn = sampling.draw(build, task, student, evaluation, traits, train) if files else ()
-    entries = score_files(
-        Scoring(build, student, evaluation, traits, drawn),
-        files,
-        reference,
-        scratch,
-        lambda training: predict(
-            task.reader(student_model, its_tokenizer, build.data, traits),
-            training,
-            shown("student, training examples"),
-        ),
-    )
+    scoring = Scoring(build, student, evaluation, traits, drawn)
+    entries = score_files(scoring, files, reference, scratch)
     models = [_describe(student, "student") | {"scores": reference.facts()}]
     if teacher and taught:
         models.insert(0, _describe(teacher, "teacher") | {"scores": taught.facts()})

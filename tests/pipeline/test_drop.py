@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,13 @@ def gate_of(
     def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
         return runs, runs
 
-    def predict_training(plan: Scoring, path: Path, **_: Any) -> tuple[Answer, ...]:
-        return replied(training[: len(plan.drawn(path))])
+    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> tuple[Answer, ...]:
+        student = path == plan.student
+        return replied([student or training[place] for place in places])
 
     monkeypatch.setattr(scoring, "score_file", score_file)
     monkeypatch.setattr(scoring, "predict_training", predict_training)
-    return score_files(plan, files, there, scratch, lambda each: replied([True] * len(each)))
+    return score_files(plan, files, there, scratch)
 
 
 def drop_of(entry: dict[str, Any]) -> tuple[float, bool]:
@@ -118,29 +120,34 @@ def test_files_that_may_change_nothing_and_slow_ones_get_fewer(
 def test_the_student_is_not_asked_again_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    plan, asked = with_training(made(40), 60), list[int]()
+    plan, asked = with_training(made(40), 60), list[tuple[Path, range]]()
 
-    def ask(training: Sequence[Any]) -> Sequence[Any]:
-        asked.append(len(training))
-        return replied([True] * len(training))
+    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> tuple[Answer, ...]:
+        asked.append((path, places))
+        return replied([True] * len(places))
 
     def stop(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     files = [INT8, Path("onnx/student-int8.onnx")]
+    monkeypatch.setattr(scoring, "predict_training", predict_training)
     monkeypatch.setattr(scoring, "score_file", stop)
     with pytest.raises(KeyboardInterrupt):
-        score_files(plan, files, answered(range(40)), tmp_path, ask)
+        score_files(plan, files, answered(range(40)), tmp_path)
+    assert asked == [(plan.student, range(60))]
     monkeypatch.setattr(scoring, "score_file", lambda *_: (answered(range(40)),) * 2)
-    monkeypatch.setattr(scoring, "predict_training", lambda *_, **__: replied([True] * 60))
-    entries = score_files(plan, files, answered(range(40)), tmp_path, ask)
-    assert asked == [60] and [drop_of(entry)[0] for entry in entries] == [0.0, 0.0]
+    entries = score_files(plan, files, answered(range(40)), tmp_path)
+    assert asked[1:] == [(path, range(60)) for path in files], "each file once, the student no more"
+    assert [drop_of(entry)[0] for entry in entries] == [0.0, 0.0]
 
 
 def test_processes_share_the_training_examples_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    """In three parts, whose predictions keep the order of the examples."""
+    """And those of the student: in three parts, whose predictions keep the order of the examples.
+
+    A file that is done before the student waits for it.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     sizes: list[int] = []
@@ -148,11 +155,13 @@ def test_processes_share_the_training_examples_of_a_file(
 
     def pool(processes: int, _: Any, begin: Any, arguments: Any) -> Any:
         sizes.append(processes)
-        begin(*arguments)
-        return ThreadPoolExecutor(3)
+        scoring._scoring.append(arguments[0])
+        return ThreadPoolExecutor(7)
 
-    def predict_training(plan: Scoring, path: Path, first: int, end: int) -> Any:
-        return replied(right[first:end])
+    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> Any:
+        if path == plan.student:
+            time.sleep(0.1)
+        return replied(right[places.start : places.stop])
 
     monkeypatch.setattr(scoring, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(scoring, "score_file", lambda *_, **__: (answered(range(40)),) * 2)
@@ -160,8 +169,8 @@ def test_processes_share_the_training_examples_of_a_file(
     plan = with_training(made(40), 600)
     chosen = dataclasses.replace(plan.build.verification, processes=8)
     plan = dataclasses.replace(plan, build=dataclasses.replace(plan.build, verification=chosen))
-    (entry,) = score_files(plan, [INT8], answered(range(40)), tmp_path, lambda _: replied(right))
-    assert sizes == [4] and drop_of(entry) == (0.0, True)
+    (entry,) = score_files(plan, [INT8], answered(range(40)), tmp_path)
+    assert sizes == [7] and drop_of(entry) == (0.0, True)
 
 
 def test_the_accuracy_of_texts_drops_on_training_texts_too(
@@ -190,8 +199,13 @@ def test_the_accuracy_of_texts_drops_on_training_texts_too(
 
     others = [moved(one) for one in answers]
     still = sum(one.label == label for one, label in zip(others, gold, strict=True))
+    original = scoring.predict_training
+
+    def predict_training(plan: Scoring, path: Path, *how: Any) -> Any:
+        return original(plan, path, *how) if path == student else tuple(others)
+
     monkeypatch.setattr(scoring, "score_file", lambda *_: (run(TASK, reader, texts),) * 2)
-    monkeypatch.setattr(scoring, "predict_training", lambda *_, **__: tuple(others))
+    monkeypatch.setattr(scoring, "predict_training", predict_training)
     (tmp_path / "verify").mkdir()
     facts = shipping.verify(
         *(tmp_path / "verify", tmp_path / "scratch", build, TASK, None, student),

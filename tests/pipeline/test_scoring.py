@@ -88,7 +88,7 @@ def test_files_are_scored_by_processes_of_their_own(
 
     def pool(processes: int, _: Any, begin: Any, arguments: Any) -> Any:
         sizes.append(processes)
-        begin(*arguments)
+        scoring._scoring.append(arguments[0])
         return ThreadPoolExecutor(1)
 
     def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
