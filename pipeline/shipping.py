@@ -44,7 +44,7 @@ def export(
     from converters.runtimes.open import open_predictor
     from pipeline import mixing
     from pipeline.files import export
-    from pipeline.files.targets import FORMATS
+    from pipeline.files.targets import FORMATS, Request
     from pipeline.models import origin
     from pipeline.models import teacher as teachers
 
@@ -54,7 +54,7 @@ def export(
     vocabulary = export.write_vocabulary(folder, tokenizer)
     kind = FORMATS[target]
     known = origin.read(student) or origin.Origin("")
-    files = kind.make(model, folder, build, vocabulary, known, mixing.chosen(mixed))
+    files = kind.make(Request(model, folder, build, vocabulary, known, mixing.chosen(mixed)))
     about = {"task": task.label, **task.describe(build.data, traits)}
     export.write_model_json(
         vocabulary,

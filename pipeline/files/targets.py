@@ -56,6 +56,27 @@ class FileFacts:
     faults: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a target's files are made from.
+
+    Attributes:
+        model: the student.
+        folder: to write into.
+        build: for precisions, lengths and what the files say about themselves.
+        vocabulary: a word piece a line, packed into files whose users look for it there.
+        origin: what the student was made from.
+        int4: what the precision `mixed` stores in int4, see `converters.tflite.mixed`.
+    """
+
+    model: Any
+    folder: Path
+    build: Build
+    vocabulary: Path
+    origin: Origin
+    int4: Collection[str] = ()
+
+
 class Format(ABC):
     """A format of files, which is a target of the build.
 
@@ -113,24 +134,8 @@ class Format(ABC):
                 f"--target {self.name} needs {', '.join(missing)}: {install_hint(self.name)}"
             )
 
-    def make(
-        self,
-        model: Any,
-        folder: Path,
-        build: Build,
-        vocabulary: Path,
-        origin: Origin,
-        int4: Collection[str] = (),
-    ) -> dict[str, Path]:
+    def make(self, asked: Request) -> dict[str, Path]:
         """Write a student's files and check them by their content.
-
-        Args:
-            model: the student.
-            folder: to write into.
-            build: for precisions, lengths and what the files say about themselves.
-            vocabulary: a word piece a line, packed into files whose users look for it there.
-            origin: what the student was made from.
-            int4: what the precision `mixed` stores in int4, see `converters.tflite.mixed`.
 
         Returns:
             Precision -> file.
@@ -139,9 +144,7 @@ class Format(ABC):
             ConversionError: the model cannot be converted, or a file is not what it must be.
         """
         files = {}
-        for precision, (path, problems) in self._export(
-            model, folder, build, vocabulary, origin, int4
-        ).items():
+        for precision, (path, problems) in self._export(asked).items():
             if problems:
                 raise ConversionError(f"the converter made {path.name} wrong: {problems[0]}")
             files[precision] = path
@@ -158,15 +161,7 @@ class Format(ABC):
         """What a file's content says."""
 
     @abstractmethod
-    def _export(
-        self,
-        model: Any,
-        folder: Path,
-        build: Build,
-        vocabulary: Path,
-        origin: Origin,
-        int4: Collection[str],
-    ) -> Mapping[str, Checked]:
+    def _export(self, asked: Request) -> Mapping[str, Checked]:
         """Write the file of each precision, and look for faults of the converter in it."""
 
     @abstractmethod
@@ -199,38 +194,30 @@ class TfLite(Format):
             {fault.runtime: fault.fault for fault in tflite_versions.known_faults(model)},
         )
 
-    def _export(
-        self,
-        model: Any,
-        folder: Path,
-        build: Build,
-        vocabulary: Path,
-        origin: Origin,
-        int4: Collection[str],
-    ) -> Mapping[str, Checked]:
+    def _export(self, asked: Request) -> Mapping[str, Checked]:
         from converters.tflite.check import check_portable
         from converters.tflite.export import export_many
         from converters.tflite.metadata import About, add_metadata
 
-        asked = build.export
+        build, how = asked.build, asked.build.export
         files = export_many(
-            model,
-            folder,
-            asked.files[self.name],
+            asked.model,
+            asked.folder,
+            how.files[self.name],
             stem=STEM,
             length=build.data.max_length,
-            static_lengths=asked.static_lengths or None,
-            int4=int4,
+            static_lengths=how.static_lengths or None,
+            int4=asked.int4,
         )
         about = About(
             f"{tasks.find(build.task).title.capitalize()} student",
-            _summary(build, origin),
-            asked.model_version,
-            asked.author or NOT_STATED,
-            asked.license or origin.license or NOT_STATED,
+            _summary(asked),
+            how.model_version,
+            how.author or NOT_STATED,
+            how.license or asked.origin.license or NOT_STATED,
         )
         for path in files.values():
-            add_metadata(path, vocabulary, about, labels_of(model))
+            add_metadata(path, asked.vocabulary, about, labels_of(asked.model))
         return {precision: (path, check_portable(path)) for precision, path in files.items()}
 
     def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
@@ -262,40 +249,32 @@ class CoreMl(Format):
         releases = {"iOS": f"{17 + version}", "macOS": f"{14 + version}"}
         return FileFacts(coreml_package.size(path), seal, releases)
 
-    def _export(
-        self,
-        model: Any,
-        folder: Path,
-        build: Build,
-        vocabulary: Path,
-        origin: Origin,
-        int4: Collection[str],
-    ) -> Mapping[str, Checked]:
+    def _export(self, asked: Request) -> Mapping[str, Checked]:
         from converters.coreml import graph as coreml_graph
         from converters.coreml.constants import compare_constants
         from converters.coreml.export import ModelCard, export_many
 
-        asked = build.export
+        how = asked.build.export
         card = ModelCard(
-            asked.author or NOT_STATED,
-            asked.license or origin.license or NOT_STATED,
-            asked.model_version,
-            _summary(build, origin),
-            vocabulary.read_text(encoding="utf-8"),
-            {"labels": "\n".join(labels)} if (labels := labels_of(model)) else {},
+            how.author or NOT_STATED,
+            how.license or asked.origin.license or NOT_STATED,
+            how.model_version,
+            _summary(asked),
+            asked.vocabulary.read_text(encoding="utf-8"),
+            {"labels": "\n".join(labels)} if (labels := labels_of(asked.model)) else {},
         )
         files = export_many(
-            model,
-            folder,
-            asked.files[self.name],
+            asked.model,
+            asked.folder,
+            how.files[self.name],
             stem=STEM,
-            layout=asked.coreml_layout,
-            form="functions" if asked.static_lengths else "flexible",
-            length=build.data.max_length,
-            lengths=asked.static_lengths,
+            layout=how.coreml_layout,
+            form="functions" if how.static_lengths else "flexible",
+            length=asked.build.data.max_length,
+            lengths=how.static_lengths,
             card=card,
         )
-        weights = coreml_graph.weights(model, asked.coreml_layout)
+        weights = coreml_graph.weights(asked.model, how.coreml_layout)
         return {
             precision: (path, compare_constants(path, weights)) for precision, path in files.items()
         }
@@ -323,19 +302,12 @@ class Onnx(Format):
         runtimes = {"ONNX Runtime": oldest} if oldest else {}
         return FileFacts(path.stat().st_size, sha256(path), runtimes)
 
-    def _export(
-        self,
-        model: Any,
-        folder: Path,
-        build: Build,
-        vocabulary: Path,
-        origin: Origin,
-        int4: Collection[str],
-    ) -> Mapping[str, Checked]:
+    def _export(self, asked: Request) -> Mapping[str, Checked]:
         from converters.onnx.check import check_portable
         from converters.onnx.export import export_many
 
-        files = export_many(model, folder, build.export.files[self.name], stem=STEM)
+        precisions = asked.build.export.files[self.name]
+        files = export_many(asked.model, asked.folder, precisions, stem=STEM)
         return {precision: (path, check_portable(path)) for precision, path in files.items()}
 
     def _export_baseline(self, teacher: Any, path: Path, length: int) -> None:
@@ -363,5 +335,5 @@ def license_of(teacher: str, stated: str) -> str:
     return stated or ("Apache-2.0" if teacher in _APACHE else "")
 
 
-def _summary(build: Build, origin: Origin) -> str:
-    return f"{tasks.find(build.task).summary} {origin.made_from}"
+def _summary(asked: Request) -> str:
+    return f"{tasks.find(asked.build.task).summary} {asked.origin.made_from}"

@@ -114,7 +114,7 @@ EXPORT = """
 import os, torch
 from pathlib import Path
 from transformers import DistilBertConfig, DistilBertForQuestionAnswering
-from pipeline.files.targets import FORMATS
+from pipeline.files.targets import FORMATS, Request
 from pipeline.models.origin import Origin
 from pipeline.config import Build, Export
 FORMATS[{target!r}].require()
@@ -124,7 +124,8 @@ config = DistilBertConfig(
 folder = Path({folder!r})
 build = Build(export=Export(target=({target!r},), precision=("int8",)))
 model = DistilBertForQuestionAnswering(config).eval()
-(path,) = FORMATS[{target!r}].make(model, folder, build, folder / "vocab.txt", Origin("")).values()
+asked = Request(model, folder, build, folder / "vocab.txt", Origin(""))
+(path,) = FORMATS[{target!r}].make(asked).values()
 print(FORMATS[{target!r}].describe(path).sha256)
 """
 

@@ -14,7 +14,7 @@ from converters.precisions import PRECISIONS
 from pipeline import check, settings
 from pipeline.config import FilePrecision, Target
 from pipeline.files import export
-from pipeline.files.targets import FORMATS
+from pipeline.files.targets import FORMATS, Request
 from pipeline.models.heads import SPAN_HEAD
 from pipeline.models.origin import Origin
 from pipeline.models.teacher import find_student, load_for_task, load_tokenizer
@@ -53,7 +53,7 @@ def test_files_have_about_the_size_that_was_said(
     build = replace(build, export=replace(build.export, target=(target,), precision=(precision,)))
     build = replace(build, data=replace(build.data, max_length=64))
     vocabulary = export.write_vocabulary(tmp_path, load_tokenizer(source.folder))
-    files = FORMATS[target].make(whole, tmp_path, build, vocabulary, Origin(""))
+    files = FORMATS[target].make(Request(whole, tmp_path, build, vocabulary, Origin("")))
     assert set(files) == set(PRECISIONS[target] if precision == "all" else [precision])
     for name, path in files.items():
         real, said = FORMATS[target].describe(path).bytes, plan["bytes_about"][target][name]
