@@ -180,7 +180,7 @@ def _files(entry: Results) -> list[str]:
         "",
         f"`{entry['command']}` built these files. The student in PyTorch has "
         f"{in_words(entry['metrics'][:1], scored)}. Errors are differences between the logits of a file and those of "
-        "the student, over every token of every question, at natural lengths and padded.",
+        "the student, over every output for every example, at natural lengths and padded.",
         "",
         *table([*header, "oldest runtime"], rows),
         "",
