@@ -3,13 +3,17 @@
 
 Started as a program by a launcher such as `torchrun`, it trains all stages:
 
-    training_stages.py TEACHER FOLDER ...
+    training_stages.py [--shard] TEACHER FOLDER ...
+
+With --shard it also asserts that each process holds no more than its part of what it trains.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,7 @@ from pipeline.training import distil
 from pipeline.training.batches import Schedule
 from pipeline.training.distil import Masking, count_pieces
 from pipeline.training.stream import Stream
+from pipeline.training.trainer import LossTrainer
 
 CPU = Hardware(device="cpu", precision="fp32", progress=False, workers=0)
 # 23 examples in batches of 5: the last one is short.  AdamW divides by the size of the gradient, so
@@ -74,12 +79,14 @@ def streamed(data: list[np.ndarray]) -> Stream:
     return Stream([lambda: map(str, range(10, 23))], pack, 5, 128)
 
 
-def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+def train(
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU
+) -> dict[str, dict[str, Tensor]]:
     """Trains every stage below a folder, each from the same models; gives the tensors of each."""
     tokenizer = AutoTokenizer.from_pretrained(teacher_folder)
     data = samples()
     make = Masking(tokenizer, count_pieces(data, len(tokenizer)), share=0.15, smoothing=0.7, seed=4)
-    common: dict[str, Any] = {"hardware": CPU, "seed": 3}
+    common: dict[str, Any] = {"hardware": hardware, "seed": 3}
 
     def masked_lm() -> Any:
         torch.manual_seed(0)
@@ -166,27 +173,71 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def cut_off(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+def cut_off(
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU
+) -> dict[str, dict[str, Tensor]]:
     """As :func:`train`, for three steps, of which the checkpoint holds two."""
-    from pipeline.training.trainer import LossTrainer
 
+    def cut(trainer: LossTrainer) -> None:
+        trainer.control.should_training_stop = trainer.state.global_step == 2
+
+    with before_each_step(cut):
+        return train(teacher_folder, folder, hardware)
+
+
+@contextlib.contextmanager
+def before_each_step(act: Callable[[LossTrainer], None]) -> Iterator[None]:
+    """Within it, `act` is called before the optimizer's step of every training."""
     end_step = LossTrainer.end_step
 
-    def cut(self: LossTrainer) -> None:
-        self.control.should_training_stop = self.state.global_step == 2
+    def both(self: LossTrainer) -> None:
+        act(self)
         end_step(self)
 
-    LossTrainer.end_step = cut  # type: ignore[method-assign]
+    LossTrainer.end_step = both  # type: ignore[method-assign]
     try:
-        return train(teacher_folder, folder)
+        yield
     finally:
         LossTrainer.end_step = end_step  # type: ignore[method-assign]
 
 
+def assert_parts(trainer: LossTrainer) -> None:
+    """Every process holds its part of the weights, their gradients and AdamW's averages.
+
+    Two processes share every tensor evenly, but for those with an odd number of rows.
+    """
+
+    def held(tensors: list[Any]) -> tuple[int, int]:
+        """Bytes in the memory of this process, which tensors may share, and of all processes'."""
+        blocks = [each.to_local().untyped_storage() for each in tensors]
+        own = {block.data_ptr(): block.nbytes() for block in blocks}
+        return sum(own.values()), sum(each.nbytes for each in tensors)
+
+    weights = list(trainer.model.parameters())
+    gradients = [each.grad for each in weights if each.grad is not None]
+    averages = [
+        average
+        for state in trainer.optimizer.state.values()
+        for name, average in state.items()
+        if name != "step"
+    ]
+    for tensors in (weights, gradients, averages):
+        own, whole = held(tensors)
+        assert abs(own - whole / ranks.WORLD) <= 0.02 * whole, (own, whole)
+    counted.append(len(gradients))
+
+
+counted: list[int] = []  # gradients of each step that was looked at
+
+
 if __name__ == "__main__":
-    teacher, *folders = map(Path, sys.argv[1:])
-    for each in folders:
-        state = train(teacher, each)
-        if ranks.FIRST:
-            torch.save(state, each / "states.pt")
+    shard = "--shard" in sys.argv
+    teacher, *folders = map(Path, (each for each in sys.argv[1:] if each != "--shard"))
+    with before_each_step(assert_parts) if shard else contextlib.nullcontext():
+        for each in folders:
+            run = cut_off if each.name.startswith("cut") else train
+            state = run(teacher, each, replace(CPU, shard=shard))
+            if ranks.FIRST:
+                torch.save(state, each / "states.pt")
+    assert not shard or min(counted) > 0
     ranks.wait()
