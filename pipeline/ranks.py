@@ -67,6 +67,15 @@ def problems(hardware: Hardware) -> Iterator[str]:
         yield "--hardware.shard and --hardware.compile do not go together: leave one of them out"
 
 
+def notes(hardware: Hardware) -> Iterator[str]:
+    """What the user should know of these settings, a line each."""
+    if hardware.shard and WORLD == 1:
+        yield (
+            "--hardware.shard: one process trains whole models; start several with torchrun, which "
+            "share them"
+        )
+
+
 def check(hardware: Hardware) -> None:
     """Raises a UserError with all of :func:`problems`."""
     if found := [*problems(hardware)]:

@@ -150,7 +150,6 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
             *task.notes(config.data, *([train] if train else []), evaluation),
             *_word_notes(config, train),
             *_teacher_notes(config, given),
-            *_shard_notes(config, given),
         ):
             say(line)
         if train and (
@@ -164,14 +163,6 @@ def start(config: Build, say: Callable[[str], object]) -> Start:
     traits = task.agreed(task.traits(train or evaluation), evaluation, given.heads)
     words = words_of(config.words, train.texts if train else ())
     return Start(config, task, train, evaluation, given, traits, words)
-
-
-def _shard_notes(config: Build, given: Found) -> Iterator[str]:
-    if config.hardware.shard and given.trains and ranks.WORLD == 1:
-        yield (
-            "--hardware.shard: this is one process, which trains whole models; start the build "
-            "with torchrun to shard them"
-        )
 
 
 def _word_notes(config: Build, train: Examples | None) -> Iterator[str]:

@@ -79,22 +79,16 @@ class Sharded(nn.Module):
 
     _is_accelerate_prepared = True  # accelerate adds no wrapper of its own
 
-    def __init__(
-        self, whole: nn.Module, loss: Loss, device: torch.device, precision: str
-    ) -> None:
+    def __init__(self, whole: nn.Module, loss: Loss, device: torch.device, precision: str) -> None:
         super().__init__()
         # The copy shares the memory of the weights until each is cut into shards.
         shared: dict[int, Any] = {
-            id(each): nn.Parameter(each.detach(), each.requires_grad)
-            for each in whole.parameters()
+            id(each): nn.Parameter(each.detach(), each.requires_grad) for each in whole.parameters()
         }
         self.model = copy.deepcopy(whole, shared)
         self.whole = (whole,)  # in a tuple, so that it is no part of this module
         self.loss = loss
-        # Layers get and give float32, as under autocast.
-        half = HALVES.get(precision)
-        policy = MixedPrecisionPolicy(half, torch.float32, cast_forward_inputs=False)
-        _shard_layers(self.model, device, **({"mp_policy": policy} if half else {}))
+        _shard_layers(self.model, device, HALVES.get(precision))
         fully_shard(self, mesh=_mesh(device))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -130,7 +124,8 @@ class ShardedTrainer(LossTrainer):
 
     def whole(self) -> nn.Module:
         """See :meth:`LossTrainer.whole`."""
-        return self.model.gather()
+        whole: nn.Module = self.model.gather()
+        return whole
 
     @contextlib.contextmanager
     def _unsharded(self) -> Iterator[None]:
@@ -182,9 +177,15 @@ class ShardedTrainer(LossTrainer):
         self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, **options))
 
 
-def _shard_layers(model: nn.Module, device: torch.device, **options: Any) -> str:
-    """Makes a unit of each transformer layer of a model; returns the name of the first one."""
-    layers = [
+def _shard_layers(model: nn.Module, device: torch.device, half: torch.dtype | None = None) -> str:
+    """Makes a unit of each transformer layer of a model; returns the name of the first one.
+
+    Args:
+        model: on the CPU.
+        device: to put the layers on.
+        half: what their matrices are gathered in; float32 if it is not given.
+    """
+    layers: list[tuple[str, nn.Module]] = [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, GradientCheckpointingLayer)
@@ -194,8 +195,14 @@ def _shard_layers(model: nn.Module, device: torch.device, **options: Any) -> str
             "--hardware.shard: this training shards no models, only those of a build do; leave the "
             "flag out"
         )
+    mesh = _mesh(device)
+    # What goes in and out stays as it is under autocast, and gradients are added in float32.
+    policy = MixedPrecisionPolicy(half, torch.float32, cast_forward_inputs=False)
     for _, layer in layers:
-        fully_shard(layer, mesh=_mesh(device), **options)
+        if half:  # autocast normalizes in float32
+            norms: list[nn.Module] = [m for m in layer.modules() if isinstance(m, nn.LayerNorm)]
+            fully_shard(norms, mesh=mesh)
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
     return layers[0][0]
 
 
@@ -207,7 +214,7 @@ def _mesh(device: torch.device) -> DeviceMesh:
     """
     if device.type not in ("cpu", "cuda"):
         raise UserError(
-            f"--hardware.shard: PyTorch shards models on CPUs and on CUDA's GPUs, not on "
+            "--hardware.shard: PyTorch shards models on CPUs and on CUDA's GPUs, not on "
             f"{device.type}; pass --hardware.device cpu, or leave the flag out"
         )
     ranks.wait()  # joins the processes

@@ -3,15 +3,16 @@
 
 Started as a program by a launcher such as `torchrun`, it trains all stages:
 
-    training_stages.py [--shard] TEACHER FOLDER ...
+    training_stages.py [--shard] [--precision bf16] TEACHER FOLDER ...
 
-With --shard it also asserts that each process holds no more than its part of what it trains.
+A folder named `cut` gets trainings that are cut off.  With --shard, every process also asserts that
+it holds no more than its part of what it trains.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ from pipeline.tasks.question_answering.features import Feature, Window
 from pipeline.training import distil
 from pipeline.training.batches import Schedule
 from pipeline.training.distil import Masking, count_pieces
+from pipeline.training.sharding import Sharded
 from pipeline.training.stream import Stream
 from pipeline.training.trainer import LossTrainer
 
@@ -51,6 +53,8 @@ HOW = Optimization(
     dropout=0.0, attention_dropout=0.0,
 )  # fmt: skip
 LAYERS = (0, 2)
+# Of the teacher: no batch here has as many tokens, and two processes cannot halve 101 rows.
+SIZES = {"hidden_size": 92, "intermediate_size": 101}
 
 
 def samples() -> list[np.ndarray]:
@@ -107,16 +111,19 @@ def train(
         )
         return teacher
 
-    def general(scratch: Path, stream: bool = False, **changes: Any) -> Any:
+    def general(
+        scratch: Path, stream: bool = False, hardware: Hardware = hardware, **changes: Any
+    ) -> Any:
         teacher = masked_lm()
-        how = Optimization(**{**vars(HOW), "max_steps": 20 if stream else None})
-        config = Distil(optimization=how, **changes)
+        how = replace(HOW, max_steps=20 if stream else None)
+        config = replace(Distil(optimization=how), **changes)
         student = student_of(DistilBertForMaskedLM, teacher)
         lengths = [len(each) for each in data]
         examples = streamed(data) if stream else Schedule(data, lengths, 5, 1.0, 3)
         distil.distil(
-            student, teacher, LAYERS, examples, make, config=config, scratch=scratch, **common
-        )
+            student, teacher, LAYERS, examples, make,
+            config=config, hardware=hardware, seed=3, scratch=scratch,
+        )  # fmt: skip
         return student
 
     def teach(scratch: Path) -> Any:
@@ -134,7 +141,7 @@ def train(
             assert ranks.FIRST, "one process measures"
             return "near", -float((model.qa_outputs.weight.detach() - before).norm())
 
-        how = Optimization(**{**vars(HOW), "eval_steps": 2, "keep_best": True, "patience": 1})
+        how = replace(HOW, eval_steps=2, keep_best=True, patience=1)
         result = finetune.finetune_teacher(
             TASK, teacher, features(), 0,
             optimization=how, scratch=scratch, measure=measure, **common,
@@ -161,7 +168,15 @@ def train(
         "chosen": chosen,
         "mlm-head": head,
         "distilled": partial(general, alpha_hidden=1.0),
-        "distilled-masked": partial(general, ce_on="masked"),
+        "distilled-masked": partial(general, ce_on="masked", train_embeddings=False),
+        # Heads without a gradient, and several micro-batches a step whose gradients are clipped.
+        "distilled-states": partial(
+            general,
+            alpha_ce=0.0,
+            alpha_mlm=0.0,
+            optimization=replace(HOW, device_batch=1, max_grad_norm=0.1, weight_decay=0.1),
+            hardware=replace(hardware, gradient_checkpointing=True),
+        ),
         "streamed": partial(general, stream=True),
         "student": second,
     }
@@ -224,20 +239,65 @@ def assert_parts(trainer: LossTrainer) -> None:
     for tensors in (weights, gradients, averages):
         own, whole = held(tensors)
         assert abs(own - whole / ranks.WORLD) <= 0.02 * whole, (own, whole)
-    counted.append(len(gradients))
+    assert gradients
+    counted.append(trainer.state.global_step)
 
 
-counted: list[int] = []  # gradients of each step that was looked at
+@contextlib.contextmanager
+def gives_back_layers() -> Iterator[None]:
+    """Within it, a sharded forward pass keeps no matrix of a layer for the backward pass.
+
+    What autograd remembers of them has no memory then: they are gathered again.  Looked at are
+    those of the feed-forward layers, which their sizes tell from activations.
+    """
+    forward = Sharded.forward
+
+    def watched(self: Any, batch: Any) -> Any:
+        kept: list[Tensor] = []
+
+        def look(tensor: Tensor) -> Tensor:
+            if sorted(tensor.shape) == sorted(SIZES.values()):
+                kept.append(tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
+            parts = forward(self, batch)
+        assert not any(tensor.untyped_storage().nbytes() for tensor in kept)
+        looked_at.append(len(kept))
+        return parts
+
+    Sharded.forward = watched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Sharded.forward = forward  # type: ignore[method-assign]
+
+
+looked_at: list[int] = []  # matrices of each forward pass
+counted: list[int] = []  # the steps that were looked at
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shard", action="store_true")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    given = parser.parse_args()
+    hardware = replace(CPU, shard=given.shard, precision=given.precision)
+    with contextlib.ExitStack() as watches:
+        if given.shard:
+            watches.enter_context(before_each_step(assert_parts))
+            watches.enter_context(gives_back_layers())
+        for folder in given.folders:
+            run = cut_off if folder.name == "cut" else train
+            states = run(given.teacher, folder, hardware)
+            if ranks.FIRST:
+                torch.save(states, folder / "states.pt")
+    assert not given.shard or (counted and max(looked_at))
+    ranks.wait()
 
 
 if __name__ == "__main__":
-    shard = "--shard" in sys.argv
-    teacher, *folders = map(Path, (each for each in sys.argv[1:] if each != "--shard"))
-    with before_each_step(assert_parts) if shard else contextlib.nullcontext():
-        for each in folders:
-            run = cut_off if each.name.startswith("cut") else train
-            state = run(teacher, each, replace(CPU, shard=shard))
-            if ranks.FIRST:
-                torch.save(state, each / "states.pt")
-    assert not shard or min(counted) > 0
-    ranks.wait()
+    main()
