@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,9 @@ def _shard_layers(model: nn.Module, device: torch.device, half: torch.dtype | No
     return layers[0][0]
 
 
+@functools.cache
 def _mesh(device: torch.device) -> DeviceMesh:
-    """All processes in a row.
+    """All processes in a row, the same object for all models.
 
     Raises:
         UserError: PyTorch shards nothing on such a device.

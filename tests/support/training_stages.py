@@ -3,9 +3,10 @@
 
 Started as a program by a launcher such as `torchrun`, it trains all stages:
 
-    training_stages.py [--shard] [--precision bf16] TEACHER FOLDER ...
+    training_stages.py [--shard] [--bf16] TEACHER FOLDER ...
 
-A folder named `cut` gets trainings that are cut off.  With --shard, every process also asserts that
+A folder named `cut` gets trainings that are cut off, and all of them are after one step in bf16.
+With --shard, every process also asserts that
 it holds no more than its part of what it trains.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,7 @@ def streamed(data: list[np.ndarray]) -> Stream:
 
 
 def train(
-    teacher_folder: Path, folder: Path, hardware: Hardware = CPU
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU, leave_out: Collection[str] = ()
 ) -> dict[str, dict[str, Tensor]]:
     """Trains every stage below a folder, each from the same models; gives the tensors of each."""
     tokenizer = AutoTokenizer.from_pretrained(teacher_folder)
@@ -182,6 +183,8 @@ def train(
     }
     found: dict[str, dict[str, Tensor]] = {}
     for name, stage in stages.items():
+        if name in leave_out:
+            continue
         (folder / name).mkdir(parents=True, exist_ok=True)
         state = stage(folder / name / "scratch").state_dict()
         found[name] = {key: tensor.clone() for key, tensor in state.items()}
@@ -189,15 +192,18 @@ def train(
 
 
 def cut_off(
-    teacher_folder: Path, folder: Path, hardware: Hardware = CPU
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU, steps: int = 3
 ) -> dict[str, dict[str, Tensor]]:
-    """As :func:`train`, for three steps, of which the checkpoint holds two."""
+    """As :func:`train`, for a few steps; of three, the checkpoint holds two.
+
+    One step is too few for the training that is scored, which is left out then.
+    """
 
     def cut(trainer: LossTrainer) -> None:
-        trainer.control.should_training_stop = trainer.state.global_step == 2
+        trainer.control.should_training_stop = trainer.state.global_step == steps - 1
 
     with before_each_step(cut):
-        return train(teacher_folder, folder, hardware)
+        return train(teacher_folder, folder, hardware, ("chosen",) if steps == 1 else ())
 
 
 @contextlib.contextmanager
@@ -281,18 +287,21 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--shard", action="store_true")
-    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("teacher", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
     given = parser.parse_args()
-    hardware = replace(CPU, shard=given.shard, precision=given.precision)
+    hardware = replace(CPU, shard=given.shard, precision="bf16" if given.bf16 else "fp32")
     with contextlib.ExitStack() as watches:
         if given.shard:
             watches.enter_context(before_each_step(assert_parts))
             watches.enter_context(gives_back_layers())
         for folder in given.folders:
-            run = cut_off if folder.name == "cut" else train
-            states = run(given.teacher, folder, hardware)
+            if given.bf16:
+                states = cut_off(given.teacher, folder, hardware, steps=1)
+            else:
+                run = cut_off if folder.name == "cut" else train
+                states = run(given.teacher, folder, hardware)
             if ranks.FIRST:
                 torch.save(states, folder / "states.pt")
     assert not given.shard or (counted and max(looked_at))
