@@ -69,6 +69,8 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     """
     out = config.folder
     say = terminal.speaker(console)
+    for note in ranks.notes(config.hardware):
+        say(f"note: {note}")
     store = Store(out, frozenset(config.force), config.dry_run, say)
     try:
         began = start(config, say)
@@ -300,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False, quiet=not ranks.FIRST)
     out = Path("build")
     try:
         config = settings.parse(arguments, str(__doc__).splitlines()[0])

@@ -272,6 +272,10 @@ class Hardware(Strict):
     gradient_checkpointing: bool = False
     """Compute activations again for the gradients instead of keeping them: less memory, and a
     second forward pass in each step."""
+    shard: bool = False
+    """Give each of several processes a part of every model that is trained, of its gradients and of
+    AdamW's averages (PyTorch's FSDP2), for models too large for one device. One process alone
+    shards nothing. Not together with `compile`."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Read and tokenize a streamed text in this many processes for each device."""
     report_to: tuple[str, ...] = ("tensorboard",)

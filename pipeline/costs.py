@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline import ranks
 from pipeline.config import Build, Optimization
 from pipeline.disk import HELD
 from pipeline.models.layers import choose_layers
@@ -25,11 +26,20 @@ class Shape:
     positions: int = 512
 
     @property
-    def weights(self) -> int:
-        """Weights of the encoder, its tables and a head over the vocabulary that shares them."""
-        layer = 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
+    def layer(self) -> int:
+        """Weights of one layer."""
+        return 4 * self.width**2 + 2 * self.width * self.inner + 9 * self.width + self.inner
+
+    @property
+    def rest(self) -> int:
+        """Weights of the tables and of a head over the vocabulary that shares them."""
         tables = (self.vocabulary + self.positions + 4) * self.width
-        return self.layers * layer + tables + self.width**2 + self.vocabulary
+        return tables + self.width**2 + self.vocabulary
+
+    @property
+    def weights(self) -> int:
+        """Weights of the whole model."""
+        return self.layers * self.layer + self.rest
 
     def operations(self, length: int, *, named: float = 0.0) -> float:
         """Floating-point operations of a forward pass for each token.
@@ -126,8 +136,9 @@ def stages(
     student = dataclasses.replace(teacher, layers=count)
     length = max(1, train.tokens // max(1, train.inputs))
     first, second = config.distil, config.finetune
+    parts = ranks.WORLD if config.hardware.shard else 1
     if learned is not None:
-        yield _task_step("teacher", config.teacher.optimization, teacher, learned, length)
+        yield _task_step("teacher", config.teacher.optimization, teacher, learned, length, parts)
     if first.enabled:
         named = 1.0 if first.alpha_ce and first.ce_on == "all" else first.mask_share
         named *= first.names_tokens
@@ -137,11 +148,12 @@ def stages(
             how, share = config.mlm_head.optimization, first.mask_share
             encoder = teacher.operations(first.length)
             cost = 3 * teacher.operations(first.length, named=share) - 2 * encoder
-            memory = _memory(teacher, how, first.length, share)
+            memory = _memory(teacher, how, first.length, share, parts)
             yield _text_step("mlm-teacher", how, first.length, samples, cost, memory, teacher)
         cost = teacher.operations(first.length, named=named)
         cost += 3 * student.operations(first.length, named=named)
-        memory = _memory(student, first.optimization, first.length, named) + 4e-9 * teacher.weights
+        memory = _memory(student, first.optimization, first.length, named, parts)
+        memory += _frozen(teacher, parts)
         yield _text_step(
             "distilled", first.optimization, first.length, inputs, cost, memory, student
         )
@@ -152,16 +164,20 @@ def stages(
             train.tokens * teacher.operations(length), 4e-9 * teacher.weights,
             2e-9 * train.tokens * (states + 4),  # states in 2 bytes, two logits in 4
         )  # fmt: skip
-    yield _task_step("student", second.optimization, student, train, length)
+    yield _task_step("student", second.optimization, student, train, length, parts)
 
 
-def _task_step(name: str, how: Optimization, shape: Shape, train: Count, length: int) -> Step:
+def _task_step(
+    name: str, how: Optimization, shape: Shape, train: Count, length: int, parts: int
+) -> Step:
     """A training on the examples of the task."""
     inputs = max(1, round(how.epochs * train.inputs))
     steps = how.max_steps or math.ceil(inputs / how.batch_size)
     inputs = steps * how.batch_size if how.max_steps else inputs
     tokens = inputs * length
-    memory = _memory(shape, how, length, 0.0)
+    memory = _memory(shape, how, length, 0.0, parts)
+    if parts > 1 and how.eval_steps:
+        memory += 4e-9 * shape.weights  # one device scores the whole model
     operations = 3 * tokens * shape.operations(length)
     passes = inputs / max(1, train.inputs)
     return Step(name, steps, inputs, tokens, passes, operations, memory, _held(shape))
@@ -192,9 +208,21 @@ def _held(shape: Shape) -> float:
     return 1e-9 * HELD * shape.weights
 
 
-def _memory(shape: Shape, how: Optimization, length: int, named: float) -> float:
-    """Gigabytes of weights with their gradients and AdamW's averages, activations and logits."""
+def _memory(shape: Shape, how: Optimization, length: int, named: float, parts: int) -> float:
+    """Gigabytes of weights with their gradients and AdamW's averages, activations and logits.
+
+    In several parts, a device holds its own, and gathers weights and gradients of what is outside
+    of the layers, of one layer, and of the next one.
+    """
     tokens = min(how.device_batch or how.batch_size, how.batch_size) * length
     activations = tokens * shape.layers * (34 * shape.width + 5 * shape.heads * length)
     logits = 8 * 4 * named * tokens * shape.vocabulary  # student, teacher, their softmax, gradients
-    return 1e-9 * (16 * shape.weights + activations + logits)
+    gathered = 8 * (shape.rest + 2 * shape.layer) if parts > 1 else 0
+    return 1e-9 * (16 * shape.weights / parts + gathered + activations + logits)
+
+
+def _frozen(shape: Shape, parts: int) -> float:
+    """Gigabytes of a teacher's weights; in parts: of its layers, of two layers, and of the rest."""
+    if parts == 1:
+        return 4e-9 * shape.weights
+    return 4e-9 * (shape.layers * shape.layer / parts + 2 * shape.layer + shape.rest)

@@ -143,11 +143,13 @@ def fit_mlm_head(
             teacher was fine-tuned from; None for a new head.
     """
     from pipeline.models import teacher as teachers
-    from pipeline.training import distil
+    from pipeline.training import distil, sharding
 
     device = prepare(build)
     tokenizer = teachers.load_tokenizer(teacher)
-    model = teachers.load_mlm(teacher, head=None if has_head else "cls.").to(device)
+    model = teachers.load_mlm(teacher, head=None if has_head else "cls.")
+    if not sharding.is_wanted(build.hardware):
+        model.to(device)
     facts: dict[str, Any] = {"head": teachers.OWN_HEAD}
     if not has_head:
         if head_from is not None:
@@ -195,10 +197,10 @@ def distil(
     from pipeline.training import distil as distillation
     from pipeline.training.batches import Schedule
 
-    device = prepare(build)
+    prepare(build)
     config = build.distil
     tokenizer = teachers.load_tokenizer(teacher)
-    model = teachers.load_mlm(teacher, head="cls.").to(device)
+    model = teachers.load_mlm(teacher, head="cls.")
     state = None
     if build.student.init == "teacher":
         state = students.student_state(

@@ -39,9 +39,8 @@ def finetune_teacher(
     from pipeline.tasks import finetune
 
     build, task, traits = began.config, began.task, began.traits
-    device = prepare(build)
+    prepare(build)
     tokenizer, model = _opened(source, task, traits)
-    model = model.to(device)
     facts: dict[str, Any] = {"head": source.head_from} if source.has_head else {}
     if began.given.teacher_learns:
         how = began.teacher_optimization

@@ -87,7 +87,8 @@ def lines(planned: Sequence[Step], here: Device | None) -> list[str]:
     small = [device.name for device in devices if most > 0.9 * device.gigabytes]
     if small:
         found.append(
-            f"Memory: {most:.1f} GB may not fit {', '.join(small)}; set a smaller device_batch."
+            f"Memory: {most:.1f} GB may not fit {', '.join(small)}; set a smaller device_batch, or "
+            "shard the models over more processes with --hardware.shard."
         )
     if any(step.operations is None for step in planned):
         found.append("A ? is not known before the text is read.")

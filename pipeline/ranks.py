@@ -6,7 +6,13 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import Hardware
 
 T = TypeVar("T")
 
@@ -30,6 +36,7 @@ def _number(name: str, default: int) -> int:
 RANK = _number("RANK", 0)
 WORLD = _number("WORLD_SIZE", 1)
 FIRST = RANK == 0
+FSDP = "ACCELERATE_USE_FSDP"  # set by `accelerate launch` for a file with distributed_type FSDP
 
 
 def agree(value: T) -> T:
@@ -47,6 +54,32 @@ def agree(value: T) -> T:
 def wait() -> None:
     """Returns when every rank has come here."""
     agree(None)
+
+
+def problems(hardware: Hardware) -> Iterator[str]:
+    """What keeps several processes from training with these settings, a line each."""
+    if os.environ.get(FSDP, "").strip().lower() in ("1", "true", "yes", "y", "on", "t"):
+        yield (
+            f"{FSDP} is set, and this build shards models in another way: unset it, or take "
+            "distributed_type MULTI_GPU in the file of accelerate, and pass --hardware.shard"
+        )
+    if hardware.shard and hardware.compile:
+        yield "--hardware.shard and --hardware.compile do not go together: leave one of them out"
+
+
+def notes(hardware: Hardware) -> Iterator[str]:
+    """What the user should know of these settings, a line each."""
+    if hardware.shard and WORLD == 1:
+        yield (
+            "--hardware.shard: one process trains whole models; start several with torchrun, which "
+            "share them"
+        )
+
+
+def check(hardware: Hardware) -> None:
+    """Raises a UserError with all of :func:`problems`."""
+    if found := [*problems(hardware)]:
+        raise UserError("; ".join(found))
 
 
 def _join() -> None:

@@ -17,7 +17,7 @@ import pydantic
 
 from converters import is_text, one_line
 from converters.precisions import PRECISIONS
-from pipeline import __version__, command_line, settings_file, tasks, usage
+from pipeline import __version__, command_line, ranks, settings_file, tasks, usage
 from pipeline.config import Build, Distil, Finetune, Words
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError
@@ -163,6 +163,7 @@ def check(build: Build) -> Build:
     for flag, given in named.items():
         if given is not None and not given.strip():  # as of a variable that is not set
             problems.append(f"{flag} is empty: name a model or a file, or leave the flag out")
+    problems += ranks.problems(build.hardware)
     problems += tasks.find(build.task).problems(build)
     problems += _file_problems(build)
     problems += _score_problems(build)

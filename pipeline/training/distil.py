@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import BertForMaskedLM, DistilBertForMaskedLM, TrainerCallback
 
 from pipeline.config import Distil, Hardware, MlmHead
-from pipeline.training import losses
+from pipeline.training import losses, sharding
 from pipeline.training.batches import Batch, Schedule, attention_mask, pad, to_device
 from pipeline.training.loop import Fit, fit, pick_device
 from pipeline.training.losses import Term
@@ -222,7 +222,7 @@ def distil(
 
     Args:
         student: its heads and encoder.
-        teacher: with a fitted MLM head.
+        teacher: with a fitted MLM head; left in shards, if it is to be sharded.
         layers: the teacher layer that each student layer started from.
         examples: of (place, ids).
         masking: makes the batches.
@@ -244,7 +244,11 @@ def distil(
         soft = tokens if config.ce_on == "all" else masked
         return {"ce": soft, "mlm": masked, "cos": tokens, "hidden": tokens}
 
-    teacher.to(pick_device(hardware.device))
+    device = pick_device(hardware.device)
+    if sharding.is_wanted(hardware):
+        sharding.shard_frozen(teacher, device)
+    else:
+        teacher.to(device)
     result = fit(
         student,
         examples,

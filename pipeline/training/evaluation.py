@@ -97,14 +97,15 @@ class Evaluations(TrainerCallback):
         if step % every and step != state.max_steps:
             return
         began = time.monotonic()
-        metric, score = ranks.agree(self._measured() if ranks.FIRST else ("", 0.0))
+        model = self.trainer.whole()
+        metric, score = ranks.agree(self._measured(model) if ranks.FIRST else ("", 0.0))
         due = control.should_log  # which a line of the log takes back
         self.trainer.log({SCORE + metric: score})
         control.should_log = due
         scores = scores_of(state.log_history)
         best = scores[best_of(scores)]
         if best["step"] == step and self.settings.keep_best and ranks.FIRST:
-            self._keep(step)
+            self._keep(step, model)
         is_over = self._is_exhausted(scores) and step < state.max_steps
         if is_over:
             control.should_training_stop = control.should_save = control.should_log = True
@@ -137,21 +138,21 @@ class Evaluations(TrainerCallback):
         if self.settings.keep_best:
             facts["best_step"] = kept["step"]
             ranks.wait()
-            bare = _bare(self.trainer)
-            bare.load_state_dict(safetensors.torch.load_file(self._file(kept["step"])))
+            best = safetensors.torch.load_file(self._file(kept["step"]))
+            self.trainer.whole().load_state_dict(best)
         if self._is_exhausted(scores) and scores[-1]["step"] < self.trainer.args.max_steps:
             facts["ended_early"] = f"after {self._counted()} without a gain"
         return facts
 
-    def _measured(self) -> tuple[str, float]:
+    def _measured(self, model: nn.Module) -> tuple[str, float]:
         """The score of the model in float32, as the gates compute it, whatever it trains in."""
-        model = _bare(self.trainer)
+        place = next(model.parameters()).device  # a model that is sharded is on the CPU
         wrapped = vars(model).pop("forward", None)  # accelerate's, with its autocast
         was_training = model.training
         try:
-            metric, score = self.measure(model.eval())
+            metric, score = self.measure(model.eval().to(self.trainer.args.device))
         finally:
-            model.train(was_training)
+            model.train(was_training).to(place)
             if wrapped is not None:
                 model.forward = wrapped
         if not math.isfinite(score):
@@ -166,8 +167,8 @@ class Evaluations(TrainerCallback):
         patience = self.settings.patience
         return patience is not None and len(scores) - 1 - best_of(scores) >= patience > 0
 
-    def _keep(self, step: int) -> None:
-        state = _bare(self.trainer).state_dict()
+    def _keep(self, step: int, model: nn.Module) -> None:
+        state = model.state_dict()
         # Cloned: safetensors refuses tensors that share their memory, as those of some heads do.
         tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
         whole_file.write(self._file(step), safetensors.torch.save(tensors))
@@ -195,9 +196,3 @@ class Evaluations(TrainerCallback):
     def _counted(self) -> str:
         count = self.settings.patience
         return f"{count} evaluation{'s' if count != 1 else ''}"
-
-
-def _bare(trainer: LossTrainer) -> nn.Module:
-    """The model without the wrapper of many devices."""
-    model: nn.Module = trainer.accelerator.unwrap_model(trainer.model)
-    return model

@@ -29,7 +29,7 @@ from pipeline import disk, ranks
 from pipeline.artifacts import LOSSES, RUNS, SCORES, write_json
 from pipeline.config import Hardware, Optimization
 from pipeline.errors import UserError
-from pipeline.training import attention, evaluation, precision
+from pipeline.training import attention, evaluation, precision, sharding
 from pipeline.training.batches import Batch, Schedule
 from pipeline.training.evaluation import STATE, Evaluations, Measure
 from pipeline.training.loader import Loader, Split
@@ -91,7 +91,8 @@ def fit(
     """Trains `model` in place; goes on from the last whole checkpoint in `scratch`.
 
     Args:
-        model: whose parameters with `requires_grad` are trained.
+        model: whose parameters with `requires_grad` are trained; on the CPU if it is sharded, where
+            it stays.
         examples: a :class:`Schedule` that was made for batches of this size, or a stream, for which
             `settings.max_steps` is needed.
         collate: makes a batch of a list of items.
@@ -111,6 +112,7 @@ def fit(
             disk has no room for the checkpoints, or there is nothing to score the model with.
     """
     evaluation.check(settings, measure)
+    ranks.check(hardware)
     scratch.mkdir(parents=True, exist_ok=True)
     if ranks.FIRST:
         _require_room(model, settings, scratch, label)
@@ -165,7 +167,12 @@ def fit(
     )
     loader = partial(Loader, examples, collate, split, ranks.RANK, steps, workers=hardware.workers)
     minutes = settings.checkpoint_minutes
-    trainer = LossTrainer(model, arguments, loader, loss, counts, label, minutes)
+    trained: nn.Module = model
+    kind = LossTrainer
+    if sharding.is_wanted(hardware):
+        trained, kind = sharding.Sharded(model, loss, device, chosen), sharding.ShardedTrainer
+        loss = sharding.Sharded.__call__
+    trainer = kind(trained, arguments, loader, loss, counts, label, minutes)
     for callback in callbacks:
         trainer.add_callback(callback)
     if ranks.FIRST and TENSORBOARD in hardware.report_to and is_tensorboard_available():
@@ -181,8 +188,9 @@ def fit(
     if scored and checkpoint and scored.is_over(checkpoint):
         trainer.state = TrainerState.load_from_json(str(Path(checkpoint) / STATE))
     else:
-        with attention.fit_for(model, chosen, device):
+        with attention.fit_for(trained, chosen, device):
             trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.whole()
     if ranks.FIRST:
         (scratch / RUNS).mkdir(exist_ok=True)
         write_json(scratch / RUNS / LOSSES, trainer.history())

@@ -153,6 +153,11 @@ class LossTrainer(Trainer):
         finally:
             bare.forward = forward
 
+    def whole(self) -> nn.Module:
+        """The model itself, with the weights as they are now; every device must call it."""
+        bare: nn.Module = self.accelerator.unwrap_model(self.model)
+        return bare
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the parts of the loss to each line of the log."""
         if "loss" in logs and self._steps:

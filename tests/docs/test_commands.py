@@ -23,7 +23,7 @@ OURS = ("pipeline", "converters", "benchmarks", "tests")
 # Flags of other programs that pages name.
 FOREIGN = {
     *("--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),  # torchrun
-    *("--logdir", "--strict"),  # tensorboard, mypy
+    *("--config_file", "--logdir", "--strict"),  # accelerate, tensorboard, mypy
 }
 
 

@@ -13,9 +13,9 @@ import torch
 from conftest import MakeTeacher
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline import costs, disk, distilling, learning, plan, settings
+from pipeline import costs, disk, distilling, learning, plan, ranks, settings
 from pipeline.build import main
-from pipeline.config import Optimization
+from pipeline.config import Build, Distil, Hardware, Optimization, Teacher
 from pipeline.costs import MODELS, Count, Device, Shape
 from pipeline.errors import UserError
 
@@ -120,10 +120,33 @@ def test_hours_of_many_devices_are_fewer_but_not_as_many_times() -> None:
 
 def test_memory_grows_with_what_is_computed_at_a_time() -> None:
     def memory(**how: Any) -> float:
-        return costs._memory(BERT, Optimization(batch_size=64, **how), 512, 1.0)
+        return costs._memory(BERT, Optimization(batch_size=64, **how), 512, 1.0, 1)
 
     assert memory(device_batch=4) < memory(device_batch=32) < memory()
     assert memory() == memory(device_batch=64) == memory(device_batch=640)
+
+
+def test_shards_leave_each_device_a_part_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A weight takes 16 bytes: an eighth of them, and 8 bytes of what is gathered."""
+    large = Shape(48, 2560, 10240, 40, 30522)  # 3.9 billion weights
+    how, data = Optimization(device_batch=1), Count(1000, 1000, 384_000)
+    config = Build(
+        teacher=Teacher(optimization=how),
+        distil=Distil(optimization=how, ce_on="masked", length=128),
+        hardware=Hardware(shard=True),
+    )
+
+    def gigabytes(processes: int) -> dict[str, float]:
+        monkeypatch.setattr(ranks, "WORLD", processes)
+        planned = costs.stages(config, large, data, learned=data, has_mlm_head=True)
+        return {step.name: step.gigabytes for step in planned}
+
+    one, eight = gigabytes(1), gigabytes(8)
+    assert one["teacher"] - eight["teacher"] == pytest.approx(
+        16e-9 * large.weights * 7 / 8 - 8e-9 * (large.rest + 2 * large.layer)
+    )
+    assert eight["teacher"] < one["teacher"] / 4 and eight["distilled"] < one["distilled"] / 3
+    assert eight["teacher-outputs"] == one["teacher-outputs"]  # one device records
 
 
 def test_large_outputs_are_refused_before_anything_is_trained(

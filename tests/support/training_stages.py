@@ -3,13 +3,19 @@
 
 Started as a program by a launcher such as `torchrun`, it trains all stages:
 
-    training_stages.py TEACHER FOLDER ...
+    training_stages.py [--shard] [--bf16] TEACHER FOLDER ...
+
+A folder named `cut` gets trainings that are cut off, and all of them are after one step in bf16.
+With --shard, every process also asserts that
+it holds no more than its part of what it trains.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+import argparse
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +41,9 @@ from pipeline.tasks.question_answering.features import Feature, Window
 from pipeline.training import distil
 from pipeline.training.batches import Schedule
 from pipeline.training.distil import Masking, count_pieces
+from pipeline.training.sharding import Sharded
 from pipeline.training.stream import Stream
+from pipeline.training.trainer import LossTrainer
 
 CPU = Hardware(device="cpu", precision="fp32", progress=False, workers=0)
 # 23 examples in batches of 5: the last one is short.  AdamW divides by the size of the gradient, so
@@ -46,6 +54,8 @@ HOW = Optimization(
     dropout=0.0, attention_dropout=0.0,
 )  # fmt: skip
 LAYERS = (0, 2)
+# Of the teacher: no batch here has as many tokens, and two processes cannot halve 101 rows.
+SIZES = {"hidden_size": 92, "intermediate_size": 101}
 
 
 def samples() -> list[np.ndarray]:
@@ -74,12 +84,14 @@ def streamed(data: list[np.ndarray]) -> Stream:
     return Stream([lambda: map(str, range(10, 23))], pack, 5, 128)
 
 
-def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
+def train(
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU, leave_out: Collection[str] = ()
+) -> dict[str, dict[str, Tensor]]:
     """Trains every stage below a folder, each from the same models; gives the tensors of each."""
     tokenizer = AutoTokenizer.from_pretrained(teacher_folder)
     data = samples()
     make = Masking(tokenizer, count_pieces(data, len(tokenizer)), share=0.15, smoothing=0.7, seed=4)
-    common: dict[str, Any] = {"hardware": CPU, "seed": 3}
+    common: dict[str, Any] = {"hardware": hardware, "seed": 3}
 
     def masked_lm() -> Any:
         torch.manual_seed(0)
@@ -100,16 +112,19 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
         )
         return teacher
 
-    def general(scratch: Path, stream: bool = False, **changes: Any) -> Any:
+    def general(
+        scratch: Path, stream: bool = False, hardware: Hardware = hardware, **changes: Any
+    ) -> Any:
         teacher = masked_lm()
-        how = Optimization(**{**vars(HOW), "max_steps": 20 if stream else None})
-        config = Distil(optimization=how, **changes)
+        how = replace(HOW, max_steps=20 if stream else None)
+        config = replace(Distil(optimization=how), **changes)
         student = student_of(DistilBertForMaskedLM, teacher)
         lengths = [len(each) for each in data]
         examples = streamed(data) if stream else Schedule(data, lengths, 5, 1.0, 3)
         distil.distil(
-            student, teacher, LAYERS, examples, make, config=config, scratch=scratch, **common
-        )
+            student, teacher, LAYERS, examples, make,
+            config=config, hardware=hardware, seed=3, scratch=scratch,
+        )  # fmt: skip
         return student
 
     def teach(scratch: Path) -> Any:
@@ -127,7 +142,7 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
             assert ranks.FIRST, "one process measures"
             return "near", -float((model.qa_outputs.weight.detach() - before).norm())
 
-        how = Optimization(**{**vars(HOW), "eval_steps": 2, "keep_best": True, "patience": 1})
+        how = replace(HOW, eval_steps=2, keep_best=True, patience=1)
         result = finetune.finetune_teacher(
             TASK, teacher, features(), 0,
             optimization=how, scratch=scratch, measure=measure, **common,
@@ -154,39 +169,144 @@ def train(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
         "chosen": chosen,
         "mlm-head": head,
         "distilled": partial(general, alpha_hidden=1.0),
-        "distilled-masked": partial(general, ce_on="masked"),
+        "distilled-masked": partial(general, ce_on="masked", train_embeddings=False),
+        # Heads without a gradient, and several micro-batches a step whose gradients are clipped.
+        "distilled-states": partial(
+            general,
+            alpha_ce=0.0,
+            alpha_mlm=0.0,
+            optimization=replace(HOW, device_batch=1, max_grad_norm=0.1, weight_decay=0.1),
+            hardware=replace(hardware, gradient_checkpointing=True),
+        ),
         "streamed": partial(general, stream=True),
         "student": second,
     }
     found: dict[str, dict[str, Tensor]] = {}
     for name, stage in stages.items():
+        if name in leave_out:
+            continue
         (folder / name).mkdir(parents=True, exist_ok=True)
         state = stage(folder / name / "scratch").state_dict()
         found[name] = {key: tensor.clone() for key, tensor in state.items()}
     return found
 
 
-def cut_off(teacher_folder: Path, folder: Path) -> dict[str, dict[str, Tensor]]:
-    """As :func:`train`, for three steps, of which the checkpoint holds two."""
-    from pipeline.training.trainer import LossTrainer
+def cut_off(
+    teacher_folder: Path, folder: Path, hardware: Hardware = CPU, steps: int = 3
+) -> dict[str, dict[str, Tensor]]:
+    """As :func:`train`, for a few steps; of three, the checkpoint holds two.
 
+    One step is too few for the training that is scored, which is left out then.
+    """
+
+    def cut(trainer: LossTrainer) -> None:
+        trainer.control.should_training_stop = trainer.state.global_step == steps - 1
+
+    with before_each_step(cut):
+        return train(teacher_folder, folder, hardware, ("chosen",) if steps == 1 else ())
+
+
+@contextlib.contextmanager
+def before_each_step(act: Callable[[LossTrainer], None]) -> Iterator[None]:
+    """Within it, `act` is called before the optimizer's step of every training."""
     end_step = LossTrainer.end_step
 
-    def cut(self: LossTrainer) -> None:
-        self.control.should_training_stop = self.state.global_step == 2
+    def both(self: LossTrainer) -> None:
+        act(self)
         end_step(self)
 
-    LossTrainer.end_step = cut  # type: ignore[method-assign]
+    LossTrainer.end_step = both  # type: ignore[method-assign]
     try:
-        return train(teacher_folder, folder)
+        yield
     finally:
         LossTrainer.end_step = end_step  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    teacher, *folders = map(Path, sys.argv[1:])
-    for each in folders:
-        state = train(teacher, each)
-        if ranks.FIRST:
-            torch.save(state, each / "states.pt")
+def assert_parts(trainer: LossTrainer) -> None:
+    """Every process holds its part of the weights, their gradients and AdamW's averages.
+
+    Two processes share every tensor evenly, but for those with an odd number of rows.
+    """
+
+    def held(tensors: list[Any]) -> tuple[int, int]:
+        """Bytes in the memory of this process, which tensors may share, and of all processes'."""
+        blocks = [each.to_local().untyped_storage() for each in tensors]
+        own = {block.data_ptr(): block.nbytes() for block in blocks}
+        return sum(own.values()), sum(each.nbytes for each in tensors)
+
+    weights = list(trainer.model.parameters())
+    gradients = [each.grad for each in weights if each.grad is not None]
+    averages = [
+        average
+        for state in trainer.optimizer.state.values()
+        for name, average in state.items()
+        if name != "step"
+    ]
+    for tensors in (weights, gradients, averages):
+        own, whole = held(tensors)
+        assert abs(own - whole / ranks.WORLD) <= 0.02 * whole, (own, whole)
+    assert gradients
+    counted.append(trainer.state.global_step)
+
+
+@contextlib.contextmanager
+def gives_back_layers() -> Iterator[None]:
+    """Within it, a sharded forward pass keeps no matrix of a layer for the backward pass.
+
+    What autograd remembers of them has no memory then: they are gathered again.  Looked at are
+    those of the feed-forward layers, which their sizes tell from activations.
+    """
+    forward = Sharded.forward
+
+    def watched(self: Any, batch: Any) -> Any:
+        kept: list[Tensor] = []
+
+        def look(tensor: Tensor) -> Tensor:
+            if sorted(tensor.shape) == sorted(SIZES.values()):
+                kept.append(tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
+            parts = forward(self, batch)
+        assert not any(tensor.untyped_storage().nbytes() for tensor in kept)
+        looked_at.append(len(kept))
+        return parts
+
+    Sharded.forward = watched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Sharded.forward = forward  # type: ignore[method-assign]
+
+
+looked_at: list[int] = []  # matrices of each forward pass
+counted: list[int] = []  # the steps that were looked at
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shard", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    given = parser.parse_args()
+    hardware = replace(CPU, shard=given.shard, precision="bf16" if given.bf16 else "fp32")
+    with contextlib.ExitStack() as watches:
+        if given.shard:
+            watches.enter_context(before_each_step(assert_parts))
+            watches.enter_context(gives_back_layers())
+        for folder in given.folders:
+            if given.bf16:
+                states = cut_off(given.teacher, folder, hardware, steps=1)
+            else:
+                run = cut_off if folder.name == "cut" else train
+                states = run(given.teacher, folder, hardware)
+            if ranks.FIRST:
+                torch.save(states, folder / "states.pt")
+    assert not given.shard or (counted and max(looked_at))
     ranks.wait()
+
+
+if __name__ == "__main__":
+    main()
