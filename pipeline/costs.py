@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline import ranks
 from pipeline.config import Build, Optimization
 from pipeline.disk import HELD
-from pipeline.models.layers import choose_layers
+from pipeline.models.layers import choose_layers, width_of
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,9 @@ def stages(
         train: the examples of the task.
         learned: the examples that the teacher is fine-tuned on; None for one taken as it is.
         has_mlm_head: whether it has one for masked-language modeling.
+
+    Raises:
+        UserError: the student is to have more neurons than the teacher.
     """
     count = len(choose_layers(teacher.layers, config.student.layers))
     student = dataclasses.replace(teacher, layers=count)
@@ -164,6 +167,8 @@ def stages(
             train.tokens * teacher.operations(length), 4e-9 * teacher.weights,
             2e-9 * train.tokens * (states + 4),  # states in 2 bytes, two logits in 4
         )  # fmt: skip
+    if (wanted := config.student.intermediate_size) is not None:  # it is narrowed before this step
+        student = dataclasses.replace(student, inner=width_of(wanted, student.inner))
     yield _task_step("student", second.optimization, student, train, length, parts)
 
 

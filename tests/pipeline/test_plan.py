@@ -77,6 +77,26 @@ def test_a_head_is_planned_where_there_is_none() -> None:
     assert planned == ["mlm-teacher", "distilled", "teacher-outputs", "student"]
 
 
+def test_a_narrower_student_is_planned_for_the_step_that_trains_it() -> None:
+    """Half of 3,072 neurons: two products of 768 x 1,536 fewer in each layer."""
+    config = settings.load("distilbert-squad")
+    narrow = dataclasses.replace(
+        config, student=dataclasses.replace(config.student, intermediate_size=0.5)
+    )
+    whole, half = (
+        {
+            s.name: s
+            for s in costs.stages(c, BERT, Count(9, 9, 999), learned=None, has_mlm_head=True)
+        }
+        for c in (config, narrow)
+    )
+    assert half["distilled"] == whole["distilled"]
+    first, second = whole["student"], half["student"]
+    assert first.operations and second.operations
+    fewer = 3 * first.tokens * 6 * 2 * 2 * 768 * 1536
+    assert first.operations - second.operations == fewer
+
+
 def test_offline_the_preset_is_planned_from_known_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
