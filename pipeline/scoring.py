@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from converters import terminal
 from pipeline import tasks
@@ -26,16 +26,19 @@ from pipeline.artifacts import write_json
 from pipeline.config import Build
 from pipeline.progress import Progress
 from pipeline.sampling import joined
-from pipeline.verify import Run, compare, predict, run
+from pipeline.verify import Part, Run, compare, read, whole
 
 if TYPE_CHECKING:
-    from pipeline.tasks.reading import Reader
     from pipeline.tasks.task import Examples, Traits
 
 RECORD = "gate-{}.json"  # of one file, in the scratch folder
 STUDENT = "student-{}.json"  # the student's score with so many training examples, likewise
 WORTH = 500  # examples over all files: below it, starting processes takes longer than they save
-AT_A_TIME = 250  # training examples that a process runs: opening a file again costs little beside
+AT_A_TIME = 250  # examples that a process runs: opening a file again costs little beside
+
+Kind = Literal["natural", "padded", "training"]
+EVALUATION: tuple[Kind, ...] = ("natural", "padded")
+LABELS = {"natural": "", "padded": ", padded", "training": ", training examples"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,24 @@ class Scoring:
         """Which of a file's examples it is also run on padded."""
         return spread(count, self.build.verification.padded_examples)
 
+    def examples(self, path: Path, kind: Kind) -> Examples:
+        """What a file, or the student, whose folder `path` is then, is run on in this way."""
+        if kind == "training":
+            drawn = self.training if path == self.student else self.drawn(path)
+            return self.evaluation.with_examples(drawn)
+        asked = self.evaluation.spread(len(self.places(path)))
+        if kind == "natural":
+            return asked
+        return asked.spread(len(self.padded(len(asked.examples))))
+
+
+class Job(NamedTuple):
+    """A part of the work on a file, or on the student, which is named by its folder."""
+
+    path: Path
+    kind: Kind
+    places: range  # among the examples of this kind
+
 
 def _is_slow(path: Path) -> bool:
     """Whether a file is evaluated operation by operation on this machine."""
@@ -111,17 +132,20 @@ def score_files(
     # The slow files first, and before them the student, which every entry needs.
     jobs = [job for path in sorted(missing, key=_comes_late) for job in _jobs(scoring, path, size)]
     if None in expected.values():
-        jobs = [*_parts(scoring.student, max(counts), size), *jobs]
+        jobs = [*_parts(scoring.student, "training", max(counts), size), *jobs]
     waiting: list[tuple[Path, Runs]] = []
-    for path, results in _finished(scoring, jobs, processes):
+    for path, parts in _finished(scoring, jobs, processes):
         if path == scoring.student:
-            answers = (*reference.predictions, *itertools.chain(*results))
+            answers = (*reference.predictions, *_predictions(parts["training"]))
             for count in counts:
                 expected[count] = {"score": _first(scoring, count, answers)}
                 write_json(scratch / STUDENT.format(count), expected[count])
         else:
-            (natural, padded), *parts = results
-            waiting.append((path, Runs(natural, padded, tuple(itertools.chain(*parts)))))
+            task = tasks.find(scoring.build.task)
+            natural, padded = (
+                whole(task, parts[kind], scoring.examples(path, kind)) for kind in EVALUATION
+            )
+            waiting.append((path, Runs(natural, padded, _predictions(parts["training"]))))
         if None in expected.values():
             continue
         scores = {count: record["score"] for count, record in expected.items() if record}
@@ -130,6 +154,10 @@ def score_files(
             entries[path] = entry = _entry(scoring, path, runs, reference, scores)
             write_json(scratch / RECORD.format(path.name), entry)
     return [entry for entry in entries.values() if entry is not None]
+
+
+def _predictions(parts: Iterable[Part]) -> tuple[Any, ...]:
+    return tuple(itertools.chain.from_iterable(part.predictions for part in parts))
 
 
 def _comes_late(path: Path) -> bool:
@@ -169,20 +197,17 @@ class Runs:
     training: tuple[Any, ...] = ()
 
 
-# A file or the student's folder, and the places of the training examples that it is run on; None
-# for evaluation examples.
-Job = tuple[Path, range | None]
-
-
 def _jobs(scoring: Scoring, path: Path, size: int) -> list[Job]:
     """A file's work in parts that processes share."""
-    return [(path, None), *_parts(path, len(scoring.drawn(path)), size)]
+    kinds: tuple[Kind, ...] = (*EVALUATION, "training")
+    counts = {kind: len(scoring.examples(path, kind).examples) for kind in kinds}
+    return [job for kind in kinds for job in _parts(path, kind, counts[kind], size)]
 
 
-def _parts(path: Path, count: int, size: int) -> list[Job]:
-    """The work on `count` training examples, at most `size` at a time."""
+def _parts(path: Path, kind: Kind, count: int, size: int) -> list[Job]:
+    """The work on `count` examples, at most `size` at a time."""
     size = min(size, max(1, count))
-    return [(path, range(count)[first : first + size]) for first in range(0, count, size)]
+    return [Job(path, kind, range(count)[first : first + size]) for first in range(0, count, size)]
 
 
 def _processes(scoring: Scoring, files: Sequence[Path]) -> int:
@@ -195,25 +220,27 @@ def _processes(scoring: Scoring, files: Sequence[Path]) -> int:
 
 def _finished(
     scoring: Scoring, jobs: Sequence[Job], processes: int
-) -> Iterator[tuple[Path, list[Any]]]:
+) -> Iterator[tuple[Path, dict[Kind, list[Part]]]]:
     """What the jobs of each file, or of the student, gave, as soon as all of them are done."""
     mine: dict[Path, list[Job]] = {}
     for job in jobs:
-        mine.setdefault(job[0], []).append(job)
-    results: dict[Job, Any] = {}
-    for job, result in _results(scoring, jobs, min(processes, len(jobs))):
-        results[job] = result
-        path, _ = job
-        if all(each in results for each in mine[path]):
-            yield path, [results.pop(each) for each in mine[path]]
+        mine.setdefault(job.path, []).append(job)
+    results: dict[Job, Part] = {}
+    for done, part in _results(scoring, jobs, min(processes, len(jobs))):
+        results[done] = part
+        if all(job in results for job in mine[done.path]):
+            parts: dict[Kind, list[Part]] = {"natural": [], "padded": [], "training": []}
+            for job in mine[done.path]:
+                parts[job.kind].append(results.pop(job))
+            yield done.path, parts
 
 
-def _results(scoring: Scoring, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Any]]:
+def _results(scoring: Scoring, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Part]]:
     """What each job gives, as they are ready."""
     shown = scoring.build.hardware.progress
     if processes < 2:
         for job in jobs:
-            yield job, _work(scoring, job, shown)
+            yield job, score_part(scoring, job, shown)
         return
     # A fresh process each: one that is forked would share the locks of PyTorch's threads.
     context = get_context("spawn")
@@ -244,55 +271,29 @@ def _begin(scoring: Scoring, processes: int) -> None:
     _scoring.append(scoring)
 
 
-def _remote(job: Job) -> Any:
-    return _work(_scoring[-1], job, shown=False)
+def _remote(job: Job) -> Part:
+    return score_part(_scoring[-1], job)
 
 
-def _work(scoring: Scoring, job: Job, shown: bool) -> Any:
-    path, places = job
-    if places is None:
-        return score_file(scoring, path, shown)
-    return predict_training(scoring, path, places, shown)
-
-
-def score_file(scoring: Scoring, path: Path, shown: bool = False) -> tuple[Run, Run]:
-    """Runs one file: at each input's own length, and some of these examples padded."""
-    build = scoring.build
-    task, reader = tasks.find(build.task), _opened(scoring, path)
-    asked = scoring.evaluation.spread(len(scoring.places(path)))
-
-    def ask(examples: Examples, label: str, pad_to: int | None = None) -> Run:
-        return run(task, reader(pad_to), examples, _shown(scoring, label, shown))
-
-    natural = ask(asked, f"scoring {path.name}")
-    some = asked.spread(len(scoring.padded(len(asked.examples))))
-    padded = ask(some, f"scoring {path.name}, padded", pad_to=build.data.max_length)
-    return natural, padded
-
-
-def predict_training(
-    scoring: Scoring, path: Path, places: range, shown: bool = False
-) -> tuple[Any, ...]:
-    """Predictions for these training examples: a file's, or the student's for its folder."""
-    examples = [scoring.training[place] for place in places]
-    label = f"scoring {path.name}, training examples"
-    return predict(_opened(scoring, path)(None), examples, _shown(scoring, label, shown))
-
-
-def _opened(scoring: Scoring, path: Path) -> Callable[[int | None], Reader[Any, Any]]:
-    """Opens a file or the student; gives its reader for inputs padded to a length, or for None."""
+def score_part(scoring: Scoring, job: Job, shown: bool = False) -> Part:
+    """Does a job: runs a file or the student on some examples."""
     from converters.runtimes.open import open_predictor
     from pipeline.models.teacher import load_tokenizer
     from pipeline.session import torch_predictor
 
-    build = scoring.build
-    tokenizer, task = load_tokenizer(scoring.student), tasks.find(build.task)
+    build, path = scoring.build, job.path
     model: Any
     if path == scoring.student:
         model = torch_predictor(build, path)
     else:
         model = open_predictor(path, build.benchmark.threads)
-    return lambda pad_to: task.reader(model, tokenizer, build.data, scoring.traits, pad_to=pad_to)
+    every = scoring.examples(path, job.kind).examples
+    task, tokenizer = tasks.find(build.task), load_tokenizer(scoring.student)
+    pad_to = build.data.max_length if job.kind == "padded" else None
+    reader = task.reader(model, tokenizer, build.data, scoring.traits, pad_to=pad_to)
+    asked = [every[place] for place in job.places]
+    part = read(reader, asked, _shown(scoring, f"scoring {path.name}{LABELS[job.kind]}", shown))
+    return Part((), part.predictions) if job.kind == "training" else part
 
 
 def _shown(scoring: Scoring, label: str, shown: bool) -> Callable[[Sequence[Any]], Iterable[Any]]:

@@ -9,6 +9,7 @@ see `sampling.py`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,28 +40,40 @@ class Run:
         return {name: round(score, 2) for name, score in self.scores.items()}
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one model gave for some examples, see :class:`Run`."""
+
+    outputs: tuple[list[Outputs], ...]
+    predictions: tuple[Any, ...]
+
+
+def read(
+    reader: Reader[Any, Any],
+    examples: Sequence[Any],
+    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
+) -> Part:
+    """Runs a model over some examples, keeping every output; `progress` may wrap the examples."""
+    readings = [reader.read(example) for example in progress(examples)]
+    return Part(tuple(r.outputs for r in readings), tuple(r.prediction for r in readings))
+
+
+def whole(task: Task, parts: Iterable[Part], examples: Examples) -> Run:
+    """The run over examples that was made in parts, in the examples' order."""
+    parts = [*parts]
+    outputs = tuple(itertools.chain.from_iterable(part.outputs for part in parts))
+    predictions = tuple(itertools.chain.from_iterable(part.predictions for part in parts))
+    return Run(outputs, predictions, task.score(predictions, examples))
+
+
 def run(
     task: Task,
     reader: Reader[Any, Any],
     examples: Examples,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Run:
-    """Runs a model over the examples, keeping every output; `progress` may wrap the examples."""
-    outputs, predictions = [], []
-    for example in progress(examples.examples):
-        reading = reader.read(example)
-        outputs.append(reading.outputs)
-        predictions.append(reading.prediction)
-    return Run(tuple(outputs), tuple(predictions), task.score(predictions, examples))
-
-
-def predict(
-    reader: Reader[Any, Any],
-    examples: Sequence[Any],
-    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
-) -> tuple[Any, ...]:
-    """The predictions of a model alone; `progress` may wrap the examples."""
-    return tuple(reader.read(example).prediction for example in progress(examples))
+    """Runs a model over all examples at once, see :func:`read`."""
+    return whole(task, [read(reader, examples.examples, progress)], examples)
 
 
 def compare(

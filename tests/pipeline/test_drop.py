@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 from class_files import dev_texts, write_student
-from scored_files import answered, describe_any, made, questions
+from scored_files import answered, by_part, describe_any, made, questions
 
 from converters.pretrained import load_with_head
 from converters.runtimes.torch import TorchPredictor
 from pipeline import sampling, scoring, settings, shipping
-from pipeline.scoring import Scoring, score_files
+from pipeline.scoring import Job, Scoring, score_files
 from pipeline.tasks.question_answering.evaluate import Answer
 from pipeline.tasks.text_classification import TASK
 from pipeline.tasks.text_classification.data import load_texts
 from pipeline.tasks.text_classification.evaluate import Prediction
 from pipeline.tasks.text_classification.settings import TextData
-from pipeline.verify import Run, run
+from pipeline.verify import Part, Run, run
 
 INT8 = Path("tflite/student-int8.tflite")
 
@@ -58,18 +58,13 @@ def gate_of(
 ) -> list[dict[str, Any]]:
     """The entries of files that answer like this, while the student answers everything right."""
     there = answered(range(len(evaluation)))
-    f1 = 100.0 * sum(evaluation) / len(evaluation)
-    runs = dataclasses.replace(there, predictions=replied(evaluation), scores={"f1": f1})
+    run = dataclasses.replace(there, predictions=replied(evaluation))
 
-    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
-        return runs, runs
+    def trained(job: Job) -> tuple[Answer, ...]:
+        student = job.path == plan.student
+        return replied([student or training[place] for place in job.places])
 
-    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> tuple[Answer, ...]:
-        student = path == plan.student
-        return replied([student or training[place] for place in places])
-
-    monkeypatch.setattr(scoring, "score_file", score_file)
-    monkeypatch.setattr(scoring, "predict_training", predict_training)
+    monkeypatch.setattr(scoring, "score_part", by_part(lambda _: run, trained))
     return score_files(plan, files, there, scratch)
 
 
@@ -90,7 +85,9 @@ def test_a_near_tie_of_few_evaluation_examples_does_not_decide(
     (entry,) = gate_of(more, [INT8], tmp_path / "more", monkeypatch, **answers)
     assert drop_of(entry) == (0.2, True) and entry["gate"]["passed"]
     assert (entry["gate"]["examples"], entry["gate"]["training_examples"]) == (40, 960)
-    assert entry["scores"] == {"f1": 97.5}, "no training example enters a score"
+    assert entry["scores"] == {"f1": 97.5, "exact_match": 97.5}, (
+        "no training example enters a score"
+    )
 
 
 def test_the_gate_shuts_where_training_examples_show_the_loss(
@@ -100,7 +97,7 @@ def test_the_gate_shuts_where_training_examples_show_the_loss(
     plan = with_training(made(40), 960)
     (entry,) = gate_of(plan, [INT8], tmp_path, monkeypatch, **answers)
     assert drop_of(entry) == (0.6, False) and not entry["gate"]["passed"]
-    assert entry["scores"] == {"f1": 100.0}
+    assert entry["scores"] == {"f1": 100.0, "exact_match": 100.0}
 
 
 def test_files_that_may_change_nothing_and_slow_ones_get_fewer(
@@ -120,31 +117,31 @@ def test_files_that_may_change_nothing_and_slow_ones_get_fewer(
 def test_the_student_is_not_asked_again_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    plan, asked = with_training(made(40), 60), list[tuple[Path, range]]()
+    plan, asked = with_training(made(40), 60), list[Job]()
 
-    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> tuple[Answer, ...]:
-        asked.append((path, places))
-        return replied([True] * len(places))
+    def trained(job: Job) -> tuple[Answer, ...]:
+        asked.append(job)
+        return replied([True] * len(job.places))
 
-    def stop(*_: Any, **__: Any) -> Any:
+    def stop(_: Job) -> Run:
         raise KeyboardInterrupt
 
     files = [INT8, Path("onnx/student-int8.onnx")]
-    monkeypatch.setattr(scoring, "predict_training", predict_training)
-    monkeypatch.setattr(scoring, "score_file", stop)
+    monkeypatch.setattr(scoring, "score_part", by_part(stop, trained))
     with pytest.raises(KeyboardInterrupt):
         score_files(plan, files, answered(range(40)), tmp_path)
-    assert asked == [(plan.student, range(60))]
-    monkeypatch.setattr(scoring, "score_file", lambda *_: (answered(range(40)),) * 2)
+    whole = range(60)
+    assert asked == [Job(plan.student, "training", whole)]
+    monkeypatch.setattr(scoring, "score_part", by_part(lambda _: answered(range(40)), trained))
     entries = score_files(plan, files, answered(range(40)), tmp_path)
-    assert asked[1:] == [(path, range(60)) for path in files], "each file once, the student no more"
+    assert asked[1:] == [Job(path, "training", whole) for path in files], "the student no more"
     assert [drop_of(entry)[0] for entry in entries] == [0.0, 0.0]
 
 
-def test_processes_share_the_training_examples_of_a_file(
+def test_processes_share_the_examples_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    """And those of the student: in three parts, whose predictions keep the order of the examples.
+    """And those of the student: in parts, whose predictions keep the order of the examples.
 
     A file that is done before the student waits for it.
     """
@@ -158,19 +155,21 @@ def test_processes_share_the_training_examples_of_a_file(
         scoring._scoring.append(arguments[0])
         return ThreadPoolExecutor(7)
 
-    def predict_training(plan: Scoring, path: Path, places: range, _: bool) -> Any:
-        if path == plan.student:
+    def trained(job: Job) -> tuple[Answer, ...]:
+        if job.path == plan.student:
             time.sleep(0.1)
-        return replied(right[places.start : places.stop])
+        return replied([right[place] for place in job.places])
 
+    there = dataclasses.replace(answered(range(300)), predictions=replied(right[:300]))
     monkeypatch.setattr(scoring, "ProcessPoolExecutor", pool)
-    monkeypatch.setattr(scoring, "score_file", lambda *_, **__: (answered(range(40)),) * 2)
-    monkeypatch.setattr(scoring, "predict_training", predict_training)
-    plan = with_training(made(40), 600)
+    monkeypatch.setattr(scoring, "score_part", by_part(lambda _: there, trained))
+    plan = with_training(made(300), 600, padded_examples=300)
     chosen = dataclasses.replace(plan.build.verification, processes=8)
     plan = dataclasses.replace(plan, build=dataclasses.replace(plan.build, verification=chosen))
-    (entry,) = score_files(plan, [INT8], answered(range(40)), tmp_path)
-    assert sizes == [7] and drop_of(entry) == (0.0, True)
+    (entry,) = score_files(plan, [INT8], there, tmp_path)
+    assert sizes == [8] and drop_of(entry) == (0.0, True)
+    errors = [check["value"] for check in entry["gate"]["checks"] if "error" in check["name"]]
+    assert errors == [0.0, 0.0], "each part is compared with its own examples"
 
 
 def test_the_accuracy_of_texts_drops_on_training_texts_too(
@@ -199,13 +198,15 @@ def test_the_accuracy_of_texts_drops_on_training_texts_too(
 
     others = [moved(one) for one in answers]
     still = sum(one.label == label for one, label in zip(others, gold, strict=True))
-    original = scoring.predict_training
+    original, run_of_file = (
+        scoring.score_part,
+        by_part(lambda _: run(TASK, reader, texts), lambda _: others),
+    )
 
-    def predict_training(plan: Scoring, path: Path, *how: Any) -> Any:
-        return original(plan, path, *how) if path == student else tuple(others)
+    def score_part(plan: Scoring, job: Job, shown: bool) -> Part:
+        return (original if job.path == student else run_of_file)(plan, job, shown)
 
-    monkeypatch.setattr(scoring, "score_file", lambda *_: (run(TASK, reader, texts),) * 2)
-    monkeypatch.setattr(scoring, "predict_training", predict_training)
+    monkeypatch.setattr(scoring, "score_part", score_part)
     (tmp_path / "verify").mkdir()
     facts = shipping.verify(
         *(tmp_path / "verify", tmp_path / "scratch", build, TASK, None, student),

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from class_files import dev_texts, write_student
-from scored_files import answered, describe_any, made, questions
+from scored_files import answered, by_part, describe_any, made, questions
 
 from converters.runtimes.torch import TorchPredictor
 from pipeline import scoring, settings, shipping
-from pipeline.scoring import Scoring, score_files, spread
+from pipeline.scoring import EVALUATION, Job, score_files, spread
 from pipeline.tasks.text_classification import TASK
 from pipeline.verify import Run
 
@@ -50,37 +50,39 @@ def test_entries_say_what_was_run_and_survive_an_interruption(
     plan = made(600, padded_examples=30, processes=1)
     reference = answered(range(600))
     files = [Path("coreml/student-fp16.mlpackage"), Path("tflite/student-int8.tflite")]
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
 
-    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
-        asked.append(path.name)
-        places = plan.places(path)
-        return answered(places), answered([places[p] for p in plan.padded(len(places))])
+    def ran(job: Job) -> Run:
+        asked.append((job.path.name, job.kind))
+        places = plan.places(job.path)
+        if job.kind == "padded":
+            places = [places[place] for place in plan.padded(len(places))]
+        return answered(places)
 
-    def stops(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
-        if asked:
+    def stops(job: Job) -> Run:
+        if len(asked) == 2:
             raise KeyboardInterrupt
-        return score_file(plan, path, shown)
+        return ran(job)
 
-    monkeypatch.setattr(scoring, "score_file", stops)
+    monkeypatch.setattr(scoring, "score_part", by_part(stops))
     with pytest.raises(KeyboardInterrupt):
         score_files(plan, files, reference, tmp_path)
-    monkeypatch.setattr(scoring, "score_file", score_file)
+    monkeypatch.setattr(scoring, "score_part", by_part(ran))
     entries = score_files(plan, files, reference, tmp_path)
-    assert asked == [file.name for file in files], "each once"
+    assert asked == [(file.name, kind) for file in files for kind in EVALUATION], "each once"
     assert [(e["gate"]["examples"], e["gate"]["padded_examples"]) for e in entries] == [
         *((500, 30), (600, 30))
     ]
     for entry in entries:
         assert entry["gate"]["passed"], "each is compared with the student on its own examples"
-        assert entry["scores"] == {"f1": 100.0}
+        assert entry["scores"] == {"f1": 100.0, "exact_match": 100.0}
     assert json.loads((tmp_path / "gate-student-int8.tflite.json").read_text()) == entries[1]
 
 
 def test_files_are_scored_by_processes_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: None
 ) -> None:
-    """As many as there are files at most, the slow ones first; entries keep the files' order."""
+    """As many as there are parts at most, the slow files first; entries keep the files' order."""
     from concurrent.futures import ThreadPoolExecutor
 
     sizes: list[int] = []
@@ -91,17 +93,20 @@ def test_files_are_scored_by_processes_of_their_own(
         scoring._scoring.append(arguments[0])
         return ThreadPoolExecutor(1)
 
-    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
-        order.append(path.suffix)
-        return answered(range(4)), answered(range(4))
+    def ran(job: Job) -> Run:
+        order.append(f"{job.kind} {job.path.suffix}")
+        return answered(range(4))
 
     monkeypatch.setattr(scoring, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(scoring, "WORTH", 8)
-    monkeypatch.setattr(scoring, "score_file", score_file)
+    monkeypatch.setattr(scoring, "score_part", by_part(ran))
     plan = made(4, processes=8)
     files = [Path("tflite/student-int8.tflite"), Path("coreml/student-fp16.mlpackage")]
     entries = score_files(plan, files, answered(range(4)), tmp_path)
-    assert sizes == [2] and order == [".mlpackage", ".tflite"]
+    assert sizes == [4]
+    assert order == [
+        f"{kind} {suffix}" for suffix in (".mlpackage", ".tflite") for kind in EVALUATION
+    ]
     assert [entry["name"] for entry in entries] == [file.name for file in files]
 
 
@@ -118,14 +123,14 @@ def test_the_student_answers_once_for_all_files(
         calls.append(1)
         return original(self, *arrays)
 
-    def score_file(plan: Scoring, path: Path, shown: bool) -> tuple[Run, Run]:
+    def ran(_: Job) -> Run:
         zeros = tuple([(np.zeros(6),)] for _ in texts.examples)
         reader: Any = TASK.reader(Any, tokenizer, build.data, TASK.traits(texts))
         predictions = [reader.decode(text, [], [zeros[0][0]]) for text in texts.examples]
-        return (Run(zeros, tuple(predictions), {"accuracy": 0.0}),) * 2
+        return Run(zeros, tuple(predictions), {"accuracy": 0.0})
 
     monkeypatch.setattr(TorchPredictor, "run", counted)
-    monkeypatch.setattr(scoring, "score_file", score_file)
+    monkeypatch.setattr(scoring, "score_part", by_part(ran))
     files = [
         tmp_path / target / f"student-{precision}.{suffix}"
         for target, suffix in (("tflite", "tflite"), ("onnx", "onnx"), ("coreml", "mlpackage"))

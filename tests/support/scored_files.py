@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline import settings
-from pipeline.scoring import Scoring
+from pipeline.scoring import Job, Scoring
 from pipeline.tasks.question_answering.evaluate import Answer
 from pipeline.tasks.question_answering.squad import Question, QuestionSet
-from pipeline.verify import Run
+from pipeline.verify import Part, Run
 
 
 def questions(count: int) -> QuestionSet:
@@ -51,3 +51,25 @@ def describe_any(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for kind in targets.FORMATS.values():
         monkeypatch.setattr(type(kind), "describe", lambda *_: About())
+
+
+def by_part(
+    evaluated: Callable[[Job], Run],
+    trained: Callable[[Job], Sequence[Any]] = lambda job: (
+        [Answer("a", 0, 1, 0.0)] * len(job.places)
+    ),
+) -> Callable[..., Part]:
+    """Stands for `scoring.score_part`.
+
+    Args:
+        evaluated: the run over all of a file's evaluation examples of the job's kind.
+        trained: the predictions for the training examples of the job.
+    """
+
+    def score_part(plan: Scoring, job: Job, shown: bool = False) -> Part:
+        if job.kind == "training":
+            return Part((), tuple(trained(job)))
+        run, places = evaluated(job), slice(job.places.start, job.places.stop)
+        return Part(run.outputs[places], run.predictions[places])
+
+    return score_part
