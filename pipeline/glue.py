@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     experiment.perform(jobs, record, console, options.dry_run)
     if options.dry_run:
         return 0
-    experiment.publish(page(record, NAMES, options.seeds), record, console)
+    experiment.publish(page(record, NAMES), record, console)
     return 0
 
 

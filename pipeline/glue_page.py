@@ -52,13 +52,12 @@ class Names(NamedTuple):
     mismatched: str
 
 
-def page(record: Record, names: Names, seeds: int) -> Page:
+def page(record: Record, names: Names) -> Page:
     """Both tables.
 
     Args:
         record: of the runs that have ended; runs of other settings do not count.
         names: see the class.
-        seeds: how many, for the words.
     """
     ours = _rows(record, names)
     there = [task for task in TASKS if any(_score(r, task, names) is not None for r in ours)]
@@ -67,12 +66,22 @@ def page(record: Record, names: Names, seeds: int) -> Page:
         sections.append(_glue(ours, there, names))
     if any(_has(entries, IMDB) or _has(entries, SQUAD) for entries in ours):
         sections.append(_others(ours))
-    sentence = (
-        f"Scores on the development parts in percent; medians of {seeds} runs with different seeds."
-        if seeds > 1
-        else "Scores on the development parts in percent, of one run."
-    )
+    sentence = f"Scores on the development parts in percent{_medians(record)}."
     return Page("glue", "GLUE, IMDb and SQuAD", sentence, [], [], sections)
+
+
+def _medians(record: Record) -> str:
+    """How many runs the scores are medians of, the end of a sentence."""
+    seeds: dict[str, set[int]] = {}
+    for run in record.runs:
+        seeds.setdefault(run["data"], set()).add(run["seed"])
+    counts = {name: len(found) for name, found in seeds.items()}
+    if max(counts.values(), default=1) == 1:
+        return ", of one run"
+    if len({*counts.values()}) == 1:
+        return f"; medians of {max(counts.values())} runs with different seeds"
+    several = [f"{count} ({name})" for name, count in counts.items() if count > 1]
+    return f", of one run or as medians of several with different seeds: {', '.join(several)}"
 
 
 class Row(NamedTuple):

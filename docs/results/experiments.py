@@ -36,7 +36,7 @@ def ablations(results: Results) -> str:
 
 
 def _glue(record: Record) -> Page:
-    return glue_page(record, NAMES, len({run["seed"] for run in record.runs}))
+    return glue_page(record, NAMES)
 
 
 def _ablation(kind: str, record: Record) -> Page:

@@ -264,7 +264,9 @@ def test_the_table_holds_medians_of_means_and_a_macro_score_over_what_is_there(
         record.add(Run("STS-B", glue.STUDENT, seed, (), ""), entry)
     record.add(Run("MNLI", glue.STUDENT, 1, (), ""), scored(70.0))
     record.add(Run("MNLI-mm", glue.STUDENT, 1, (), ""), scored(72.0))
-    (section,) = glue_page.page(record, names, 3).sections
+    page = glue_page.page(record, names)
+    assert page.subtitle.endswith("several with different seeds: 3 (CoLA), 3 (STS-B).")
+    (section,) = page.sections
     (table,) = section.tables
     rows = {row[0]: row[1:] for row in table.rows}
     assert [column.name for column in table.columns] == ["", "score", "CoLA", "MNLI", "STS-B"]
