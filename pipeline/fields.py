@@ -70,7 +70,7 @@ class Mixed(Strict):
 class Verification(Strict):
     """How many examples the gates look at."""
 
-    padded_examples: Count = 500
+    padded_examples: Count = 200
     """Run each file on this many evaluation examples padded to the longest input, evenly spread, or
     on all if there are fewer."""
     coreml_examples: Annotated[int, Field(ge=500)] = 500
