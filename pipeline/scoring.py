@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.tasks.task import Examples, Traits
 
 RECORD = "gate-{}.json"  # of one file, in the scratch folder
-STUDENT = "student-{}.json"  # the student's score with so many training examples, likewise
+STUDENT = "gate-student-{}.json"  # the student's score with so many training examples, likewise
 WORTH = 500  # examples over all files: below it, starting processes takes longer than they save
 AT_A_TIME = 250  # examples that a process runs: opening a file again costs little beside
 

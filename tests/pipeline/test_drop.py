@@ -7,6 +7,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from scored_files import answered, by_part, describe_any, made, questions
 from converters.pretrained import load_with_head
 from converters.runtimes.torch import TorchPredictor
 from pipeline import sampling, scoring, settings, shipping
+from pipeline.artifacts import CHECKPOINTS
 from pipeline.scoring import Job, Scoring, score_files
 from pipeline.tasks.question_answering.evaluate import Answer
 from pipeline.tasks.text_classification import TASK
@@ -136,6 +138,11 @@ def test_the_student_is_not_asked_again_after_an_interruption(
     entries = score_files(plan, files, answered(range(40)), tmp_path)
     assert asked[1:] == [Job(path, "training", whole) for path in files], "the student no more"
     assert [drop_of(entry)[0] for entry in entries] == [0.0, 0.0]
+    kept = [path.name for path in tmp_path.iterdir()]
+    assert len(kept) == 3, "of the student and of each file"
+    assert all(any(fnmatch(name, each) for each in CHECKPOINTS) for name in kept), (
+        "and then removed"
+    )
 
 
 def test_processes_share_the_examples_of_a_file(
