@@ -54,8 +54,12 @@ def read(
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Part:
     """Runs a model over some examples, keeping every output; `progress` may wrap the examples."""
-    readings = [reader.read(example) for example in progress(examples)]
-    return Part(tuple(r.outputs for r in readings), tuple(r.prediction for r in readings))
+    outputs, predictions = [], []  # and not the inputs, which take more memory
+    for example in progress(examples):
+        reading = reader.read(example)
+        outputs.append(reading.outputs)
+        predictions.append(reading.prediction)
+    return Part(tuple(outputs), tuple(predictions))
 
 
 def whole(task: Task, parts: Iterable[Part], examples: Examples) -> Run:
