@@ -9,7 +9,6 @@ next file.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
@@ -26,7 +25,7 @@ from pipeline.artifacts import write_json
 from pipeline.config import Build
 from pipeline.progress import Progress
 from pipeline.sampling import joined
-from pipeline.verify import Part, Run, compare, read, whole
+from pipeline.verify import Part, Run, chained, compare, read, whole
 
 if TYPE_CHECKING:
     from pipeline.tasks.task import Examples, Traits
@@ -136,7 +135,7 @@ def score_files(
     waiting: list[tuple[Path, Runs]] = []
     for path, parts in _finished(scoring, jobs, processes):
         if path == scoring.student:
-            answers = (*reference.predictions, *_predictions(parts["training"]))
+            answers = (*reference.predictions, *chained(parts["training"]).predictions)
             for count in counts:
                 expected[count] = {"score": _first(scoring, count, answers)}
                 write_json(scratch / STUDENT.format(count), expected[count])
@@ -145,7 +144,7 @@ def score_files(
             natural, padded = (
                 whole(task, parts[kind], scoring.examples(path, kind)) for kind in EVALUATION
             )
-            waiting.append((path, Runs(natural, padded, _predictions(parts["training"]))))
+            waiting.append((path, Runs(natural, padded, chained(parts["training"]).predictions)))
         if None in expected.values():
             continue
         scores = {count: record["score"] for count, record in expected.items() if record}
@@ -154,10 +153,6 @@ def score_files(
             entries[path] = entry = _entry(scoring, path, runs, reference, scores)
             write_json(scratch / RECORD.format(path.name), entry)
     return [entry for entry in entries.values() if entry is not None]
-
-
-def _predictions(parts: Iterable[Part]) -> tuple[Any, ...]:
-    return tuple(itertools.chain.from_iterable(part.predictions for part in parts))
 
 
 def _comes_late(path: Path) -> bool:

@@ -62,12 +62,19 @@ def read(
     return Part(tuple(outputs), tuple(predictions))
 
 
+def chained(parts: Iterable[Part]) -> Part:
+    """What a model gave for all examples of these parts, in their order."""
+    parts = [*parts]
+    return Part(
+        tuple(itertools.chain.from_iterable(part.outputs for part in parts)),
+        tuple(itertools.chain.from_iterable(part.predictions for part in parts)),
+    )
+
+
 def whole(task: Task, parts: Iterable[Part], examples: Examples) -> Run:
     """The run over examples that was made in parts, in the examples' order."""
-    parts = [*parts]
-    outputs = tuple(itertools.chain.from_iterable(part.outputs for part in parts))
-    predictions = tuple(itertools.chain.from_iterable(part.predictions for part in parts))
-    return Run(outputs, predictions, task.score(predictions, examples))
+    every = chained(parts)
+    return Run(every.outputs, every.predictions, task.score(every.predictions, examples))
 
 
 def run(

@@ -21,6 +21,7 @@ from pipeline.training import attention
 from pipeline.training.batches import Batch, Schedule
 
 CPU = torch.device("cpu")
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WORTH_TIMING = 64  # passes: timing takes six
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
@@ -86,7 +87,7 @@ def of_passes(
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """Within it operations run in a precision; fp32 leaves all as it is."""
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    kind = HALVES.get(precision)
     return torch.autocast(device.type, kind, enabled=kind is not None)
 
 

@@ -29,10 +29,8 @@ from pipeline import ranks
 from pipeline.config import Hardware
 from pipeline.errors import UserError
 from pipeline.training.batches import Batch
-from pipeline.training.precision import Loss
+from pipeline.training.precision import HALVES, Loss
 from pipeline.training.trainer import LossTrainer
-
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def is_wanted(hardware: Hardware) -> bool:
