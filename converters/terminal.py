@@ -35,12 +35,13 @@ WIDEST = 999  # columns
 MOST_THREADS = 256
 INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 128 plus its number
 
-# Signals that end a command as Ctrl-C does, with its exit code: `kill` and a scheduler's limit,
-# and a terminal that is closed.
-_STOPS = {"SIGTERM": 143, "SIGHUP": INTERRUPTED}
-# Seconds after which a command that still runs is ended again: a library may have caught what the
-# signal raised. What a command does at its end is done long before.
-AGAIN = 10.0
+# Signals that end a command, with its exit code: Ctrl-C, `kill` and a scheduler's limit, and a
+# terminal that is closed.
+_STOPS = {"SIGINT": INTERRUPTED, "SIGTERM": 143, "SIGHUP": INTERRUPTED}
+# Seconds after which a command that still runs is ended again: what the signal raised can be lost,
+# as happens while the converters are imported. What a command does at its end is done long before.
+AGAIN = 3.0
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)  # what Python sets itself
 
 # What a terminal would obey, and what shows a text in another order than it has.
 _CONTROLS = re.compile(
@@ -269,7 +270,7 @@ def _signals() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         for name, code in _STOPS.items():
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            if number is not None and signal.getsignal(number) in _DEFAULTS:
                 kept[number] = signal.signal(number, functools.partial(_stop, code))
     try:
         yield
@@ -281,7 +282,8 @@ def _signals() -> Iterator[None]:
 
 
 def _stop(exit_code: int, number: int, _: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one would disturb what the first began
+    if number != signal.SIGINT:  # a second Ctrl-C is meant; of others it would only disturb
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):  # Windows has none
         signal.signal(signal.SIGALRM, functools.partial(_stop_again, exit_code))
         signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)

@@ -233,7 +233,10 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, code: in
     assert (process.returncode, out, err) == (code, "tidy\n", "stopped\n")
 
 
-def test_a_command_ends_though_a_library_catches_what_the_signal_raised() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_ends_though_a_library_catches_what_the_signal_raised(
+    number: signal.Signals, code: int
+) -> None:
     swallows = SLEEPER.replace("@terminal.command", "terminal.AGAIN = 0.5\n@terminal.command")
     swallows = swallows.replace(
         "        time.sleep(60)\n",
@@ -248,13 +251,14 @@ def test_a_command_ends_though_a_library_catches_what_the_signal_raised() -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(0.5)  # a signal during a write would let it be written again
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (143, "swallowed\ntidy\n", "stopped\n")
+    assert (process.returncode, out, err) == (code, "swallowed\ntidy\n", "stopped\n")
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
