@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.errors import Floats, joined
+from benchmarks.measure.queries import EVERY
 from benchmarks.measure.schema import Metric
 from pipeline.errors import UserError
 from pipeline.files import beside
 from pipeline.tasks.reading import Model, Reader, Reading
+
+WORDS = 5000  # of a long document
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class How:
         drawn: the examples of a round.
         metrics: that `score` gives, the most important one first.
         reader: a model with everything around it, padded to a length or (None) not, with its own
-            tokenizer or (None) that of the data's model; it keeps nothing for the next example.
+            tokenizer or (None) that of the data's model, and whether it reads every window of a
+            passage; it keeps nothing for the next example.
         score: of predictions for `drawn`, by metric.
         longest: the longest input, in tokens.
     """
@@ -41,7 +45,7 @@ class How:
     available: int
     drawn: Sequence[Any]
     metrics: Sequence[Metric]
-    reader: Callable[[Any, int | None, Any], Reader[Any, Any]]
+    reader: Callable[[Any, int | None, Any, bool], Reader[Any, Any]]
     score: Callable[[Sequence[Any]], Mapping[str, float]]
     longest: int
 
@@ -57,6 +61,7 @@ class TimedExamples:
         longest: the longest input that all models take.
         seed: of the draw and its order.
         read: how the data is read, by the names of the task's settings.
+        long: ask each question about a document of `WORDS` words, joined of the data's passages.
         tokenizers: a file or folder, such as `model`, with the tokenizer of each subject that has
             another one than `model`, by its name.
 
@@ -73,10 +78,16 @@ class TimedExamples:
         longest: int,
         seed: int,
         read: Mapping[str, Any] | None = None,
+        long: bool = False,
         tokenizers: Mapping[str, Path] | None = None,
     ) -> None:
-        kind = texts if _classifies(model) else questions
-        self._how = how = kind(file, model, count, seed, read or {})
+        if not _classifies(model):
+            how = questions(file, model, count, seed, read or {}, long=long)
+        elif long:
+            raise UserError(f"--lengths long is for questions, and {model.name} classifies texts")
+        else:
+            how = texts(file, model, count, seed, read or {})
+        self._how = how
         if how.longest > longest:
             raise UserError(
                 f"{model.name} has inputs of up to {how.longest} tokens, and the files, or "
@@ -87,7 +98,7 @@ class TimedExamples:
         self.available: int | None = how.available
         self.queries: Sequence[Any] = how.drawn
         self._tokenizers = {name: _tokenizer(at) for name, at in (tokenizers or {}).items()}
-        encode = how.reader(None, None, None).encode
+        encode = how.reader(None, None, None, False).encode
         self.tokens = [sum(len(each.ids) for each in encode(one)) for one in how.drawn]
         self._readings: dict[str, list[Reading[Any, Any]]] = {}
 
@@ -111,7 +122,9 @@ class TimedExamples:
 
     def _reader(self, name: str, model: Model, pad_to: int | None) -> Reader[Any, Any]:
         """The reader of a subject, whose name ends with the kind of lengths, as in a session."""
-        return self._how.reader(model, pad_to, self._tokenizers.get(name.rpartition(" ")[0]))
+        file = name.rpartition(" ")[0]
+        own = self._tokenizers.get(file.removesuffix(EVERY))
+        return self._how.reader(model, pad_to, own, file.endswith(EVERY))
 
     def phases(self, name: str, count: int) -> dict[str, list[float]] | None:
         """Milliseconds of each phase for the last `count` examples; all inputs of one together."""
@@ -129,15 +142,25 @@ class TimedExamples:
         return {name: round(value, 2) for name, value in scores.items()}
 
 
-def questions(file: str, model: Path, count: int, seed: int, read: Mapping[str, Any]) -> How:
-    """Questions on passages; `read` may have `empty_answers` and `language`."""
+def questions(
+    file: str, model: Path, count: int, seed: int, read: Mapping[str, Any], *, long: bool = False
+) -> How:
+    """Questions on passages, or `long` documents; `read`: `empty_answers` and `language`."""
     from pipeline.ask import describe
     from pipeline.tasks.question_answering.evaluate import metrics_of, score
+    from pipeline.tasks.question_answering.joined import long_documents
+    from pipeline.tasks.question_answering.search import Search
     from pipeline.tasks.question_answering.squad import load_questions
 
     how = describe(model, verify=False)  # whoever opens the files has compared them
     found = load_questions(file, "dev", **read)
+    if long:
+        asked = long_documents(found.questions, WORDS, seed)
+        found = replace(
+            found, name=f"{found.name}, documents of {WORDS:,} words", questions=tuple(asked)
+        )
     chosen = replace(found, questions=_draw(found.questions, count, seed))
+    every = Search(rule=how.search.rule)
     return How(
         "question",
         found.name,
@@ -146,9 +169,9 @@ def questions(file: str, model: Path, count: int, seed: int, read: Mapping[str, 
         chosen.questions,
         metrics_of(chosen),
         # To an app each passage is new.
-        lambda model, pad_to, own: replace(how, tokenizer=own or how.tokenizer).answerer(
-            model, pad_to=pad_to, reuse=False
-        ),
+        lambda model, pad_to, own, whole: replace(
+            how, tokenizer=own or how.tokenizer, search=every if whole else how.search
+        ).answerer(model, pad_to=pad_to, reuse=False),
         lambda predictions: score([answer.text for answer in predictions], chosen),
         how.limits.max_length,
     )
@@ -176,7 +199,7 @@ def texts(file: str, model: Path, count: int, seed: int, read: Mapping[str, Any]
         len(found.examples),
         chosen.examples,
         [named[name] for name in wanted(not opened.labels, found.task, found.metric)],
-        lambda model, pad_to, own: Classifier(
+        lambda model, pad_to, own, _: Classifier(
             model, own or opened.tokenizer, opened.max_length, opened.traits, pad_to=pad_to
         ),
         lambda predictions: score(predictions, chosen),
@@ -209,4 +232,5 @@ def _classifies(model: Path) -> bool:
     if (model / "config.json").is_file():
         return interface_in(model, load_config(model)) is CLASSES
     label = tasks.find("text-classification").label
-    return beside.description(model.parent / "model.json").get("task") == label
+    described = beside.description(model.parent / "model.json", verify=False)
+    return described.get("task") == label

@@ -18,6 +18,9 @@ ROUND_QUERIES = latency.VALID_QUERIES // latency.LEAST_ROUNDS
 # The length that SQuAD models are trained with and that exporters pad to.
 PAD_TO = 384
 
+# As lengths: the questions are asked about documents of thousands of words.
+LONG = "long"
+
 # The largest id of random windows if no file states its vocabulary; every vocabulary has as many.
 FEWEST_PIECES = 100
 
@@ -33,7 +36,8 @@ class Plan:
         files: the files by their names in the report; the first is the baseline.
         threads: the numbers of threads, each measured in a run of its own.
         pad_to: the length of padded inputs, in tokens.
-        lengths: "squad" or lengths in tokens; ignored with questions.
+        lengths: "squad" or lengths in tokens, ignored with questions; "long" asks the questions
+            about documents of thousands of words.
         questions: data for the task of the files, such as `embedded`; None for random tokens.
         read: how that is read, see `benchmarks.examples.TimedExamples`.
         least_queries: the smallest number of queries in each run.
@@ -101,6 +105,7 @@ def asked_of(plan: Plan, longest: int) -> Asked:
             longest=longest,
             seed=plan.seed,
             read=plan.read,
+            long=plan.lengths == LONG,
             tokenizers=own,
         )
     if isinstance(plan.lengths, str):

@@ -29,11 +29,12 @@ from typing import Any
 
 from benchmarks.arguments import add_question_flags, add_verify_flag, amount, hidden
 from benchmarks.measure import latency, machine, memory
+from benchmarks.measure.queries import EVERY
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
 from benchmarks.measure.session import ColdStart, pairs, session
 from benchmarks.page import page
 from benchmarks.page.console import show
-from benchmarks.plan import PAD_TO, Plan, asked_of
+from benchmarks.plan import LONG, PAD_TO, Plan, asked_of
 from benchmarks.subjects import base_size, built, describe, models_of, named, peer_files
 from converters import terminal
 from converters.runtimes import checksums, trial
@@ -171,15 +172,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = [path for path in files if path not in others] + others
     lengths = _lengths(given.lengths)
     questions = read.pop("eval_file", None)
-    if given.questions is not None or lengths is not None:
+    if given.questions is not None or lengths not in (None, LONG):
         questions, read = given.questions, {}
+    if lengths == LONG:
+        questions = questions or "embedded"
     own = {"empty_answers": given.empty_answers, "language": given.language}
     read |= {name: value for name, value in own.items() if value is not None}
     if questions is None and read:
         raise ValueError("--language and --empty-answers are for questions: add --questions")
     by_name = _only(named(files), given.only)
+    twice = {name + EVERY: path for name, path in by_name.items()} if lengths == LONG else {}
     plan = Plan(
-        files=by_name,
+        files=twice | by_name,
         threads=tuple(dict.fromkeys(given.threads)),
         pad_to=given.pad_to,
         lengths=lengths or "squad",
@@ -257,7 +261,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         help="Run on windows of random tokens: `squad` draws their lengths from the distribution "
         "of SQuAD's dev set (default without questions); numbers are lengths in tokens, each used "
-        "equally often.",
+        "equally often. `long` asks the questions about documents of 5,000 words, joined of their "
+        "passages, and each file answers them a second time from every window.",
     )
     add(
         "--threads",
@@ -314,10 +319,10 @@ def _lengths(given: Sequence[str] | None) -> str | tuple[int, ...] | None:
     """`--lengths` as `Plan.lengths` has it."""
     if given is None:
         return None
-    if list(given) == ["squad"]:
-        return "squad"
+    if list(given) in (["squad"], [LONG]):
+        return given[0]
     if not all(text.isdecimal() and int(text) for text in given):
-        raise ValueError(f"--lengths {' '.join(given)}: give squad, or numbers of at least 1")
+        raise ValueError(f"--lengths {' '.join(given)}: give squad, long, or numbers of at least 1")
     return tuple(map(int, given))
 
 

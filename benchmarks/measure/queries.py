@@ -24,6 +24,9 @@ Ids = npt.NDArray[np.int32]
 # (bert-base-uncased): the shortest of its 10,570 questions first, the longest last.
 SQUAD_DECILES = (43, 112, 126, 140, 150, 164, 179, 198, 229, 264, 637)
 
+# Follows the name of a file that reads every window of a passage, whatever its model.json says.
+EVERY = ", every window"
+
 # Word pieces of a question with [CLS] and [SEP], about; the passage follows.
 QUESTION_PIECES = 14
 

@@ -294,6 +294,31 @@ def test_questions_are_scored_and_the_work_around_the_model_is_apart(
     assert "NOT VALID" in one["latency"]["method"] and "question" in one["latency"]["method"]
 
 
+def test_long_documents_are_read_as_the_model_says_and_whole(
+    tiny_export: Path,
+    tiny_squad: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.examples.WORDS", 30)
+    folder = shutil.copytree(tiny_export, tmp_path / "files")
+    described = folder / "model.json"
+    document = json.loads(described.read_text(encoding="utf-8"))
+    document |= {"schema_version": 4, "search": {"rule": "log-odds", "max_windows": 2}}
+    described.write_text(json.dumps(document), encoding="utf-8")
+    file, out = folder / "student-fp32.tflite", tmp_path / "b.json"
+    squad = tiny_squad(count=9)
+    flags = ["--quick", "--pad-to", "48", "--questions", str(squad), "--lengths", "long"]
+    assert run.main([str(file), *flags, "--no-verify", "--out", str(out)]) == 0
+    found = json.loads(out.read_text("utf-8"))
+    schema.validate(found)
+    assert found["queries"]["source"].endswith("documents of 30 words")
+    names = ["student-fp32.tflite, every window", "student-fp32.tflite"]
+    assert [one["name"] for one in found["files"]] == names
+    assert found["runs"][0]["latency"]["ratios"][0]["slower"] == names[0]
+    assert max(found["queries"]["tokens"]) <= 2 * 48
+
+
 def test_scores_are_those_of_the_file_itself(
     tiny_export: Path, tiny_squad: Callable[..., Path]
 ) -> None:
@@ -415,7 +440,7 @@ def test_names_tell_files_apart(tmp_path: Path) -> None:
         ([], "name at least one FILE"),
         (["no.tflite"], "no.tflite does not exist"),
         (["--build", "nowhere"], "--build nowhere: no report.json"),
-        (["{file}", "--lengths", "many"], "--lengths many: give squad, or numbers"),
+        (["{file}", "--lengths", "many"], "--lengths many: give squad, long, or numbers"),
         (["{file}", "--lengths", "400"], "--lengths 400: the files, or --pad-to, take at most 384"),
         (["{file}", "--reference", "no/model"], "no/model does not exist"),
         (["{file}", "--questions", "embedded"], "--questions needs a tokenizer"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.tasks.question_answering.squad import UNKNOWN, Question
 
 BETWEEN = "\n\n"  # passages; white space has no word pieces
@@ -66,22 +67,52 @@ def join_passages(questions: Sequence[Question], how: Joining) -> list[Question]
             question = _elsewhere(question, passages, places, rng)
         elif chosen < how.unanswered + how.share:
             others = int(rng.integers(how.fewest, how.most + 1)) - 1
-            question = _longer(question, passages, places, others, rng)
+            found = _others(places[question.context], len(passages), others, rng)
+            question = _longer(question, [passages[place] for place in found], rng)
         made.append(question)
     return made
 
 
-def _longer(
-    question: Question,
-    passages: Sequence[str],
-    places: dict[str, int],
-    count: int,
-    rng: np.random.Generator,
-) -> Question:
-    """The question with `count` other passages before and after its own, in a random order."""
-    others = _others(places[question.context], len(passages), count, rng)
-    before = int(rng.integers(0, len(others) + 1))
-    parts = [passages[place] for place in others]
+def long_documents(questions: Sequence[Question], words: int, seed: int) -> list[Question]:
+    """The questions in their order, each about a document of at least so many words.
+
+    A document is the passage of its question with others before and after it, in a random order
+    that depends on the seed and on the question's place.
+
+    Args:
+        questions: of a data set, whose passages are joined.
+        words: at least, as white space separates them.
+        seed: of the order.
+
+    Raises:
+        UserError: all passages together have fewer words.
+    """
+    passages = list(dict.fromkeys(question.context for question in questions))
+    lengths = [len(passage.split()) for passage in passages]
+    if sum(lengths) < words:
+        raise UserError(
+            f"all passages together have {sum(lengths):,} words, and a long document has at least "
+            f"{words:,}: name more questions"
+        )
+    places = {passage: place for place, passage in enumerate(passages)}
+    made = []
+    for number, question in enumerate(questions):
+        rng = np.random.default_rng((seed, number))
+        own = places[question.context]
+        missing, others = words - lengths[own], []
+        for place in map(int, rng.permutation(len(passages))):
+            if missing <= 0:
+                break
+            if place != own:
+                others.append(place)
+                missing -= lengths[place]
+        made.append(_longer(question, [passages[place] for place in others], rng))
+    return made
+
+
+def _longer(question: Question, parts: Sequence[str], rng: np.random.Generator) -> Question:
+    """The question with other passages before and after its own, in their order."""
+    before = int(rng.integers(0, len(parts) + 1))
     head = "".join(part + BETWEEN for part in parts[:before])
     tail = "".join(BETWEEN + part for part in parts[before:])
     starts = tuple(start if start == UNKNOWN else start + len(head) for start in question.starts)

@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import UserError
 from pipeline.tasks.question_answering.features import Limits, Windower, training_features
-from pipeline.tasks.question_answering.joined import BETWEEN, Joining, join_passages
+from pipeline.tasks.question_answering.joined import (
+    BETWEEN,
+    Joining,
+    join_passages,
+    long_documents,
+)
 from pipeline.tasks.question_answering.squad import UNKNOWN, Question
 from pipeline.tasks.question_answering.task import QuestionAnswering
 
@@ -64,6 +70,21 @@ def test_shares_are_those_asked_for() -> None:
     assert 250 < longer < 350 and 150 < nothing < 250
     whole = join_passages(before, Joining(1.0, fewest=5, most=5))
     assert {len(one.context.split(BETWEEN)) for one in whole} == {5}
+
+
+def test_a_long_document_has_its_question_s_passage_and_just_enough_others() -> None:
+    before = questions(20)
+    words = [len(passage.split()) for passage in {one.context for one in before}]
+    asked = sum(words) // 2
+    after = long_documents(before, asked, 3)
+    assert after == long_documents(before, asked, 3) != long_documents(before, asked, 4)
+    for old, new in zip(before, after, strict=True):
+        parts = new.context.split(BETWEEN)
+        assert old.context in parts and len(parts) == len(set(parts))
+        assert asked <= len(new.context.split()) < asked + max(words)
+        assert new.context[new.starts[0] :].startswith(new.answers[0])
+    with pytest.raises(UserError, match=f"together have {sum(words)} words"):
+        long_documents(before, sum(words) + 1, 3)
 
 
 def test_most_windows_of_a_joined_passage_point_at_cls(tokenizer: Any) -> None:
