@@ -33,13 +33,12 @@ fun interface Engine {
          * the same answers.
          *
          * The threads are shared out: each opened file computes with `threads / count` of them, at
-         * least one. The bytes of the file are mapped once, but each opened file has its own
-         * working memory, which holds a packed copy of most weights: expect about [count] times the
-         * memory of one. A passage of one window, and a text to classify, gain nothing and run with
-         * fewer threads.
+         * least one. The bytes of the file are mapped once, but each opened file has its own packed
+         * weights and buffers: beside the mapped bytes, it takes [count] times the memory of one. A
+         * passage of one window, and a text to classify, gain nothing and run with fewer threads.
          *
-         * Opened so, a file has the name of its [engine]'s runtime, so that [PassedTests] remembers
-         * the self-test of both alike. The self-test runs on all of them, as questions do.
+         * The runtime has the name of that of [engine], so that [PassedTests] remembers a self-test
+         * for both. The self-test runs on all opened files, as questions do.
          *
          * @param count how often, 1 to 64; 1 is [engine] itself.
          * @param engine opens the file each time.

@@ -17,8 +17,8 @@ import kotlin.math.abs
  *
  * @param file the golden answers' name of the open file.
  * @param description of the model.
- * @param model to listen to: the logits of a case's first window are compared. It runs as many windows
- *   at a time as it does for questions.
+ * @param model to listen to: the logits of a case's first window are compared. As many windows run at
+ *   a time as for questions.
  * @param answererOf the answerer around a model.
  */
 internal class SpanComparison(
