@@ -34,7 +34,7 @@ internal class WindowsAtOnce(private val count: Int, private val run: (Window) -
                 Thread(work, "answer-window-${number.incrementAndGet()}").apply { isDaemon = true }
             }
         try {
-            Line(pool, add).run(windows)
+            Line(pool, add).runAll(windows)
         } finally {
             pool.shutdown()
             uninterruptibly { pool.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS) }
@@ -51,7 +51,7 @@ internal class WindowsAtOnce(private val count: Int, private val run: (Window) -
         /** Whether another window would have no thread, or too many wait for the first one. */
         private val isFull get() = running == count || begun.size == count * LONGEST
 
-        fun run(windows: Sequence<Window>) {
+        fun runAll(windows: Sequence<Window>) {
             for (window in windows) {
                 begun.add(window to ended.submit { runCatching { run(window) } })
                 running++
@@ -79,9 +79,8 @@ internal class WindowsAtOnce(private val count: Int, private val run: (Window) -
 
     private companion object {
         /**
-         * The windows in the line for each that runs: one that is slower than the others, as on a
-         * slower core, holds up none of them for a while, and memory stays the same for any number
-         * of windows.
+         * How many windows the line holds for each that runs. The others go on while one is slower,
+         * as on a slower core, and memory stays the same for any number of windows.
          */
         const val LONGEST = 2
 
