@@ -27,6 +27,31 @@ fun interface Engine {
         @JvmField
         val INTERPRETER =
             Engine { TfLiteModel(it.bytes, it.file, it.description, it.threads) }
+
+        /**
+         * Opens a file several times, so that as many windows of a long passage run at a time, for
+         * the same answers.
+         *
+         * The threads are shared out: each opened file computes with `threads / count` of them, at
+         * least one. The bytes of the file are mapped once, but each opened file has its own packed
+         * weights and buffers: beside the mapped bytes, it takes [count] times the memory of one. A
+         * passage of one window, and a text to classify, gain nothing and run with fewer threads.
+         *
+         * The runtime has the name of that of [engine], so that [PassedTests] remembers a self-test
+         * for both. The self-test runs on all opened files, as questions do.
+         *
+         * @param count how often, 1 to 64; 1 is [engine] itself.
+         * @param engine opens the file each time.
+         * @throws IllegalArgumentException if [count] is another number.
+         */
+        @JvmStatic
+        @JvmOverloads
+        fun parallel(count: Int, engine: Engine = INTERPRETER): Engine {
+            require(count in 1..OpenModel.MOST_THREADS) {
+                "$count windows at a time: allowed are 1 to ${OpenModel.MOST_THREADS}"
+            }
+            return if (count == 1) engine else ParallelEngine(count, engine)
+        }
     }
 }
 
@@ -49,7 +74,10 @@ class EngineSource(
     val threads: Int,
 )
 
-/** An open file in its runtime. One thread at a time calls it, not always the same one. */
+/**
+ * An open file in its runtime. As many threads at a time call it as [atOnce] says, one by default,
+ * and not always the same ones.
+ */
 interface EngineModel :
     Predictor,
     AutoCloseable {

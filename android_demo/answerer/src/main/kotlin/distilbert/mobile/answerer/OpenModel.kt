@@ -118,7 +118,7 @@ internal class OpenModel<D : ModelDescription> private constructor(
         private const val NANOSECONDS = 1e6
 
         /** More threads than any phone has cores only slow a model down. */
-        private const val MOST_THREADS = 64
+        const val MOST_THREADS = 64
 
         /** As many as this device has fast cores, four at most. */
         fun defaultThreads() = Cores.fast()

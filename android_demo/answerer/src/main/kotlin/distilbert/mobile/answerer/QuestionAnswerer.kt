@@ -107,8 +107,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
 
         /**
          * Stops the question that is being answered and frees the runtime; twice is once. It does not
-         * wait, and may be called on any thread: a window that is running ends first, and its thread
-         * frees the runtime. Whoever waits for an answer gets a CancellationException.
+         * wait, and may be called on any thread: windows that are running end first, and the thread
+         * that asked frees the runtime. Whoever waits for an answer gets a CancellationException.
          */
         override fun close() = open.close()
 
@@ -129,7 +129,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              * @param verify whether the model, the vocabulary, `model.json` and `golden.json` must be
              *   those of the build, by their digests. Each installation of the app, and each process
              *   for a folder of files, reads an unchanged file once for that.
-             * @param engine the runtime: LiteRT's `Interpreter`, or one that the app brings.
+             * @param engine the runtime: LiteRT's `Interpreter`, several of them
+             *   ([Engine.parallel]), or one that the app brings.
              * @throws ModelException if something is missing or damaged, or the runtime refuses it.
              * @throws CancellationException if the thread is interrupted.
              */
@@ -163,7 +164,7 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              * file that [passed] remembers is not tested again.
              *
              * @param verify as in [fromAssets].
-             * @param engine as in [fromAssets]; a test that is passed is remembered for it alone.
+             * @param engine as in [fromAssets]; a test that is passed is remembered for its runtime.
              * @param listener hears of each file's self-test, and of what the model does later.
              * @param isCancelled asked before each window of the test, on the calling thread.
              * @param onProgress called after each golden case with how many are done, of how many.

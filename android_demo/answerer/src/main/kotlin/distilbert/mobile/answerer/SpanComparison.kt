@@ -17,7 +17,8 @@ import kotlin.math.abs
  *
  * @param file the golden answers' name of the open file.
  * @param description of the model.
- * @param model to listen to: the logits of a case's first window are compared.
+ * @param model to listen to: the logits of a case's first window are compared. As many windows run at
+ *   a time as for questions.
  * @param answererOf the answerer around a model.
  */
 internal class SpanComparison(
@@ -26,31 +27,22 @@ internal class SpanComparison(
     private val model: Predictor,
     answererOf: (Predictor) -> Answerer,
 ) : GoldenComparison<GoldenCase>() {
-    private var first: Logits? = null
-    private var firstIds = IntArray(0)
-    private val answerer =
-        answererOf { ids, mask, segmentIds ->
-            model.run(ids, mask, segmentIds).also { outputs ->
-                if (first == null) {
-                    first = description.logits(outputs)
-                    firstIds = ids.copyOf(mask.sum())
-                }
-            }
-        }
+    private val listener = Listener()
+    private val answerer = answererOf(listener)
 
     override fun add(case: GoldenCase, isCancelled: () -> Boolean) {
         val expected =
             case.answers[file]
                 ?: throw ModelException("golden.json has no answers of $file: $COPY_ALL")
-        first = null
+        listener.expect(case.ids)
         val answer = answerer.answer(case.passage, case.question, isCancelled = isCancelled)
-        val logits = checkNotNull(first) { "a passage has one window at least" }
-        val isCutAlike =
-            answer.windowsRead == case.windowCount &&
-                firstIds.contentEquals(case.ids) &&
-                expected.logits.start.size == firstIds.size &&
-                expected.logits.end.size == firstIds.size
-        if (!isCutAlike) {
+        val logits = listener.logits
+        if (
+            logits == null ||
+            answer.windowsRead != case.windowCount ||
+            expected.logits.start.size != case.ids.size ||
+            expected.logits.end.size != case.ids.size
+        ) {
             throw ModelException("golden.json was made with another tokenizer: $COPY_ALL")
         }
         val range = range(expected.logits.start + expected.logits.end)
@@ -65,4 +57,26 @@ internal class SpanComparison(
         answer.text == expected.text &&
             answer.start == expected.start &&
             answer.end == expected.end
+
+    /** The model, which keeps the logits of one window; windows may run at the same time. */
+    private inner class Listener : Predictor {
+        private var ids = IntArray(0)
+
+        /** Of the window that is expected; null until it has run. */
+        var logits: Logits? = null
+            private set
+
+        override val atOnce get() = model.atOnce
+
+        fun expect(window: IntArray) {
+            ids = window
+            logits = null
+        }
+
+        override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray> {
+            val outputs = model.run(ids, mask, segmentIds)
+            if (ids.copyOf(mask.sum()).contentEquals(this.ids)) logits = description.logits(outputs)
+            return outputs
+        }
+    }
 }

@@ -18,6 +18,12 @@ fun interface Predictor {
      */
     fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray>
 
+    /**
+     * How many threads may call [run] at the same time. With more than one, so many windows of a
+     * long passage run at a time.
+     */
+    val atOnce: Int get() = 1
+
     companion object {
         /** The names of the three inputs in the model's signature. */
         val INPUTS = listOf("ids", "mask", "segment_ids")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package distilbert.mobile.core
 
+import com.sun.jna.Callback
 import com.sun.jna.Library
 import com.sun.jna.Memory
 import com.sun.jna.NativeLong
@@ -30,6 +31,15 @@ internal interface LiteRt : Library {
     fun LiteRtCreateOptions(found: PointerByReference): Int
 
     fun LiteRtSetOptionsHardwareAccelerators(options: Pointer, accelerators: Int): Int
+
+    fun LiteRtCreateOpaqueOptions(
+        identifier: String,
+        data: Pointer,
+        free: Free,
+        found: PointerByReference,
+    ): Int
+
+    fun LiteRtAddOpaqueOptions(options: Pointer, added: Pointer): Int
 
     fun LiteRtDestroyOptions(options: Pointer)
 
@@ -111,6 +121,11 @@ internal interface LiteRt : Library {
         outputCount: NativeLong,
         outputs: Array<Pointer>,
     ): Int
+
+    /** Frees the data of options. */
+    fun interface Free : Callback {
+        fun free(data: Pointer?)
+    }
 }
 
 /** `LiteRtRankedTensorType` of shape [1, length]: element type, rank, 8 sizes, 8 strides. */

@@ -13,13 +13,21 @@ import java.io.File
  * A .tflite file of one signature and any length in LiteRT on this machine's CPU.
  *
  * @param description of the file; it says how large each output is.
+ * @param threads how many LiteRT computes with.
  */
-internal class LiteRtModel(library: File, path: File, private val description: ModelDescription) :
-    Predictor,
+internal class LiteRtModel(
+    library: File,
+    path: File,
+    private val description: ModelDescription,
+    threads: Int = 1,
+) : Predictor,
     AutoCloseable {
     private val api = Native.load(library.path, LiteRt::class.java)
     private val environment = made { api.LiteRtCreateEnvironment(0, null, it) }
     private val model = made { api.LiteRtCreateModelFromFile(environment, path.path, it) }
+
+    // LiteRT's headers have functions that write this; the library exports none of them.
+    private val settings = text("num_threads = $threads\n")
     private val compiled = compile()
     private val signature = made { api.LiteRtGetModelSignature(model, FIRST, it) }
     private val inputs =
@@ -62,6 +70,8 @@ internal class LiteRtModel(library: File, path: File, private val description: M
     private fun compile(): Pointer {
         val options = made(api::LiteRtCreateOptions)
         check(api.LiteRtSetOptionsHardwareAccelerators(options, CPU))
+        val added = made { api.LiteRtCreateOpaqueOptions("xnnpack", settings, FREE, it) }
+        check(api.LiteRtAddOpaqueOptions(options, added))
         val found = made { api.LiteRtCreateCompiledModel(environment, model, options, it) }
         api.LiteRtDestroyOptions(options)
         return found
@@ -155,9 +165,13 @@ internal class LiteRtModel(library: File, path: File, private val description: M
         if (status != 0) throw ModelException("LiteRT refuses with status $status")
     }
 
+    private fun text(text: String) = Memory(text.length + 1L).apply { setString(0, text) }
+
     private fun size(number: Int) = NativeLong(number.toLong())
 
     private companion object {
+        /** Nothing: the data belongs to this class. */
+        val FREE = LiteRt.Free { }
         val FIRST = NativeLong(0)
         const val CPU = 1
         const val READ = 0

@@ -23,7 +23,7 @@ import kotlinx.coroutines.withContext
 
 /**
  * The best answer, computed on [dispatcher]; cancelling the coroutine ends the search after the
- * window that is running.
+ * windows that are running.
  *
  * @param options as in [AnswerModel.answer].
  * @throws ModelException if the model cannot be run, or computes no numbers.

@@ -17,7 +17,8 @@ class Logits(val start: FloatArray, val end: FloatArray)
 /**
  * A model with everything around it: question and passage in, answer out.
  *
- * Windows are made, run and forgotten one by one: memory does not grow with the passage's windows.
+ * Windows are made, run and forgotten one by one, or as many at a time as the model runs: memory does
+ * not grow with the passage's windows, and the answer is the same.
  *
  * @param description what `model.json` says.
  * @param tokenizer of the same `model.json`.
@@ -32,7 +33,8 @@ class Answerer(
      * The best answer over all windows of the passage.
      *
      * @param padTo pad every window to so many word pieces; null pads to the next that is taken.
-     * @param isCancelled asked while the texts are tokenized and before each window.
+     * @param isCancelled asked while the texts are tokenized and before each window begins, on the
+     *   calling thread.
      * @throws CancellationException once [isCancelled] says so.
      * @throws ModelException if the model cannot be run, or computes no numbers in any window.
      */
@@ -72,11 +74,13 @@ class Answerer(
                 options.candidates,
                 description.search.rule,
             )
-        for (place in read) {
-            if (isCancelled()) throw CancellationException("the question was taken back")
-            if (done > 0 && isLate(begun, options)) break
-            val window = windows[place]
-            val logits = logits(window, options.padTo)
+        var begunWindows = 0
+        val inTime =
+            read.asSequence().takeWhile {
+                if (isCancelled()) throw CancellationException("the question was taken back")
+                begunWindows++ == 0 || !isLate(begun, options)
+            }
+        forEach(inTime.map { windows[it] }, read.size, options.padTo) { window, logits ->
             tokens += window.ids.size
             inference += timer.takeLap()
             decoder.add(window, logits.start, logits.end)
@@ -104,6 +108,26 @@ class Answerer(
             isComplete = done >= minOf(windows.size, wanted ?: windows.size),
             windowsRead = done,
         )
+    }
+
+    /**
+     * Runs windows and gives the logits of each to [add], in order.
+     *
+     * @param windows each is taken when it begins, on the calling thread.
+     * @param most of them.
+     */
+    private fun forEach(
+        windows: Sequence<Window>,
+        most: Int,
+        padTo: Int?,
+        add: (Window, Logits) -> Unit,
+    ) {
+        val atOnce = minOf(model.atOnce, most)
+        if (atOnce > 1) {
+            WindowsAtOnce(atOnce) { logits(it, padTo) }.forEach(windows, add)
+        } else {
+            windows.forEach { add(it, logits(it, padTo)) }
+        }
     }
 
     private fun isLate(begun: Long, options: AnswerOptions) =
