@@ -128,6 +128,8 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     texts = [entry["data"], entry["row"], *names, *entry["scores"]]
     if not names or not all(isinstance(text, str) for text in texts):
         raise ValueError("no names")
+    if type(entry["seed"]) is not int:
+        raise ValueError("no seed")
     for scores in entry["scores"].values():
         if scores is not None and not all(math.isfinite(value) for value in scores.values()):
             raise ValueError("a score that is no number")
