@@ -38,7 +38,7 @@ def _content(path: Path) -> bytes:
         if stat.S_ISFIFO(mode) and str(path).startswith(_OF_A_SHELL):
             os.set_blocking(descriptor, True)
         elif not stat.S_ISREG(mode):
-            raise ValueError("it is no file, but a folder, a pipe or a device")
+            raise ValueError("it is no file, but a pipe or a device")
         data = file.read(LARGEST_BYTES + 1)
     if len(data) > LARGEST_BYTES:
         raise ValueError(f"it has more than {LARGEST_BYTES:,} bytes")
