@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
         return STOPPED
-    print(terminal.shown(show(document)))
-    print(f"\nfigures, samples and phone: {given.out}\npage: {page_file}")
+    terminal.say(show(document))
+    terminal.say(f"\nfigures, samples and phone: {given.out}\npage: {page_file}")
     if found.stopped is not None:
         print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
     if found.stopped == INTERRUPTED:

@@ -328,8 +328,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     changes = compare(old, new, given.threshold)
     for line in cautions(old, new):
-        print(terminal.shown(f"caution: {line}"))
-    print(terminal.shown(show(changes)))
+        terminal.say(f"caution: {line}")
+    terminal.say(show(changes))
     worse = sum(change.verdict == WORSE for change in changes)
     marked = " (NOT VALID)" if any("NOT VALID" in line for line in cautions(old, new)) else ""
     print(f"\n{worse or 'nothing'} became worse by more than {given.threshold:g} %{marked}")

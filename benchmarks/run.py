@@ -200,10 +200,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference=given.reference,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
-    found = run(plan, shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)]), _tell)
+    command = shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)])
+    with checksums.unchanged(by_name.values()):
+        found = run(plan, command, _tell)
     page_file = page.write(found, out)
-    print(terminal.shown(show(found)))
-    print(f"\nsamples and machine: {out}\npage: {page_file}")
+    terminal.say(show(found))
+    terminal.say(f"\nsamples and machine: {out}\npage: {page_file}")
     return 0
 
 

@@ -99,8 +99,11 @@ def _model_in(build: Path, file: Path) -> Path:
         return build / "teacher"
     if file.parent.name == "peers":
         return build / "student"
-    stages = sealed.read_json(build / "report.json").get("stages", ())
-    trimmed = any(stage["name"] == "trimmed" for stage in stages)
+    try:
+        stages = sealed.read_json(build / "report.json")["stages"]
+        trimmed = any(stage["name"] == "trimmed" for stage in stages)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"--build {build}: no whole report.json there; build it again") from error
     return build / ("trimmed" if trimmed else "student")
 
 

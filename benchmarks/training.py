@@ -242,8 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     validate(found)
     whole_file.write(given.out, json.dumps(found, allow_nan=False, indent=1) + "\n")
-    print(show(found))
-    print(f"\nsamples and machine: {given.out}")
+    terminal.say(show(found))
+    terminal.say(f"\nsamples and machine: {given.out}")
     return 0
 
 

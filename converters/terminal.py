@@ -203,6 +203,11 @@ def shown(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def say(text: str) -> None:
+    """Print a text with something from outside in it, such as the name of a file; see `shown`."""
+    print(shown(text))
+
+
 def speaker(console: Any) -> Callable[[str], None]:
     """A function that prints a line on a console of rich, in which nothing is markup."""
     return lambda line: console.print(shown(line), markup=False)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.page.layout import DASH, Column, Page, Plot, Section, Table
 from benchmarks.page.plots import Curve, curves
@@ -101,11 +103,9 @@ def _shares(
             full = next(
                 r for r in runs if (r.row, r.data, r.seed) == (kind.full, run.data, run.seed)
             )
-            mine, whole = record.find(run), record.find(full)
-            if mine and whole and mine["times_faster"] and whole["times_faster"]:
-                found[run.data, run.seed] = (
-                    100 * whole["times_faster"][TIMED] / mine["times_faster"][TIMED]
-                )
+            mine, whole = (_figure(record.find(one), "times_faster", TIMED) for one in (run, full))
+            if mine and whole:
+                found[run.data, run.seed] = 100 * whole / mine
     return found
 
 
@@ -116,10 +116,9 @@ def _cost(
     scores, sizes = [], []
     for row in shares:
         entries = [record.find(run) for run in runs if run.row == row]
-        scores.append(
-            mean(e["scores"][TIMED][e["metrics"][0]["name"]] if e else None for e in entries)
-        )
-        sizes.append(mean(e["bytes"][TIMED] / 1e6 if e else None for e in entries))
+        scores.append(mean(_headline(entry, TIMED) for entry in entries))
+        held = [_figure(entry, "bytes", TIMED) for entry in entries]
+        sizes.append(mean(None if each is None else each / 1e6 for each in held))
     times = [mean(found.values()) for found in shares.values()]
     return [
         Column("int8 file", [shown(score) for score in scores], "number"),
@@ -154,8 +153,19 @@ def _drawn(
 
 def _headlines(record: Record, runs: Sequence[Run]) -> list[float | None]:
     """The student's first metric in each run; None for one that has not ended."""
-    entries = [record.find(run) for run in runs]
-    return [e["scores"]["student"][e["metrics"][0]["name"]] if e else None for e in entries]
+    return [_headline(record.find(run), "student") for run in runs]
+
+
+def _headline(entry: Mapping[str, Any] | None, name: str) -> float | None:
+    """The first metric of a model or a file in an entry of the record; None where it has none."""
+    return _figure(entry, "scores", name, entry["metrics"][0]["name"]) if entry else None
+
+
+def _figure(entry: Any, *keys: str) -> float | None:
+    """A number in an entry of the record; None where there is none, as of a run to come."""
+    for key in keys:
+        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    return entry if isinstance(entry, int | float) and math.isfinite(entry) else None
 
 
 def _each(record: Record, runs: Sequence[Run], row: str, names: Sequence[str]) -> list[str]:

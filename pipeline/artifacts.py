@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converters import whole_file
+from converters import plain_file, whole_file
 from converters.runtimes.checksums import sha256
 from pipeline import lock, made, ranks
 from pipeline.errors import UserError
@@ -178,8 +178,8 @@ class Store:
         for key, file in (("losses", LOSSES), ("evaluations", SCORES)):
             path = self.root / INNER / RUNS / name / file
             # An older build may lack them, and somebody may have removed them.
-            with contextlib.suppress(OSError, ValueError):
-                found[key] = json.loads(path.read_text(encoding="utf-8"))
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                found[key] = json.loads(plain_file.read_text(path))
         return found
 
     def _scratch(self, name: str, key: str) -> Path:
@@ -304,7 +304,7 @@ def damage(
 def read_manifest(folder: Path) -> dict[str, Any]:
     """A stage's manifest; a UserError where it is missing or damaged."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(plain_file.read_text(folder / MANIFEST))
         entries = [(f["bytes"], f["sha256"]) for f in manifest["files"].values()]
         whole = all(isinstance(size, int) and isinstance(digest, str) for size, digest in entries)
         whole = whole and all(isinstance(manifest[key], dict) for key in ("facts", "changed_ns"))

@@ -212,16 +212,17 @@ def open_answerer(
     at_least_one("--parallel", parallel, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file() and not any((file / name).is_file() for name in TOKENIZER):
         raise UserError(f"no tokenizer in {file}: expected {' or '.join(TOKENIZER)}")
-    beside.guard(file, verify=verify)
-    model = open_predictor(file, threads)
-    if model.interface is not SPANS:
-        raise UserError(
-            f"{file} gives {', '.join(model.interface.names)}: only files that give "
-            f"{' and '.join(SPANS.names)} answer questions; python -m pipeline.predict tries others"
-        )
-    how = describe(file, verify=verify)
+    with beside.guarded(file, verify=verify):
+        model = open_predictor(file, threads)
+        if model.interface is not SPANS:
+            raise UserError(
+                f"{file} gives {', '.join(model.interface.names)}: only files that give "
+                f"{' and '.join(SPANS.names)} answer questions; python -m pipeline.predict tries "
+                "others"
+            )
+        how = describe(file, verify=verify)
+        more = [open_predictor(file, threads) for _ in range(parallel - 1)]
     pad_to = how.limits.max_length if padded else None
-    more = [open_predictor(file, threads) for _ in range(parallel - 1)]
     return how.answerer(model, pad_to=pad_to, reuse=reuse, more=more)
 
 

@@ -43,7 +43,7 @@ from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.lock import explained, killed, locked, quiet_threads
 from pipeline.models.teacher import model_key
-from pipeline.report.ending import assembled, finish
+from pipeline.report.ending import assembled, finish, of_training
 from pipeline.start import Start, start
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
         return None
     stages = [
         {"name": a.name, "seconds": a.seconds, "resumed": a.resumed, "facts": a.facts}
-        | store.losses(a.name)
+        | of_training(store.losses(a.name))
         for a in filter(None, every)
     ]
     report = assembled(began, command, _corpus_facts(learned), stages, verified, timed)

@@ -128,6 +128,8 @@ def _checked(entry: dict[str, Any]) -> dict[str, Any]:
     texts = [entry["data"], entry["row"], *names, *entry["scores"]]
     if not names or not all(isinstance(text, str) for text in texts):
         raise ValueError("no names")
+    if type(entry["seed"]) is not int:
+        raise ValueError("no seed")
     for scores in entry["scores"].values():
         if scores is not None and not all(math.isfinite(value) for value in scores.values()):
             raise ValueError("a score that is no number")
@@ -151,13 +153,13 @@ def perform(
     for number, (run, job) in enumerate(jobs, 1):
         title = f"[{number}/{len(jobs)}] {run.data}, {run.row}, seed {run.seed}"
         if record.find(run):
-            console.print(f"{title}: recorded", markup=False)
+            terminal.speaker(console)(f"{title}: recorded")
             continue
         if dry_run:
             where = word(record.path.parent / run.folder)
-            console.print(f"{title}: to run in {where}", markup=False)
+            terminal.speaker(console)(f"{title}: to run in {where}")
             continue
-        console.print(title, markup=False)
+        terminal.speaker(console)(title)
         began = time.monotonic()
         found = job(console)
         if ranks.FIRST:
@@ -204,7 +206,7 @@ def _built(run: Run, config: Build, console: Console) -> dict[str, Any]:
     try:
         build(config, command, console)
     except GateFailure as failure:
-        console.print(str(failure), markup=False)
+        terminal.speaker(console)(str(failure))
     report = json.loads((config.folder / "report.json").read_text(encoding="utf-8"))
     failed = [file["name"] for file in report["files"] if not file["gate"]["passed"]]
     return _summary(report) | {
@@ -280,14 +282,14 @@ def publish(page: Page, record: Record, console: Console) -> None:
     for section in page.sections:
         for table in section.tables:
             header = [column.name for column in table.columns]
-            console.print(f"{section.title}\n", markup=False)
-            console.print(text_table.table(header, table.rows) + "\n", markup=False)
+            terminal.speaker(console)(f"{section.title}\n")
+            terminal.speaker(console)(text_table.table(header, table.rows) + "\n")
         for paragraph in section.paragraphs:
-            console.print(paragraph + "\n", markup=False)
+            terminal.speaker(console)(paragraph + "\n")
     lines = [f"# {page.title}", "", page.subtitle, "", *sections(page, "##")]
     lines += ["## Command", "", f"    {markdown.indented(record.command)}", ""]
     command = Section("command", "Command", code=record.command)
     whole = replace(page, sections=[*page.sections, command])
     for suffix, text in ((".md", "\n".join(lines)), (".html", render(whole))):
         path = whole_file.write(record.path.with_suffix(suffix), text)
-        console.print(f"report  {word(path)}", markup=False)
+        terminal.speaker(console)(f"report  {word(path)}")

@@ -112,7 +112,7 @@ def _rows(record: Record, names: Names) -> list[Row]:
             [
                 (e["data"], e["scores"][m])
                 for e in record.runs
-                if e["row"] == row and m in e["scores"]
+                if e["row"] == row and e["scores"].get(m) is not None
             ],
         )
         for title, row, m in order

@@ -91,7 +91,7 @@ def _write(
     whole_file.export(path, gzip.compress(text.encode(), mtime=0))
     lengths = [len(context.split()) for _, context in asked]
     windows = sum(case["window_count"] for case in document["cases"])
-    print(
+    terminal.say(
         f"{path}: {len(asked)} questions, passages of {min(lengths)} to {max(lengths)} words, "
         f"{windows} windows"
     )

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from converters import whole_file
+from converters import plain_file, whole_file
 from converters.runtimes.checksums import sha256
 from pipeline.errors import UserError
 
@@ -39,7 +39,7 @@ def listed(root: Path) -> dict[str, str | None]:
     if not os.path.lexists(path):
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(plain_file.read_text(path))
         entries = dict(document["made"])
         known = all(
             isinstance(name, str) and (digest is None or isinstance(digest, str))

@@ -93,18 +93,17 @@ def open_classifier(file: Path, *, threads: int = 1, verify: bool = True) -> Cla
     at_least_one("--threads", threads, most=MOST_AT_A_TIME)
     if (file / "config.json").is_file():
         return _open_folder(file, threads)
-    beside.guard(file, verify=verify)
-    description_file = file.parent / "model.json"
-    if not file.exists():
-        open_predictor(file, threads)  # which says what is expected
-    description = beside.description(description_file, verify=verify)
-    _check_task(file, _task_called(description["task"]))
-    part = described.part(description_file, description)
-    tokenizer = beside.tokenizer(file.parent, description["tokenizer"], verify=verify)
+    with beside.guarded(file, verify=verify):
+        description_file = file.parent / "model.json"
+        if not file.exists():
+            open_predictor(file, threads)  # which says what is expected
+        description = beside.description(description_file, verify=verify)
+        _check_task(file, _task_called(description["task"]))
+        part = described.part(description_file, description)
+        tokenizer = beside.tokenizer(file.parent, description["tokenizer"], verify=verify)
+        model = open_predictor(file, threads)
     traits = {name: part[name] for name in ("regression", "pair", "labels")}
-    return Classifier(
-        open_predictor(file, threads), tokenizer, part["limits"]["max_length"], traits
-    )
+    return Classifier(model, tokenizer, part["limits"]["max_length"], traits)
 
 
 def _open_folder(folder: Path, threads: int) -> Classifier:
@@ -190,6 +189,7 @@ def _read_texts(source: str, pair: bool) -> Iterator[Text]:
 
 
 def _text(line: str, pair: bool, place: str) -> Text:
+    line = line.lstrip("\ufeff")  # a mark of the byte order, where files were joined
     if JSON_OBJECT.match(line):  # a sentence in braces is none
         try:
             values = sealed.parse_text(line)

@@ -200,7 +200,7 @@ def _report(
         )
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
             if reason := _refusal(runtime, file):
-                print(f"{file.name} in {runtime.name}: not run, {reason}")
+                terminal.say(f"{file.name} in {runtime.name}: not run, {reason}")
             elif classifies:
                 data = TextData(eval_file=eval_file, max_eval=max_eval)
                 enough &= _report_classes(file, runtime, data, environments, verify)
@@ -226,7 +226,7 @@ def _report_answers(file: Path, questions: QuestionSet, environments: Path, veri
     """Print how a file answers in the Task Library; returns whether enough answers are equal."""
     found = compare(file, questions.questions, environments, verify=verify)
     plain = [each for each in found if each.plain]
-    print(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
+    terminal.say(f"{file.name}: {len(found)} questions, {len(plain)} of them plain ASCII")
     if count := sum(each.has_added for each in found):
         print(f"  {count} have added tokens, which the library does not know")
     enough = _print_equal("by its rules", [each.theirs == each.ours for each in plain])
@@ -255,7 +255,9 @@ def _report_classes(
     texts = load_texts(data, "dev")
     found = library_classes.compare(file, texts, runtime, environments, verify=verify)
     plain = [each for each in found if each.plain]
-    print(f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII")
+    terminal.say(
+        f"{file.name} in {runtime.name}: {len(found)} texts, {len(plain)} of them plain ASCII"
+    )
     equal = library_classes.equal
     enough = _print_equal("by its rules", [equal(each.ours, each.theirs) for each in plain])
     _print_equal("by our rules", [equal(each.own, each.theirs) for each in plain])
@@ -309,8 +311,8 @@ def _print_causes(different: Sequence[tuple[str, str, str, str, str]]) -> None:
 
 
 def _short(text: Any, length: int = 90) -> str:
-    """A text on one line, cut to `length` characters."""
-    line = " ".join(str(text).split())
+    """A text on one line for a terminal, cut to `length` characters."""
+    line = terminal.shown(" ".join(str(text).split()))
     return line if len(line) <= length else line[: length - 3] + "..."
 
 

@@ -31,6 +31,7 @@ STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # How much of a wrong value a message shows, and how many wrong fields it names.
 SHOWN_CHARACTERS = 60
 SHOWN_LINES = 20
+LONGEST_LINE = 600  # characters about one field: the keys of a document may be of any length
 
 # pydantic speaks of Python's types; whoever reads a message looks at JSON.
 JSON_WORDS: Final = {
@@ -59,6 +60,7 @@ def check(document: Any, kind: Any, contradictions: Callable[[Any], Iterator[str
         return
     if len(wrong) > SHOWN_LINES:
         wrong[SHOWN_LINES:] = [f"and {len(wrong) - SHOWN_LINES} more"]
+    wrong = [one if len(one) <= LONGEST_LINE else f"{one[:LONGEST_LINE]}..." for one in wrong]
     message = f"the {kind.__name__.lower()} cannot be used: {'; '.join(wrong)}"
     raise ValueError(" ".join(message.split()))  # keys and names may hold line breaks
 

@@ -378,7 +378,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ExpectedError(f"{given.document}: {error}") from error
     except OSError as error:
         raise ExpectedError(f"cannot write {out}: {error.strerror}") from error
-    print(f"wrote {out}")
+    terminal.say(f"wrote {out}")
     return 0
 
 

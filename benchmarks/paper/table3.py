@@ -311,8 +311,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     count = QUICK_PAIRS if given.quick else given.sentences
     found = measure(Sizes(), count, given.threads, given.seed, command)
     whole_file.write(given.out, json.dumps(found, allow_nan=False, indent=1) + "\n")
-    print(show(found))
-    print(f"\nsamples and machine: {given.out}")
+    terminal.say(show(found))
+    terminal.say(f"\nsamples and machine: {given.out}")
     return 0
 
 

@@ -381,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count=options.cases,
             timeout=options.timeout,
         )
-        print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+        terminal.say(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
         if needs:
             print(
                 f"needs TensorFlow Lite {needs['tensorflow']} or LiteRT {needs['litert']}: "

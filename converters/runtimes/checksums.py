@@ -7,8 +7,9 @@ before a runtime opens it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,37 @@ def verify_all(paths: Iterable[Path], *, skip: bool = False) -> list[Path]:
     """
     files = [path for path in paths if not (path / "config.json").is_file()]
     return [path for path in files if skip or (path.exists() and not verify(path))]
+
+
+@contextlib.contextmanager
+def unchanged(paths: Iterable[Path]) -> Iterator[None]:
+    """Refuses files and packages that are replaced or written to while the body uses them.
+
+    A checksum is of what was read, and whoever opens a path later may find something else there.
+
+    Raises:
+        ConversionError: one of them is no longer what it was at the beginning.
+    """
+    before = {path: _marks(path) for path in paths}
+    yield
+    for path, marks in before.items():
+        if _marks(path) != marks:
+            raise ConversionError(
+                f"{path} was replaced or changed while it was in use: wait until nothing writes "
+                "to its folder, and run the command again"
+            )
+
+
+def _marks(path: Path) -> list[tuple[int, ...]]:
+    """What a replaced or changed file does not keep, of a file or of all in a folder."""
+    try:
+        every = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
+        found = [each.stat() for each in every]
+    except OSError:
+        return []
+    return [
+        (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found
+    ]
 
 
 def note(unchecked: Sequence[Path]) -> None:

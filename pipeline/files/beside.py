@@ -3,13 +3,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from converters import plain_file, sealed
 from pipeline.errors import UserError
+
+
+@contextlib.contextmanager
+def guarded(file: Path, *, verify: bool = True) -> Iterator[None]:
+    """Checks a file that the body opens, and then that what was opened is what was checked.
+
+    A build or a download that ends in between would put another file in its place.
+
+    Arguments and errors are those of `guard`.
+    """
+    from converters.runtimes import checksums
+
+    with checksums.unchanged([file, file.parent / checksums.DESCRIPTION]):
+        guard(file, verify=verify)
+        yield
 
 
 def guard(file: Path, *, verify: bool = True) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from converters import one_line
+from converters import one_line, plain_file
 from pipeline.artifacts import write_json
 
 ORIGIN = "origin.json"
@@ -38,7 +38,7 @@ def write(folder: Path, origin: Origin) -> None:
 def read(folder: Path) -> Origin | None:
     """What a student's folder says; None where it says nothing that can be read."""
     try:
-        document = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        document = json.loads(plain_file.read_text(folder / ORIGIN))
         return Origin(_text(document["made_from"]), _text(document["license"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

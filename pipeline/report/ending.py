@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,21 @@ def assembled(
         **_read(verified.folder / "verify.json"),
         "latency": _read(timed.folder / "latency.json") if timed else None,
     }
+
+
+def of_training(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report can hold of `Store.losses`: no manifest has the checksums of those files."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from benchmarks.measure.checked import STRICT
+    from pipeline.report.schema import Evaluation, Losses
+
+    kinds: dict[str, Any] = {"losses": list[Losses], "evaluations": list[Evaluation]}
+    kept = {}
+    for key, value in found.items():
+        with contextlib.suppress(ValidationError):
+            kept[key] = TypeAdapter(kinds[key], config=STRICT).validate_python(value)
+    return kept
 
 
 def _read(path: Path) -> Any:

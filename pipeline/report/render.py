@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_reports(dict(report), folder)
     except (OSError, ValueError) as error:
         parser.error(f"{given.report}: {error}")
-    print(f"wrote report.json, report.md and report.html to {folder}")
+    terminal.say(f"wrote report.json, report.md and report.html to {folder}")
 
 
 if __name__ == "__main__":

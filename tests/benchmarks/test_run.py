@@ -571,6 +571,10 @@ def test_the_models_that_files_come_from(tmp_path: Path) -> None:
     trimmed = subjects.models_of(files, tmp_path)
     assert trimmed["student-int8.tflite"] == tmp_path / "trimmed"
     assert trimmed["executorch-int8.pte"] == tmp_path / "student"
+    for damaged in ("[]", '{"stages": [1]}', "{"):
+        (tmp_path / "report.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"no whole report\.json there"):
+            subjects.models_of(files, tmp_path)
     base = subjects.models_of(files, None, tmp_path)
     assert base["teacher-fp32.tflite"] == tmp_path / "teacher"
     assert base["executorch-int8.pte"] == tmp_path / "student"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from converters import ConversionError, plain_file, sealed
-from pipeline import ask, predict
+from pipeline import artifacts, ask, made, predict
 from pipeline.errors import UserError
+from pipeline.models import origin
 from pipeline.tasks.text_classification.data import load_texts
 from pipeline.tasks.text_classification.settings import TextData
 
@@ -53,6 +54,16 @@ def test_a_pipe_of_the_shell_is_read_to_its_end() -> None:
     os.close(writes)
     assert plain_file.read_bytes(Path(f"/dev/fd/{reads}")) == b"seed: 7\n"
     os.close(reads)
+
+
+def test_a_pipe_among_the_files_of_a_build_is_no_wait(tmp_path: Path) -> None:
+    for name in (made.MADE, artifacts.MANIFEST, origin.ORIGIN):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match="not the list that a build keeps there"):
+        made.listed(tmp_path)
+    with pytest.raises(UserError, match="no readable manifest"):
+        artifacts.read_manifest(tmp_path)
+    assert origin.read(tmp_path) is None
 
 
 def test_a_home_that_nobody_has_is_a_name_like_any(tmp_path: Path) -> None:

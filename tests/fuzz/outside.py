@@ -178,6 +178,45 @@ def classified(path: Path) -> object:
     return list(predict._read_texts(str(path), True))
 
 
+def recorded(folder: Path) -> Path:
+    """Prepares the record of an experiment that has ended."""
+    from pipeline.experiment import Record
+
+    record = Record(folder / "ablation.json", "python -m pipeline.ablation --of size")
+    file = "student-int8.tflite"
+    for place, run in enumerate(_runs()):
+        scores = {name: {"f1": 40.0 + place} for name in ("teacher", "student", file)}
+        more = {"scores": scores, "bytes": {file: 5_000_000}, "times_faster": {file: 5.0 + place}}
+        record.add(run, {"metrics": [{"name": "f1", "label": "F1", "unit": "%"}], **more})
+    return record.path
+
+
+def _runs() -> list[Any]:
+    from pipeline import ablation
+
+    data = [("question-answering", "embedded", "embedded")]
+    return ablation.plan(ablation.KINDS["size"], data, 2, "embedded", ())
+
+
+def tabled(path: Path) -> object:
+    """Reads a record as `pipeline.ablation` and `pipeline.glue` do, and makes their pages."""
+    from pipeline import ablation, ablation_page, glue, glue_page
+    from pipeline.experiment import Record
+
+    record = Record.load(path, "")
+    page = ablation_page.page(ablation.KINDS["size"], _runs(), record)
+    return page, glue_page.page(record, glue.NAMES)
+
+
+def reported(folder: Path) -> Path:
+    """Prepares the report.json of a build."""
+    from report_fixtures import of_preset
+
+    path = folder / "report.json"
+    path.write_text(json.dumps(of_preset()))
+    return path
+
+
 def measured(folder: Path) -> Path:
     """Prepares the JSON of a benchmark."""
     from benchmark_fixtures import benchmark

@@ -233,8 +233,8 @@ def _settings_read(path: Path) -> object:
 
 
 READERS = (
-    Reader("model.json", 1800, _copied("model.json"), _model, sealed=True),
-    Reader("model.json, resealed, ask", 1500, _copied("model.json"), _described, _resealed),
+    Reader("model.json", 1500, _copied("model.json"), _model, sealed=True),
+    Reader("model.json, resealed, ask", 1100, _copied("model.json"), _described, _resealed),
     Reader(
         "model.json, resealed, predict",
         800,
@@ -294,6 +294,9 @@ READERS = (
     Reader("texts, values", 400, outside.table("dev.jsonl"), outside.texts, outside.of_rows),
     Reader("texts, lines", 300, outside.lines, outside.classified),
     Reader("benchmark", 400, outside.measured, outside.compared, _document),
+    Reader("report.json", 200, outside.reported, outside.compared, _document),
+    Reader("record", 300, outside.recorded, outside.tabled, _document),
+    Reader("record, bytes", 200, outside.recorded, outside.tabled),
 )  # 24,000 in all
 
 

@@ -25,6 +25,7 @@ from pipeline import artifacts, lock, made
 from pipeline.artifacts import MANIFEST, Artifact, Store, fingerprints
 from pipeline.errors import UserError
 from pipeline.lock import explain, locked
+from pipeline.report.ending import of_training
 from pipeline.settings import parse
 
 Make = Callable[[Path, Path], Mapping[str, Any]]
@@ -581,3 +582,15 @@ def test_logs_of_a_training_outlive_its_scratch_folder(tmp_path: Path) -> None:
     kept = tmp_path / "stages" / "runs" / "teacher"
     assert [path.name for path in kept.iterdir()] == ["events.1"], "in place of older ones"
     assert not list((tmp_path / "scratch").glob("*"))
+
+
+@pytest.mark.parametrize("text", ["0", '[{"step": 1}]', "{", "[" * 100_000, '[{"step": NaN}]'])
+def test_a_record_of_losses_that_is_none_is_left_out(text: str, tmp_path: Path) -> None:
+    whole = [{"step": 1, "loss": 2.0, "parts": {"gold": 2.0}}]
+    path = tmp_path / artifacts.INNER / artifacts.RUNS / "student" / artifacts.LOSSES
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(whole))
+    store = Store(tmp_path)
+    assert of_training(store.losses("student")) == {"losses": whole}
+    path.write_text(text)
+    assert of_training(store.losses("student")) == {}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from benchmarks.page.layout import DASH
 from pipeline import ablation, ablation_page, experiment, glue, glue_page, settings
 from pipeline.errors import UserError
 from pipeline.experiment import Record, Run
@@ -56,11 +57,12 @@ def test_a_run_that_is_recorded_is_not_done_again(tmp_path: Path) -> None:
     [
         [{}],
         [{"data": "a", "row": "b", "metrics": [], "scores": {}}],
+        [{"data": "a", "row": "b", "seed": [], "metrics": [{"name": "f1"}], "scores": {}}],
         [{"data": "a", "row": "b", "metrics": [{"name": "f1"}], "scores": {"x": {"f1": "1"}}}],
         [{"data": "a", "row": "b", "metrics": [{"name": "f1"}], "scores": []}],
         3,
     ],
-    ids=["empty", "no metric", "text", "list", "number"],
+    ids=["empty", "no metric", "no seed", "text", "list", "number"],
 )
 def test_a_damaged_record_is_one_line(runs: Any, tmp_path: Path) -> None:
     path = tmp_path / "glue.json"
@@ -183,6 +185,20 @@ def test_smaller_students_are_shown_with_their_time_and_drawn(tmp_path: Path) ->
     assert table.rows[-1][1:] == ("—", "—", "—", "—", "—", "50.0")
     (plot,) = section.plots
     assert all(f">{row}<" in plot.svg for row in ("the default", "two layers"))
+
+
+def test_a_record_without_a_figure_gives_none_instead_of_an_error(tmp_path: Path) -> None:
+    kind = ablation.KINDS["size"]
+    runs = ablation.plan(kind, [("question-answering", "embedded", "embedded")], 1, "smoke", ())
+    record = Record(tmp_path / "a.json", "")
+    damages = ({"scores": {}}, {"bytes": None, "times_faster": []}, {"scores": {"student": None}})
+    for run, damage in zip(runs, (*damages, {}, {}), strict=True):
+        record.add(run, {**scored(50.0), **damage})
+    read = Record.load(record.path, "")
+    columns = ablation_page.page(kind, runs, read).sections[0].tables[0].columns
+    assert [*columns[1].cells] == [DASH, "50.0", DASH, "50.0", "50.0"]
+    assert {*columns[-1].cells} == {DASH}
+    assert glue_page.page(read, glue.NAMES).sections == []
 
 
 def test_a_build_that_was_not_timed_has_no_times() -> None:

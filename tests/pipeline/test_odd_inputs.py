@@ -92,6 +92,13 @@ def test_damaged_json_is_not_classified_as_a_text(
     assert said in refused(predict.main, CLASSES, "--texts", path)
 
 
+def test_marks_of_the_byte_order_within_joined_files_are_no_part_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"text": "a"}\n' * 2, encoding="utf-8-sig")
+    path.write_bytes(path.read_bytes() * 2)
+    assert [one.text for one in predict._read_texts(str(path), False)] == ["a"] * 4
+
+
 def test_lines_may_end_in_carriage_returns(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_bytes(b"the ship\r{a brace}\r\rthe poem")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -51,6 +52,27 @@ def test_a_build_among_odd_names(
         asking = [sys.executable, "-m", "pipeline.ask", str(out / file), "who?"]
         said = run([*asking, "--context", "Anna came to Rome. \x1b[31m"], tmp_path)
         assert said.returncode == 0 and "\x1b" not in said.stdout, said.stderr
+    assert not list(tmp_path.rglob("pwn"))
+
+
+def test_no_command_prints_the_controls_of_a_name(tmp_path: Path) -> None:
+    from benchmark_fixtures import benchmark
+    from report_fixtures import of_preset
+
+    measured, report = tmp_path / f"{NAME}.json", tmp_path / "of" / NAME / "report.json"
+    report.parent.mkdir(parents=True)
+    measured.write_text(json.dumps(benchmark()), "utf-8")
+    report.write_text(json.dumps(of_preset()), "utf-8")
+    runs = ["--dry-run", "--seeds", "1", "--out", str(tmp_path / f"out {NAME}")]
+    for words in (
+        ["benchmarks.page", str(measured)],
+        ["benchmarks.compare", str(measured), str(measured)],
+        ["pipeline.report.render", str(report)],
+        ["pipeline.ablation", *runs],
+    ):
+        done = run([sys.executable, "-m", *words], Path(__file__).parents[2])
+        assert done.returncode == 0, done.stderr
+        assert "\x1b[31m" not in done.stdout + done.stderr, words
     assert not list(tmp_path.rglob("pwn"))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ PARTS: dict[Part, tuple[str, ...]] = {
     "train": ("train",),
     "dev": ("dev", "dev_matched", "validation", "valid", "test"),
 }
+
+# Control characters, the mark of a byte order and what has no width: a column of such a name looks
+# like another one, and would be passed over.
+_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
+_BLANKS = " \t\r\n\ufeff"
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,10 @@ def read_table(path: Path, task: str = "") -> Table:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text (byte {error.start}): convert it") from error
+    if "\0" in text:
+        raise UserError(
+            f"{name} holds NUL characters, as UTF-16 and binary files do: convert it to UTF-8 text"
+        )
     if not text.strip():
         raise UserError(f"{name} is empty: name a file with texts and labels")
     if kind in (".jsonl", ".json"):
@@ -160,6 +170,11 @@ def _as_table(lines: Sequence[Line], name: str, content: bytes, task: str) -> Ta
     else:
         columns = tuple(column.strip() for column in columns)
         lines = lines[1:]
+        if odd := next(filter(_UNSEEN.search, columns), None):
+            raise UserError(
+                f"{name}: the column {odd[:60]!a} has characters in its name that nobody sees: "
+                "write the header again"
+            )
     if not lines:
         raise UserError(f"{name} has a header and no rows: name a file with texts and labels")
     rows, skipped = [], 0
@@ -172,6 +187,11 @@ def _as_table(lines: Sequence[Line], name: str, content: bytes, task: str) -> Ta
             raise UserError(
                 f"{name}, line {number} has {len(fields)} fields and the header {len(columns)}: "
                 "mend the line; in CSV, put fields that hold a comma into quotation marks"
+            )
+        if columns == tuple(field.strip(_BLANKS) for field in fields):
+            raise UserError(
+                f"{name}, line {number} is the header again, as in files that were joined: remove "
+                "the line"
             )
         rows.append(Row(f"line {number}", dict(zip(columns, fields, strict=True))))
     return Table(name, content, columns, rows, skipped)

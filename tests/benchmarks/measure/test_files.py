@@ -19,8 +19,9 @@ from benchmarks.measure.files import read_json
         ('{"a": NaN}', "NaN, which is no number of JSON"),
         ("[" * 100_000, "cannot read"),
         ("", "cannot read"),
+        ("{" + "".join(f'"{n}": 0, ' for n in range(100_000)) + '"99999": 1}', "key '99999' twice"),
     ],
-    ids=["key twice", "nan", "brackets", "empty"],
+    ids=["key twice", "nan", "brackets", "empty", "key twice of many"],
 )
 def test_what_is_no_json_is_refused(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
@@ -30,6 +31,20 @@ def test_what_is_no_json_is_refused(text: str, said: str, tmp_path: Path) -> Non
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+    endless, holes = tmp_path / "endless.json", tmp_path / "holes.json"
+    endless.symlink_to("/dev/zero")
+    with holes.open("wb") as file:
+        file.truncate(2**40)
+    for path, said in (
+        (endless, "a device"),
+        (tmp_path, "Is a directory"),
+        (holes, "more than 67,"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            read_json(path)
+
+
 def test_a_pipe_without_a_writer_is_refused_and_one_of_the_shell_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,7 +52,7 @@ def test_a_pipe_without_a_writer_is_refused_and_one_of_the_shell_is_read(
     os.mkfifo(path)
     assert compare.main([str(path), str(path)]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "it is a pipe, which nobody may ever write to" in said
+    assert said.count("\n") == 1 and "it is no file, but a pipe or a device" in said
     reads, writes = os.pipe()
     os.write(writes, b"[1]")
     os.close(writes)

@@ -50,6 +50,36 @@ def file(request: pytest.FixtureRequest, tiny_export: Path, tmp_path: Path) -> P
     return path
 
 
+def test_a_file_that_is_exchanged_behind_its_check_gives_no_answer(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(tiny_export, tmp_path / "files"))
+    file, other = folder / "student-int8.tflite", folder / "student-fp32.tflite"
+    opened = runtimes.open_predictor
+    ask.open_answerer(file)
+
+    def exchanged(path: Path, threads: int) -> object:
+        shutil.copy(other, folder / "new").replace(file)  # as a build or a download ends
+        return opened(path, threads)
+
+    monkeypatch.setattr(runtimes, "open_predictor", exchanged)
+    with pytest.raises(ConversionError, match="was replaced or changed while it was in use"):
+        ask.open_answerer(file)
+
+
+def test_what_lies_in_a_package_may_not_change_either(tmp_path: Path) -> None:
+    inside = tmp_path / "a.mlpackage" / "Data" / "weight.bin"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(b"one")
+    with checksums.unchanged([tmp_path / "a.mlpackage", tmp_path / "missing"]):
+        inside.read_bytes()
+    with (
+        pytest.raises(ConversionError, match=r"a\.mlpackage was replaced or changed"),
+        checksums.unchanged([tmp_path / "a.mlpackage"]),
+    ):
+        inside.write_bytes(b"two and three")
+
+
 @pytest.fixture
 def _no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object, **__: object) -> NoReturn:

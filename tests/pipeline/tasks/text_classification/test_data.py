@@ -184,8 +184,15 @@ def test_named_columns(tmp_path: Path) -> None:
         ("a.jsonl", "[1]", "entry 1 is a int"),
         ("a.jsonl", '{"text": null, "label": 1}', "line 1: 'text' is None, expected a text"),
         ("a.pdf", "text", r"ends in \.csv"),
+        ("a.csv", "text,label\na,1\ntext,label\nb,0\n", "line 3 is the header again"),
+        ("a.tsv", "text\tlabel\na\t1.5\n\ufefftext\tlabel\n", "line 3 is the header again"),
+        ("a.csv", "text,pair\u200b,label\na,b,1\n", "column 'pair.u200b' has characters"),
+        ("a.csv", "text,label\na\0b,1\n", "holds NUL characters"),
     ],
-    ids=["empty", "header", "quotes", "label", "json", "list", "null", "pdf"],
+    ids=[
+        *("empty", "header", "quotes", "label", "json", "list", "null", "pdf"),
+        *("joined", "joined with marks", "unseen", "nul"),
+    ],
 )
 def test_damage_is_named_with_its_line(
     tmp_path: Path, name: str, text: str, complaint: str
