@@ -19,12 +19,18 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "ablation": experiments.ablations,
 }
 
+# The files of `bench smallest`, as it names them.
+SMALLEST = ("smallest", "smallest/tflite/student-int8.tflite", "embedded/tflite/student-int8.tflite")
 BASE_SIZE = ("base-size", "student-int8.tflite", "teacher-fp32.tflite")
 
 FIGURES: dict[str, Callable[[Results], str]] = {
     "base-size-teacher-padded": builds.shown(measured.ratio(*BASE_SIZE, ("natural", "padded")), 1),
     "base-size-teacher-natural": builds.shown(
         measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
+    ),
+    "smallest-bytes-percent": builds.shown(measured.bytes_percent(*SMALLEST), 0),
+    "smallest-time-percent": builds.shown(
+        lambda results: 100 / measured.ratio(*SMALLEST, ("natural", "natural"))(results), 0
     ),
     "embedded-kept": builds.shown(builds.kept("embedded", "both", "f1"), 1),
     "embedded-longer-kept": builds.shown(builds.kept("embedded-longer", "both", "f1"), 1),

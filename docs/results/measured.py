@@ -43,6 +43,17 @@ def ratio(
     return found
 
 
+def bytes_percent(name: str, file: str, other: str) -> Callable[[Results], float]:
+    """The bytes of one file in percent of another's, in the document `name`."""
+
+    def found(results: Results) -> float:
+        document = next(iter(results["benchmarks"][name].values()))
+        sizes = {each["name"]: each["bytes"] for each in document["files"]}
+        return float(100 * sizes[file] / sizes[other])
+
+    return found
+
+
 def measured(document: Results, notes: Sequence[str] = ()) -> list[str]:
     """The command, the machine, and the reasons to distrust the figures.
 
