@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.page.figures import roles
 from benchmarks.page.layout import DASH, Column, Page, Plot, Section, Table
 from benchmarks.page.plots import Curve, curves
 from pipeline.experiment import Record, Run, mean, shown
@@ -134,7 +135,7 @@ def _drawn(
     shares: Mapping[str, Mapping[tuple[str, int], float]],
 ) -> list[Plot]:
     """The student's score over its file's time: a dot for each seed, a name at their mean."""
-    drawn = []
+    drawn, colors = [], roles([*shares], kind.full, None)
     for row, found in shares.items():
         mine = [run for run in runs if run.row == row and (run.data, run.seed) in found]
         places = [
@@ -144,8 +145,7 @@ def _drawn(
         ]
         if places:
             x, y = (sum(axis) / len(places) for axis in zip(*places, strict=True))
-            role = "accent" if row == kind.full else "other"
-            drawn.append(Curve(row, role, [(x, y)], places))
+            drawn.append(Curve(row, colors[row], [(x, y)], places))
     caption = "Score in percent over the time of the int8 file in percent of the full student's."
     plot = curves("Score over time", caption, drawn, linear=True)
     return [plot] if plot else []

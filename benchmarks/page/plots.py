@@ -25,6 +25,7 @@ LETTER = 6  # units that a letter takes at most, on average, in the widest of us
 LEAST_PLOT = 165  # units that names leave to a plot they stand beside
 MOST_PLOT = 250
 FEW_PLACES = 5  # on an axis, each marked
+FEW_DOTS = 100  # of a curve, each to be seen
 NUMBER = 28  # units from a number below an axis to the next
 
 
@@ -213,6 +214,8 @@ def curves(
 ) -> Plot | None:
     """Lines over a linear axis, upward logarithmic or linear, named at their right ends.
 
+    A line of one place is a disk.
+
     What took no time has no place on a logarithmic axis.
     """
     least = -math.inf if linear else 0.0
@@ -250,12 +253,15 @@ def curves(
         dots = "".join(
             f"M{x} {y}h0" for x, y in sorted({(across(x), up(y)) for x, y in curve.points})
         )
+        few = " few" if len(curve.points) <= FEW_DOTS else ""
         line = "L".join(f"{across(x)} {up(y)}" for x, y in curve.line)
         x, y = across(curve.line[-1][0]), up(curve.line[-1][1])
         drawn += [
-            f'<path class="dots {curve.role}" d="{dots}"/>' if dots else "",
+            f'<path class="dots{few} {curve.role}" d="{dots}"/>' if dots else "",
             f'<path class="leader" d="M{x} {y}L{right + 6} {label}"/>',
-            f'<path class="link {curve.role}" d="M{line}"/>',
+            f'<path class="link {curve.role}" d="M{line}"/>'
+            if len(curve.line) > 1
+            else f'<circle class="{curve.role}" cx="{x}" cy="{y}" r="4"/>',
             f'<path class="link {curve.role}" d="M{right + 6} {label}h14"/>',
             text(right + 24, label + 4, curve.name, limit=limit),
         ]

@@ -336,6 +336,22 @@ def test_one_point_and_equal_points_are_drawn() -> None:
     assert plots.bars("Title", "Caption", []) is None
 
 
+def test_whatever_curves_draw_has_a_style_on_every_page() -> None:
+    """The pages of experiments have the common style sheet alone."""
+    shown = [
+        plots.Curve("one place", "accent", [(1.0, 2.0)], [(1.0, 2.0), (1.0, 3.0)]),
+        plots.Curve("a line", "c5", [(1.0, 1.0), (2.0, 2.0)], [(1.5, 1.0 + n) for n in range(200)]),
+    ]
+    drawn = plots.curves("Title", "Caption", shown, linear=True)
+    assert drawn is not None and drawn.svg.count("<circle") == 1
+    section = layout.Section("s", "Title", [], [], [drawn])
+    html = layout.render(layout.Page("page", "Title", "", [], [], [section]))
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    classes = {name for found in re.findall('class="([^"]*)"', drawn.svg) for name in found.split()}
+    assert {"dots", "few", "accent", "c5", "link"} <= classes
+    assert [name for name in classes if not re.search(rf"\.{name}\b", style)] == []
+
+
 def _linear(color: str) -> Any:
     channels = np.array([int(color[n : n + 2], 16) for n in (1, 3, 5)]) / 255
     return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
