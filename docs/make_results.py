@@ -64,7 +64,9 @@ EXPERIMENTS = {
 FRESH_FILE = OUT / "fresh" / "build" / "embedded" / "tflite" / "student-int8.tflite"
 PLAN = rf"""
 run embedded --seeds 42 1 2 --variants both --timed
-bench embedded -- --build {OUT / "embedded-42"} --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int4.tflite student-int8.onnx --weight-cache
+run smallest --seeds 42 --variants both -- --student.intermediate-size 96 --vocabulary trim --finetune.optimization.epochs 3
+bench embedded -- --build {OUT / "embedded-42"} --peers --only teacher-fp32.tflite student-int8.tflite student-fp16.tflite student-int8.onnx onnxruntime-int8.onnx executorch-int8.pte --weight-cache
+bench smallest -- {OUT / "embedded-42"}/tflite/student-int8.tflite {OUT / "smallest-42"}/tflite/student-int8.tflite --questions embedded
 bench base-size -- --base-size {OUT / "base-size"} --peers --only teacher-fp32.tflite student-int8.tflite onnxruntime-int8.onnx executorch-int8.pte --lengths squad --weight-cache
 paper -- --sentences 512
 training general -- --rounds 10

@@ -19,8 +19,6 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "ablation": experiments.ablations,
 }
 
-# The files of `bench smallest`, as it names them.
-SMALLEST = ("smallest", "smallest/tflite/student-int8.tflite", "embedded/tflite/student-int8.tflite")
 BASE_SIZE = ("base-size", "student-int8.tflite", "teacher-fp32.tflite")
 
 FIGURES: dict[str, Callable[[Results], str]] = {
@@ -28,10 +26,8 @@ FIGURES: dict[str, Callable[[Results], str]] = {
     "base-size-teacher-natural": builds.shown(
         measured.ratio(*BASE_SIZE, ("natural", "natural")), 1
     ),
-    "smallest-bytes-percent": builds.shown(measured.bytes_percent(*SMALLEST), 0),
-    "smallest-time-percent": builds.shown(
-        lambda results: 100 / measured.ratio(*SMALLEST, ("natural", "natural"))(results), 0
-    ),
+    "smallest-bytes-percent": builds.shown(measured.bytes_percent("smallest"), 0),
+    "smallest-time-percent": builds.shown(measured.time_percent("smallest"), 0),
     "embedded-kept": builds.shown(builds.kept("embedded", "both", "f1"), 1),
     "embedded-longer-kept": builds.shown(builds.kept("embedded-longer", "both", "f1"), 1),
     "embedded-train-questions": builds.data("embedded", "questions", "train"),

@@ -43,13 +43,23 @@ def ratio(
     return found
 
 
-def bytes_percent(name: str, file: str, other: str) -> Callable[[Results], float]:
-    """The bytes of one file in percent of another's, in the document `name`."""
+def bytes_percent(name: str) -> Callable[[Results], float]:
+    """The bytes of the second file of the document `name` in percent of the first one's."""
 
     def found(results: Results) -> float:
-        document = next(iter(results["benchmarks"][name].values()))
-        sizes = {each["name"]: each["bytes"] for each in document["files"]}
-        return float(100 * sizes[file] / sizes[other])
+        first, second, *_ = next(iter(results["benchmarks"][name].values()))["files"]
+        return float(100 * second["bytes"] / first["bytes"])
+
+    return found
+
+
+def time_percent(name: str) -> Callable[[Results], float]:
+    """The mean time of the second file in percent of the first one's, at natural lengths."""
+
+    def found(results: Results) -> float:
+        first, second, *_ = next(iter(results["benchmarks"][name].values()))["files"]
+        natural = ("natural", "natural")
+        return 100 / ratio(name, second["name"], first["name"], natural)(results)
 
     return found
 

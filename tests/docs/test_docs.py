@@ -44,6 +44,8 @@ ROUNDED = {
     "74 percent": "embedded-kept",
     "89 percent": "embedded-longer-kept",
     "16 minutes": "longer-minutes",
+    "44 percent": "smallest-bytes-percent",
+    "66 percent": "smallest-time-percent",
     "6 times": "base-size-teacher-natural",
     "13 times": "base-size-teacher-padded",
 }
