@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import latency, schema
-from benchmarks.measure.files import read_json
 from benchmarks.measure.machine import instructions
 from benchmarks.measure.schema import NATURAL, PADDED, Benchmark, Latency, Metric
 from benchmarks.measure.session import NOT_VALID
+from benchmarks.page.reading import read_json
 from benchmarks.page.scores import titled
 from benchmarks.page.text_table import table
 from converters import terminal

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure.files import json_text, read_json
+from benchmarks.measure.files import json_text
 from benchmarks.measure.schema import (
     NATURAL,
     Benchmark,
@@ -43,6 +43,7 @@ from benchmarks.page.layout import (
     render,
     three_digits,
 )
+from benchmarks.page.reading import read_json
 from benchmarks.page.scores import explained
 from benchmarks.page.tables import (
     checksums_table,

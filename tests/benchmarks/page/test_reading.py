@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compare
-from benchmarks.measure.files import read_json
+from benchmarks.page.reading import read_json
 
 
 @pytest.mark.parametrize(
