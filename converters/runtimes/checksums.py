@@ -137,16 +137,13 @@ def unchanged(paths: Iterable[Path]) -> Iterator[None]:
             )
 
 
-def _marks(path: Path) -> list[tuple[int, ...]]:
-    """What a replaced or changed file does not keep, of a file or of all in a folder."""
+def _marks(path: Path) -> list[list[int]]:
+    """The state of a file, or of all in a folder; nothing where there is none."""
     try:
         every = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
-        found = [each.stat() for each in every]
+        return [remembered.state(each.stat()) for each in every]
     except OSError:
         return []
-    return [
-        (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found
-    ]
 
 
 def note(unchecked: Sequence[Path]) -> None:

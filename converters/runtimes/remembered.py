@@ -67,19 +67,23 @@ def sha256(path: Path) -> str:
     if before.st_size < SMALLEST_BYTES:
         return read(path)
     key = str(path.resolve())
-    mark = [before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns]
+    mark = state(before)
     known = _known()
     if known.get(key, {}).get("mark") == mark:
         return str(known[key]["sha256"])
     found = read(path)
     after = path.stat()
     changed = max(after.st_mtime_ns, after.st_ctime_ns) / 1e9
-    same = (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == tuple(mark[2:])
-    if same and time.time() - changed > SETTLED_SECONDS:
+    if state(after)[2:] == mark[2:] and time.time() - changed > SETTLED_SECONDS:
         known.pop(key, None)
         known[key] = {"mark": mark, "sha256": found}
         _write(memory, dict(list(known.items())[-MOST_FILES:]))
     return found
+
+
+def state(found: os.stat_result) -> list[int]:
+    """What a file does not keep if it is replaced or changed."""
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def read(path: Path) -> str:
