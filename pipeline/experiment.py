@@ -150,16 +150,17 @@ def perform(
     Raises:
         UserError: for a mistake the user can mend; what ended before it is recorded.
     """
+    say = terminal.speaker(console)
     for number, (run, job) in enumerate(jobs, 1):
         title = f"[{number}/{len(jobs)}] {run.data}, {run.row}, seed {run.seed}"
         if record.find(run):
-            terminal.speaker(console)(f"{title}: recorded")
+            say(f"{title}: recorded")
             continue
         if dry_run:
             where = word(record.path.parent / run.folder)
-            terminal.speaker(console)(f"{title}: to run in {where}")
+            say(f"{title}: to run in {where}")
             continue
-        terminal.speaker(console)(title)
+        say(title)
         began = time.monotonic()
         found = job(console)
         if ranks.FIRST:
@@ -279,17 +280,18 @@ def sections(page: Page, heading: str) -> list[str]:
 
 def publish(page: Page, record: Record, console: Console) -> None:
     """Writes the page beside the record, as Markdown and HTML, and prints its tables."""
+    say = terminal.speaker(console)
     for section in page.sections:
         for table in section.tables:
             header = [column.name for column in table.columns]
-            terminal.speaker(console)(f"{section.title}\n")
-            terminal.speaker(console)(text_table.table(header, table.rows) + "\n")
+            say(f"{section.title}\n")
+            say(text_table.table(header, table.rows) + "\n")
         for paragraph in section.paragraphs:
-            terminal.speaker(console)(paragraph + "\n")
+            say(paragraph + "\n")
     lines = [f"# {page.title}", "", page.subtitle, "", *sections(page, "##")]
     lines += ["## Command", "", f"    {markdown.indented(record.command)}", ""]
     command = Section("command", "Command", code=record.command)
     whole = replace(page, sections=[*page.sections, command])
     for suffix, text in ((".md", "\n".join(lines)), (".html", render(whole))):
         path = whole_file.write(record.path.with_suffix(suffix), text)
-        terminal.speaker(console)(f"report  {word(path)}")
+        say(f"report  {word(path)}")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from benchmarks.measure.latency import VALID_QUERIES, VALID_SECONDS
 from benchmarks.measure.schema import Metric
@@ -36,18 +37,22 @@ def ratio(
     keys = ("faster", "slower", "faster_lengths", "slower_lengths")
 
     def found(results: Results) -> float:
-        document = next(iter(results["benchmarks"][name].values()))
-        rows = document["runs"][0]["latency"]["ratios"]
+        rows = _of_first_class(results, name)["runs"][0]["latency"]["ratios"]
         return float(next(r["ratio"] for r in rows if tuple(r[key] for key in keys) == wanted))
 
     return found
+
+
+def _of_first_class(results: Results, name: str) -> Any:
+    """The document `name` of the class of processor that was recorded first."""
+    return next(iter(results["benchmarks"][name].values()))
 
 
 def bytes_percent(name: str) -> Callable[[Results], float]:
     """The bytes of the second file of the document `name` in percent of the first one's."""
 
     def found(results: Results) -> float:
-        first, second, *_ = next(iter(results["benchmarks"][name].values()))["files"]
+        first, second, *_ = _of_first_class(results, name)["files"]
         return float(100 * second["bytes"] / first["bytes"])
 
     return found
@@ -57,7 +62,7 @@ def time_percent(name: str) -> Callable[[Results], float]:
     """The mean time of the second file in percent of the first one's, at natural lengths."""
 
     def found(results: Results) -> float:
-        first, second, *_ = next(iter(results["benchmarks"][name].values()))["files"]
+        first, second, *_ = _of_first_class(results, name)["files"]
         natural = ("natural", "natural")
         return 100 / ratio(name, second["name"], first["name"], natural)(results)
 
