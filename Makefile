@@ -75,8 +75,7 @@ android-test: $(ANSWERS)  ## Run the Kotlin style checks and JVM tests (JDK 17, 
 	$(ANDROID_TEST) $(ARGS)
 
 android-apk: .venv/ready  ## Build and test signed APKs of the demo, debug and release, with the model of the last build.
-	$(BIN)/python android_demo/apk/build_apk.py $(ARGS)
-	android_demo/test.sh -Papk-test -DskipTests --projects maven/apk-test --also-make test
+	$(BIN)/python android_demo/apk/build_apk.py --test $(ARGS)
 
 android-library: .venv/ready  ## Build the Android libraries (jars and AARs) with POMs and sources, as a Maven repository.
 	$(BIN)/python android_demo/apk/build_library.py $(ARGS)

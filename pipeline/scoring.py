@@ -129,7 +129,8 @@ def score_files(
     processes = _processes(scoring, missing)
     size = AT_A_TIME if processes > 1 else sys.maxsize
     # The slow files first, and before them the student, which every entry needs.
-    jobs = [job for path in sorted(missing, key=_comes_late) for job in _jobs(scoring, path, size)]
+    order = sorted(missing, key=_is_slow, reverse=True)
+    jobs = [job for path in order for job in _jobs(scoring, path, size)]
     if None in expected.values():
         jobs = [*_parts(scoring.student, "training", max(counts), size), *jobs]
     waiting: list[tuple[Path, Runs]] = []
@@ -153,11 +154,6 @@ def score_files(
             entries[path] = entry = _entry(scoring, path, runs, reference, scores)
             write_json(scratch / RECORD.format(path.name), entry)
     return [entry for entry in entries.values() if entry is not None]
-
-
-def _comes_late(path: Path) -> bool:
-    """Whether a file's scoring takes less long than that of others, and so begins after them."""
-    return path.suffix != ".mlpackage"
 
 
 def _recorded(record: Path) -> dict[str, Any] | None:

@@ -189,6 +189,7 @@ def _report(
         verify: Do not compare the files with the checksums in the model.json beside them.
     """
     from converters.compat.environments import CLASSIFIERS
+    from converters.runtimes import checksums
 
     classes = tasks.find("text-classification").label
     enough = True
@@ -201,14 +202,16 @@ def _report(
         for runtime in CLASSIFIERS if classifies else CLASSIFIERS[:1]:
             if reason := _refusal(runtime, file):
                 terminal.say(f"{file.name} in {runtime.name}: not run, {reason}")
-            elif classifies:
-                data = TextData(eval_file=eval_file, max_eval=max_eval)
-                enough &= _report_classes(file, runtime, data, environments, verify)
-            else:
-                questions = load_questions(
-                    eval_file, "dev", empty_answers=empty_answers, language=language
-                ).limited(max_eval)
-                enough &= _report_answers(file, questions, environments, verify)
+                continue
+            with checksums.unchanged([file]):
+                if classifies:
+                    data = TextData(eval_file=eval_file, max_eval=max_eval)
+                    enough &= _report_classes(file, runtime, data, environments, verify)
+                else:
+                    questions = load_questions(
+                        eval_file, "dev", empty_answers=empty_answers, language=language
+                    ).limited(max_eval)
+                    enough &= _report_answers(file, questions, environments, verify)
     return 0 if enough else 1
 
 

@@ -101,6 +101,26 @@ def build(out: Path, built: Path | None, maven: Sequence[str]) -> list[Path]:
     return apks
 
 
+def test(out: Path, maven: Sequence[str]) -> None:
+    """Run the app's tests on the debug APK, and the golden cases on the release APK.
+
+    Args:
+        out: the folder of the APKs.
+        maven: options for Maven, such as --offline.
+
+    Raises:
+        ApkError: a test fails; what Maven printed was shown.
+    """
+    run(
+        [
+            *(DEMO / "test.sh", *maven, "-Papk-test", "-DskipTests", f"-Dapk.folder={out}"),
+            *("--projects", "maven/apk-test", "--also-make", "test"),
+        ],
+        "testing the APKs",
+        shown=True,
+    )
+
+
 def require_tools() -> None:
     """Raises an ApkError with the packages to install where a command is missing."""
     missing = [name for name in TOOLS if shutil.which(name) is None]
@@ -295,10 +315,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="Pack the model of this build (default: the last build in build/).",
     )
     add("--offline", action="store_true", help="Run Maven without network access.")
+    add("--test", action="store_true", help="Test the APKs as well, for some minutes.")
     asked = parser.parse_args(arguments)
+    maven = ["--offline"] if asked.offline else []
     try:
         asked.out.mkdir(parents=True, exist_ok=True)
-        build(asked.out.resolve(), asked.build, ["--offline"] if asked.offline else [])
+        out = asked.out.resolve()
+        build(out, asked.build, maven)
+        if asked.test:
+            test(out, maven)
     except (ApkError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

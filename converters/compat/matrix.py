@@ -371,16 +371,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"not installed: {error}", file=sys.stderr)
     failed = False
     for file in options.files:
-        unchecked = checksums.verify_all([file], skip=not options.verify)
-        needs = needs_of(file)
-        checksums.note(unchecked)
-        rows = examine(
-            file,
-            _runtimes(file),
-            options.environments,
-            count=options.cases,
-            timeout=options.timeout,
-        )
+        with checksums.unchanged([file]):
+            unchecked = checksums.verify_all([file], skip=not options.verify)
+            needs = needs_of(file)
+            checksums.note(unchecked)
+            rows = examine(
+                file,
+                _runtimes(file),
+                options.environments,
+                count=options.cases,
+                timeout=options.timeout,
+            )
         terminal.say(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
         if needs:
             print(

@@ -236,6 +236,27 @@ def test_a_missing_build_and_missing_tools_get_one_line(
     )
 
 
+def test_the_tests_run_on_the_apks_that_were_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+
+    def recorded(command: list[object], what: str, **how: Any) -> str:
+        calls.append([str(word) for word in command])
+        if len(calls) > 1:
+            raise ApkError(f"{what} failed")
+        return ""
+
+    monkeypatch.setattr(build_apk, "build", lambda *_: [])
+    monkeypatch.setattr(build_apk, "run", recorded)
+    out = ["--out", str(tmp_path / "out"), "--offline"]
+    assert build_apk.main(out) == 0 and not calls
+    assert build_apk.main([*out, "--test"]) == 0
+    assert f"-Dapk.folder={tmp_path / 'out'}" in calls[0] and "--offline" in calls[0]
+    assert build_apk.main([*out, "--test"]) == 2
+    assert capsys.readouterr().err == "error: testing the APKs failed\n"
+
+
 def test_the_newest_report_is_the_last_build(tmp_path: Path) -> None:
     import os
 
