@@ -17,21 +17,21 @@ https://ai.google.dev/edge/litert/models/measurement. Nobody publishes checksums
 so --benchmark-model-url needs the checksum of the build that you examined.
 
 Exit code: 0 measured, 1 a run failed and the figures of the others are written, 2 a mistake in the
-command or no usable phone, 130 stopped by Ctrl-C with the figures so far written. A GPU or NNAPI
-that does not accept a file is a result, not a failure, as long as there are any figures.
+command or no usable phone, 130 stopped by Ctrl-C, and 143 by SIGTERM, with the figures so far
+written. A GPU or NNAPI that does not accept a file is a result, not a failure, as long as there are
+any figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import add_verify_flag, amount, hidden
+from benchmarks.arguments import add_verify_flag, amount, check_out, hidden
 from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
@@ -53,7 +53,6 @@ APP_QUERIES, APP_SECONDS = 1024, 60
 QUICK_RUNS = 5
 QUICK_QUERIES = 8
 
-STOPPED = 130  # the convention of shells: 128 plus the number of the signal
 
 HOW = "see python -m benchmarks.android --help for where to get it"
 
@@ -70,19 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not found.profiles and not found.documents:
             why = found.stopped or "; ".join(found.warnings)
             print(f"error: nothing was measured: {why}", file=sys.stderr)
-            return STOPPED if found.stopped == INTERRUPTED else 1
+            return found.exit_code or 1
         command = ["python", "-m", "benchmarks.android", *hidden(arguments, ("--serial",))]
         document = assemble(plan, found, shlex.join(command), created)
         page_file = page.write(document, given.out)
-    except KeyboardInterrupt:
-        print("error: stopped by Ctrl-C: nothing was measured", file=sys.stderr)
-        return STOPPED
+    except KeyboardInterrupt as stop:
+        print(f"error: {INTERRUPTED}: nothing was measured", file=sys.stderr)
+        return terminal.stop_code(stop)
     terminal.say(show(document))
     terminal.say(f"\nfigures, samples and phone: {given.out}\npage: {page_file}")
     if found.stopped is not None:
         print(f"error: not all was measured: {found.stopped}", file=sys.stderr)
-    if found.stopped == INTERRUPTED:
-        return STOPPED
+    if found.exit_code:
+        return found.exit_code
     figures = bool(found.documents) or any(one["failed"] is None for one in found.profiles)
     return 1 if found.failed or found.stopped is not None or not figures else 0
 
@@ -237,9 +236,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
     unchecked = checksums.verify_all(given.file, skip=not given.verify)
-    given.out.parent.mkdir(parents=True, exist_ok=True)  # now, and not after an hour's work
-    if given.out.is_dir() or not os.access(given.out.parent, os.W_OK):
-        raise ValueError(f"--out {given.out} cannot be written: name a file in a folder of yours")
+    check_out(given.out)
     if given.timeout <= 0:
         raise ValueError("--timeout 0: a run needs a moment; give seconds")
     url, sha256 = given.benchmark_model_url, given.benchmark_model_sha256

@@ -245,8 +245,8 @@ def compare(old: Measured, new: Measured, threshold: float) -> list[Change]:
 
 
 def _single(place: Place, was: float, now: float, threshold: float, more_is_better: bool) -> Change:
-    """A figure without a confidence interval; growth from zero is infinite."""
-    percent = 100 * (now - was) / abs(was) if was else (0.0 if now == was else float("inf"))
+    """A figure without a confidence interval; a change from zero is infinite."""
+    percent = 100 * (now - was) / abs(was) if was else math.copysign(math.inf, now) if now else 0.0
     worse = -percent if more_is_better else percent
     verdict = NOT_JUDGED if place[0] in NOISY else _verdict(worse, threshold)
     return Change(place, was, now, percent, None, None, verdict)

@@ -70,6 +70,11 @@ class Plan:
     reference: Path | None = None
 
     @property
+    def opened(self) -> list[Path]:
+        """Every file and folder that is opened, once."""
+        return [*dict.fromkeys((*self.files.values(), *self.references.values()))]
+
+    @property
     def references(self) -> dict[str, Path]:
         """The fp32 model of each file that has one, by the name of the file."""
         rest = dict.fromkeys(self.files, self.reference) if self.reference else {}

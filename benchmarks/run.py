@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import add_question_flags, add_verify_flag, amount, hidden
+from benchmarks.arguments import add_question_flags, add_verify_flag, amount, check_out, hidden
 from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import EVERY
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
@@ -66,8 +66,9 @@ def run(plan: Plan, command: str, tell: Callable[[str], None] = lambda _: None) 
             or has another sha256 than the model.json beside it states.
         ChildProcessError, TimeoutError: a cold start failed.
     """
-    unchecked = checksums.verify_all(plan.files.values(), skip=not plan.verify)
-    for path in plan.files.values():
+    opened = plan.opened
+    unchecked = checksums.verify_all(opened, skip=not plan.verify)
+    for path in opened:
         (trial.attempt if path in unchecked else trial.once)(path)
     before: Any = machine.describe()
     clock = machine.clock()
@@ -200,8 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference=given.reference,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
+    check_out(out)
     command = shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)])
-    with checksums.unchanged(by_name.values()):
+    with checksums.unchanged(plan.opened):
         found = run(plan, command, _tell)
     page_file = page.write(found, out)
     terminal.say(show(found))

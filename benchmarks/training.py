@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.arguments import add_counts, hidden
+from benchmarks.arguments import add_counts, check_out, hidden
 from benchmarks.loops.turns import (
     examples_per_second,
     measure,
@@ -251,10 +251,9 @@ def _check(given: argparse.Namespace) -> None:
     """Refuse flags that do not go together.
 
     Raises:
-        ExpectedError: one of them belongs to the other step, or the folder of --out is missing.
+        ExpectedError: one of them belongs to the other step, or --out cannot be written.
     """
-    if not given.out.absolute().parent.is_dir():
-        raise ExpectedError(f"--out {given.out}: no such folder; make it first")
+    check_out(given.out)
     foreign = {"general": ("train_file",), "task": ("text", "packed")}[given.step]
     for name in foreign:
         if getattr(given, name):

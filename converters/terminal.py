@@ -39,7 +39,8 @@ INTERRUPTED = 130  # the convention of shells for a command that Ctrl-C ended: 1
 # terminal that is closed.
 _STOPS = {"SIGINT": INTERRUPTED, "SIGTERM": 143, "SIGHUP": INTERRUPTED}
 # Seconds after which a command that still runs is ended again: what the signal raised can be lost,
-# as happens while the converters are imported. What a command does at its end is done long before.
+# as happens while the converters are imported. What a command does at its end is done long before,
+# or the command says `heard`.
 AGAIN = 3.0
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)  # what Python sets itself
 
@@ -64,6 +65,15 @@ class Stopped(KeyboardInterrupt):
 def stop_code(stop: KeyboardInterrupt) -> int:
     """The exit code of a command that Ctrl-C or a signal ended."""
     return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
+
+
+def heard() -> None:
+    """Ends the repeats of a signal, for a command that caught it and has slow work left to do.
+
+    The next signal is heard as the first one was.
+    """
+    if hasattr(signal, "setitimer"):  # Windows has none
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 class _Pipe(io.FileIO):
@@ -280,8 +290,7 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+        heard()
         for number, handler in kept.items():
             signal.signal(number, handler)
 

@@ -84,7 +84,7 @@ def compare(
         ConversionError: the library refuses the file, crashes, or names other classes.
     """
     from converters.compat.environments import command, missing
-    from converters.compat.matrix import LIMIT_FLOAT, LIMIT_INTEGER, is_float
+    from converters.compat.limits import largest_error
     from converters.compat.process import Worker, WorkerError
 
     if reason := missing(runtime, environments):
@@ -102,7 +102,7 @@ def compare(
     readings = [ours.read(one) for one in examples]
     logits = [reading.outputs[0][0] for reading in readings]
     span = float(np.max(logits) - np.min(logits))
-    limit = span * (LIMIT_FLOAT if is_float(file) else LIMIT_INTEGER)
+    limit = span * largest_error(file)
     worker = Worker(command(runtime, environments), 120)
     try:
         worker.ask(open=str(file))

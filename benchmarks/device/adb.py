@@ -256,5 +256,5 @@ class Phone:
             return GoneError(f"adb does not answer any more ({one_line(error)})")
         if states.get(self.serial) == "device":
             return None
-        state = states.get(self.serial, "gone")
-        return GoneError(f"the phone {self.serial} is {state}: was it unplugged, or switched off?")
+        state = states.get(self.serial, "gone")  # without its serial: this is told in the report
+        return GoneError(f"the phone is {state}: was it unplugged, or switched off?")

@@ -26,8 +26,9 @@ from benchmarks.measure.schema import (
     Run,
 )
 from benchmarks.measure.session import short
+from converters import terminal
 
-INTERRUPTED = "stopped by Ctrl-C"
+INTERRUPTED = "stopped by Ctrl-C or a signal"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ class Plan:
 
 @dataclass
 class Found:
-    """What has been measured so far; `stopped` says why it is not all."""
+    """What has been measured so far.
+
+    `stopped` says why it is not all, and `exit_code` is not 0 where a signal stopped it.
+    """
 
     device: Device
     machine: Machine
@@ -84,6 +88,7 @@ class Found:
     warnings: list[str] = field(default_factory=list)
     failed: bool = False
     stopped: str | None = None
+    exit_code: int = 0
 
 
 def measure(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> Found:
@@ -133,8 +138,9 @@ def measure(plan: Plan, tested: adb.Phone, tell: Callable[[str], None]) -> Found
             cooler.doubts += phone.doubts(after)
         except adb.PhoneError as error:
             found.stopped = str(error)
-        except KeyboardInterrupt:
-            found.stopped = INTERRUPTED
+        except KeyboardInterrupt as stop:
+            terminal.heard()  # the phone is tidied and the figures are written before the end
+            found.stopped, found.exit_code = INTERRUPTED, terminal.stop_code(stop)
         found.warnings += cooler.doubts
     return found
 
@@ -146,6 +152,7 @@ def _left_as_it_was(plan: Plan, tested: adb.Phone) -> Iterator[None]:
     try:
         yield
     finally:
+        terminal.heard()
         try:
             tested.clean()
             if remove:

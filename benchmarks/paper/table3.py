@@ -35,6 +35,7 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
+from benchmarks.arguments import check_out
 from benchmarks.measure import latency, machine
 from benchmarks.measure.schema import NATURAL, PADDED
 from benchmarks.page.text_table import table
@@ -305,8 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ExpectedError(
             f"--table {given.table} needs trained models and data: run {ELSEWHERE[given.table]}"
         )
-    if not given.out.absolute().parent.is_dir():
-        raise ExpectedError(f"--out {given.out}: no such folder; make it first")
+    check_out(given.out)
     command = shlex.join(["python", "-m", "benchmarks.paper", *_hidden(arguments)])
     count = QUICK_PAIRS if given.quick else given.sentences
     found = measure(Sizes(), count, given.threads, given.seed, command)

@@ -39,15 +39,10 @@ from converters.compat.environments import (
     install,
     missing,
 )
+from converters.compat.limits import largest_error
 from converters.compat.process import RefusalError, Worker, WorkerError
 from converters.interface import CLASSES, interface_of
 from converters.runtimes import checksums
-
-# Largest error of a logit, as a share of the range of all logits of the reference. Runtimes round
-# the activations of integer layers in two ways, which was seen to cost up to 3 %; what is wrong is
-# off by 40 % and more. Float files differ in the last bits only.
-LIMIT_INTEGER = 0.1
-LIMIT_FLOAT = 0.001
 
 # Share of the answers that may differ; one always may, a near tie.
 LIMIT_CHANGED = 0.1
@@ -105,7 +100,7 @@ def examine(
         known = ", ".join(dict.fromkeys(runtime.suffix for runtime in runtimes))
         raise ConversionError(f"{file} is none of {known}: nothing here runs it")
     cases, needs = read_cases(file, count), needs_of(file)
-    limit = LIMIT_FLOAT if is_float(file) else LIMIT_INTEGER
+    limit = largest_error(file)
     if reason := missing(fitting[0], root):
         raise ConversionError(f"{fitting[0].name} is the reference and is missing: {reason}")
     reference = Worker(command(fitting[0], root), timeout)
@@ -179,8 +174,11 @@ def _judge(trial: _Trial, needs: dict[str, str], limit: float) -> Row:
         for error, of in ((row.error, "against the reference"), (row.golden_error, "when exported"))
         if error is not None and not error <= limit * span  # NaN is wrong
     ]
-    if row.equal and row.equal[1] - row.equal[0] > max(1, LIMIT_CHANGED * row.equal[1]):
-        wrong.append(f"{row.equal[1] - row.equal[0]} of {row.equal[1]} answers differ")
+    if row.equal and (differ := row.equal[1] - row.equal[0]):
+        # One may be a near tie; but where nothing else is compared, one must be equal.
+        alone = row.error is None and not row.equal[0]
+        if alone or differ > max(1, LIMIT_CHANGED * row.equal[1]):
+            wrong.append(f"{differ} of {row.equal[1]} answers differ")
     row.failed = bool(wrong)
     said = f"WRONG, without an error: {'; '.join(wrong)}" if wrong else row.verdict or "right"
     if row.kernels is not None:
@@ -285,16 +283,6 @@ def older(release: str, needed: str) -> bool:
     from converters.tflite.versions import order
 
     return order(release) < order(needed)
-
-
-def is_float(file: Path) -> bool:
-    """Whether all large weights of a .tflite file are floating-point numbers."""
-    if file.suffix != ".tflite":
-        return False
-    from converters.tflite.file import SMALLEST_WEIGHT_BYTES, describe
-
-    weights = [each for each in describe(file).weights if each.bytes >= SMALLEST_WEIGHT_BYTES]
-    return all(weight.dtype in ("float32", "float16") for weight in weights)
 
 
 def table(rows: Sequence[Row]) -> str:

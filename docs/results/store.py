@@ -109,12 +109,17 @@ def add_build(name: str, variant: str, seed: int, command: str, report: Mapping[
         entry["latency"] = without_samples(report["latency"])
     same = ("experiment", "variant", "seed")
     results = load()
-    kept = [
-        b
-        for b in results["builds"]
-        if any(b[key] != entry[key] for key in same) or class_of(b) != class_of(entry)
-    ]
-    save({**results, "builds": [*kept, entry]})
+    builds = list(results["builds"])
+    place = next(
+        (
+            place
+            for place, build in enumerate(builds)
+            if all(build[key] == entry[key] for key in same) and class_of(build) == class_of(entry)
+        ),
+        len(builds),
+    )
+    builds[place : place + 1] = [entry]  # in its old place: the first class stands in sentences
+    save({**results, "builds": builds})
 
 
 def add_document(kind: str, name: str, document: Mapping[str, Any]) -> None:

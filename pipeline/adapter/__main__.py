@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         train(settings, shlex.join(["python", "-m", "pipeline.adapter", *map(_named, arguments)]))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return terminal.stop_code(stop)
     return 0
 
 

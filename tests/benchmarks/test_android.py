@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,9 @@ from phone_files import ELF, Main, failure, tiny_file
 from phone_outputs import FALLBACK, MISSING, NAMES, REFUSED, START, TIMES, asked_for, printed
 
 from benchmarks import android
+from benchmarks.device import adb
 from benchmarks.measure import machine as this_machine
+from converters import terminal
 
 pytest.importorskip("adbutils", reason="needs the android extra")
 
@@ -221,7 +224,8 @@ def test_a_pulled_cable_leaves_what_was_measured(main: Main, phone: FakePhone) -
     code, found, said = main(phone, more="--lengths 64 128 256")
     assert code == 1 and not found["valid"]
     assert [p["length"] for p in found["profiles"]] == [64]
-    assert found["warnings"][0].startswith("NOT VALID, not all was measured: the phone R58M12")
+    assert found["warnings"][0].startswith("NOT VALID, not all was measured: the phone is gone")
+    assert "R58M12ABCDE" not in json.dumps(found), "nothing that distinguishes the phone"
     assert "unplugged" in failure(said) and "may be left on the phone" in said
 
 
@@ -230,10 +234,23 @@ def test_the_next_run_removes_what_was_left(main: Main, phone: FakePhone) -> Non
     assert main(phone)[0] == 0 and phone.is_clean
 
 
-def test_ctrl_c_cleans_and_keeps_what_was_measured(main: Main, phone: FakePhone) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_cleans_and_keeps_what_was_measured(
+    number: int, exit_code: int, main: Main, phone: FakePhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where tidying takes longer than the moment after which a signal is raised again."""
+
+    def slow(tested: adb.Phone) -> None:
+        time.sleep(0.5)
+        clean(tested)
+
+    clean = adb.Phone.clean
+    monkeypatch.setattr(adb.Phone, "clean", slow)
+    monkeypatch.setattr(terminal, "AGAIN", 0.1)
+
     def interrupted(phone: FakePhone, given: dict[str, str]) -> tuple[int, str]:
         if "1,128" in given["input_layer_shape"]:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             assert phone.killed.wait(10)
         return 0, printed(given)
 
@@ -243,7 +260,7 @@ def test_ctrl_c_cleans_and_keeps_what_was_measured(main: Main, phone: FakePhone)
         code, found, _ = main(phone, more="--lengths 64 128")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert code == 130 and not found["valid"] and len(found["profiles"]) == 1
+    assert code == exit_code and not found["valid"] and len(found["profiles"]) == 1
     assert until(lambda: phone.is_clean)
 
 

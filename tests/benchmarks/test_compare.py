@@ -288,6 +288,22 @@ def test_figures_that_overflow_are_refused_and_growth_from_zero_is_no_number(hel
     assert code == 0 and "from 0" in printed and "inf" not in printed
 
 
+@pytest.mark.parametrize(
+    ("now", "more_is_better", "verdict"),
+    [
+        (-20.0, True, compare.WORSE),  # Matthews' of a classifier that always said one class is 0
+        (20.0, True, compare.BETTER),
+        (20.0, False, compare.WORSE),
+        (0.0, True, compare.SAME),
+    ],
+)
+def test_a_figure_that_was_zero_is_judged_by_its_sign(
+    now: float, more_is_better: bool, verdict: str
+) -> None:
+    place = ("score, %", None, "a", "")
+    assert compare._single(place, 0.0, now, 5, more_is_better).verdict == verdict
+
+
 def test_samples_that_are_no_whole_rounds_are_refused(held: Any) -> None:
     new = document()
     new["runs"][0]["latency"]["samples_ms"]["student.tflite"]["natural"].pop()

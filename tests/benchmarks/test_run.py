@@ -445,6 +445,8 @@ def test_names_tell_files_apart(tmp_path: Path) -> None:
         (["{file}", "--reference", "no/model"], "no/model does not exist"),
         (["{file}", "--questions", "embedded"], "--questions needs a tokenizer"),
         (["{file}", "--language", "de"], "--language and --empty-answers are for questions"),
+        (["{file}", "--out", "."], "--out . cannot be written: name a file"),
+        (["{file}", "--out", "{file}/a.json"], "a.json cannot be written: name a file"),
     ],
 )
 def test_mistakes_are_told_on_one_line(
@@ -470,6 +472,20 @@ def test_questions_that_are_not_there_are_told(
     assert "no.json" in capsys.readouterr().err
     assert run.main([file, "--questions", "embedded", "--pad-to", "47", "--quick"]) == 2
     assert "inputs of up to 48 tokens" in capsys.readouterr().err
+
+
+def test_a_reference_that_was_changed_is_refused(
+    tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else errors of the logits would be those against a model that nobody trained."""
+    copy = shutil.copytree(tiny_export, tmp_path / "copy") / "student-int8.tflite"
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    file = str(tiny_export / "student-int8.tflite")
+    out = ["--quick", "--out", str(tmp_path / "out.json")]
+    assert run.main([file, "--reference", str(copy), *out]) == 2
+    assert "sha256" in capsys.readouterr().err and not (tmp_path / "out.json").exists()
 
 
 @pytest.mark.parametrize("flags", [["--threads", "0"], ["--seconds", "-1"], ["--queries", "x"]])

@@ -76,7 +76,7 @@ def test_the_command_writes_a_checked_document(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--out", "not/there/out.json"], "no such folder; make it first"),
+        (["--out", "."], "--out . cannot be written: name a file"),
         (["--length", "2"], "--length 2: at least 3"),
         (["--batch-size", "100000"], "lower --batch-size"),
     ],

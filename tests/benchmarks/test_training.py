@@ -227,7 +227,7 @@ def test_the_command_times_the_task(
     ("flags", "message"),
     [
         (["--length", "100000"], "--length 100000: the teacher takes"),
-        (["--out", "not/there/out.json"], "no such folder; make it first"),
+        (["--out", "."], "--out . cannot be written: name a file"),
         (["--steps", "5000"], "add text"),
         (["--train-file", "squad.json"], "--train-file belongs to --step task"),
         (["--step", "task", "--text", "a.txt"], "--text belongs to --step general"),

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from export_fixtures import VOCABULARY, exported, window
+from onnx import helper, numpy_helper
 from repository import ROOT
 
 from converters import ConversionError
@@ -32,6 +34,7 @@ from converters.compat.cases import (
     whole_words,
 )
 from converters.compat.environments import RUNTIMES, Runtime, command, install, missing
+from converters.compat.limits import LIMIT_FLOAT, LIMIT_INTEGER, largest_error
 from converters.compat.matrix import Row, examine, table
 from converters.compat.process import Worker, WorkerError
 from converters.interface import INPUTS, SPANS
@@ -89,9 +92,28 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         compat, "command", lambda runtime, root: [sys.executable, str(script), runtime.worker[-1]]
     )
     monkeypatch.setattr(compat, "missing", lambda runtime, root: "")
-    file = tmp_path / "student.onnx"
-    file.write_bytes(b"a file")
-    return file
+    return onnx_of(np.ones((8, 8), np.float32), tmp_path / "student.onnx")
+
+
+def onnx_of(weight: np.ndarray, path: Path) -> Path:
+    """An .onnx file that holds this weight."""
+    node = helper.make_node("Identity", ["weight"], ["logits"])
+    value = helper.make_tensor_value_info(
+        "logits", helper.np_dtype_to_tensor_dtype(weight.dtype), weight.shape
+    )
+    graph = helper.make_graph([node], "g", [], [value], [numpy_helper.from_array(weight, "weight")])
+    onnx.save(helper.make_model(graph), path)
+    return path
+
+
+def test_files_of_integers_may_be_further_off(tmp_path: Path) -> None:
+    few = np.ones((2, 2), np.int8)  # such as the shape of something: no weight
+    for weight, limit in (
+        (np.ones((8, 8), np.int8), LIMIT_INTEGER),
+        (np.ones((8, 8), np.float32), LIMIT_FLOAT),
+        (few, LIMIT_FLOAT),
+    ):
+        assert largest_error(onnx_of(weight, tmp_path / "a.onnx")) == limit
 
 
 def runtimes(*modes: str) -> list[Runtime]:
@@ -248,16 +270,21 @@ def test_the_task_library_is_held_to_whole_words(fakes: Path) -> None:
     expected = task_library_answer(case, worker.logits(case.request(), 1)[0])
     worker.close()
     assert expected
-    # Of one answer, one may be a near tie; so ask three times.
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps({"cases": document["cases"] * 3}))
-    for said, verdict in ((expected, "right"), ("no", "WRONG, without an error: 3 of 3 answers")):
+    cases = json.loads(path.read_text())["cases"]
+    wrong = "WRONG, without an error: "
+    # One of several may be a near tie, but not the only one where nothing else is compared.
+    for said, count, verdict in (
+        (expected, 3, "right"),
+        ("no", 3, wrong + "3 of 3 answers"),
+        ("no", 1, wrong + "1 of 1 answers"),
+    ):
+        path.write_text(json.dumps({"cases": cases * count}))
         tasks = replace(runtimes("x")[1], worker=("tasks", said))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compat, "undescribed", lambda file: "")
             _, row = examine(fakes, [runtimes()[0], tasks], Path())
         assert row.verdict.startswith(verdict) and row.resizes is False
-        assert row.equal == (3 if said == expected else 0, 3)
+        assert row.equal == (count if said == expected else 0, count)
 
 
 def test_spans_and_whole_words() -> None:
