@@ -31,14 +31,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.arguments import add_verify_flag, amount, check_out, hidden
+from benchmarks.arguments import add_verify_flag, amount, hidden
 from benchmarks.device import adb, benchmark_model, download, profiles
 from benchmarks.device.session import INTERRUPTED, Plan, Subject, assemble, measure
 from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.plan import FEWEST_PIECES
 from benchmarks.subjects import describe, named
-from converters import ConversionError, terminal
+from converters import ConversionError, terminal, whole_file
 from converters.interface import INPUTS
 from converters.runtimes import checksums
 from converters.runtimes.weights import vocabulary_size
@@ -236,7 +236,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
     unchecked = checksums.verify_all(given.file, skip=not given.verify)
-    check_out(given.out)
+    whole_file.check_out(given.out)
     if given.timeout <= 0:
         raise ValueError("--timeout 0: a run needs a moment; give seconds")
     url, sha256 = given.benchmark_model_url, given.benchmark_model_sha256

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.measure.session import short
-from converters import ExpectedError, terminal
+from converters import terminal
 
 
 def add_question_flags(parser: argparse.ArgumentParser) -> None:
@@ -52,21 +51,6 @@ def amount(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
     return value
-
-
-def check_out(path: Path) -> None:
-    """Makes the folder of a file that is written at the end, before hours of measuring.
-
-    Raises:
-        ExpectedError: the file could not be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fits = path.name and not path.is_dir() and os.access(path.parent, os.W_OK)
-    except OSError:  # such as a file in the place of the folder
-        fits = False
-    if not fits:
-        raise ExpectedError(f"--out {path} cannot be written: name a file in a folder of yours")
 
 
 def hidden(arguments: Sequence[str], private: Sequence[str] = ()) -> list[str]:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import add_question_flags, add_verify_flag, amount, check_out, hidden
+from benchmarks.arguments import add_question_flags, add_verify_flag, amount, hidden
 from benchmarks.measure import latency, machine, memory
 from benchmarks.measure.queries import EVERY
 from benchmarks.measure.schema import KIND, NATURAL, VERSION, Benchmark
@@ -36,7 +36,7 @@ from benchmarks.page import page
 from benchmarks.page.console import show
 from benchmarks.plan import LONG, PAD_TO, Plan, asked_of
 from benchmarks.subjects import base_size, built, describe, models_of, named, peer_files
-from converters import terminal
+from converters import terminal, whole_file
 from converters.runtimes import checksums, trial
 from converters.runtimes.open import open_predictor
 from converters.start import module_command
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference=given.reference,
     )
     out = given.out or (given.build or Path()) / "benchmark.json"
-    check_out(out)
+    whole_file.check_out(out)
     command = shlex.join(["python", "-m", "benchmarks.run", *hidden(arguments)])
     with checksums.unchanged(plan.opened):
         found = run(plan, command, _tell)

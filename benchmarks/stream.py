@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.arguments import add_counts, check_out, hidden
+from benchmarks.arguments import add_counts, hidden
 from benchmarks.measure import machine
 from benchmarks.measure.stream_schema import KIND, VERSION, Streaming, validate
 from benchmarks.page.text_table import table
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if it measured, 2 after a mistake in the command."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args(arguments)
-    check_out(given.out)
+    whole_file.check_out(given.out)
     if given.length <= 2:
         raise ExpectedError(f"--length {given.length}: at least 3, for a token between two others")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # workers have one thread each, and so has this

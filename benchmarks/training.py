@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.arguments import add_counts, check_out, hidden
+from benchmarks.arguments import add_counts, hidden
 from benchmarks.loops.turns import (
     examples_per_second,
     measure,
@@ -253,7 +253,7 @@ def _check(given: argparse.Namespace) -> None:
     Raises:
         ExpectedError: one of them belongs to the other step, or --out cannot be written.
     """
-    check_out(given.out)
+    whole_file.check_out(given.out)
     foreign = {"general": ("train_file",), "task": ("text", "packed")}[given.step]
     for name in foreign:
         if getattr(given, name):

@@ -31,6 +31,21 @@ def write(path: Path, content: bytes | str) -> Path:
     return path
 
 
+def check_out(path: Path) -> None:
+    """Makes the folder of a file that is written at the end, before the work of hours.
+
+    Raises:
+        ConversionError: the file, which `--out` names, could not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fits = path.name and not path.is_dir() and os.access(path.parent, os.W_OK)
+    except OSError:  # such as a file in the place of the folder
+        fits = False
+    if not fits:
+        raise ConversionError(f"--out {path} cannot be written: name a file in a folder of yours")
+
+
 def export(path: str | Path, content: bytes | str) -> Path:
     """Write a file that a user asked for by its path; its folder is made.
 

@@ -189,9 +189,13 @@ def execute(command: Sequence[str], where: Path = ROOT) -> str:
     told = []
     with subprocess.Popen(full, cwd=where, stdout=subprocess.PIPE, text=True, env=wide) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            told.append(line)
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                told.append(line)
+        except BaseException:  # a signal to this process alone: what it runs ends with it
+            process.terminate()
+            raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, full)
     return "".join(told)

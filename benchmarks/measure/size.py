@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,10 +55,11 @@ def split(weights: Iterable[Weight], file_bytes: int) -> dict[str, int]:
     """
     every = list(weights)
     told = {weight: _part_by_name(weight.name) for weight in every}
-    width = _width([weight.shape for weight, part in told.items() if part is None])
+    unnamed = [weight.shape for weight, part in told.items() if part is None]
+    width = _width(unnamed)
     sizes = Counter(dict.fromkeys(PARTS, 0))
     for weight in every:
-        sizes[told[weight] or _part_by_shape(weight.shape, width)] += weight.bytes
+        sizes[told[weight] or _part_by_shape(weight.shape, width, unnamed)] += weight.bytes
     named = sum(sizes[part] for part in PARTS if part != "rest")
     if named > file_bytes:
         raise ValueError(
@@ -78,8 +79,10 @@ def _width(shapes: Sequence[tuple[int, ...]]) -> int | None:
     return sides.most_common(1)[0][0] if sides else None
 
 
-def _part_by_shape(shape: tuple[int, ...], width: int | None) -> str:
-    """Of a matrix; a table is as wide as the model, and so high that no layer is."""
+def _part_by_shape(
+    shape: tuple[int, ...], width: int | None, every: Collection[tuple[int, ...]]
+) -> str:
+    """Of a matrix among `every`: feed-forwards come in pairs, there and back, and tables do not."""
     if len(shape) != 2 or width not in shape:
         return "rest"
     other = shape[0] if shape[1] == width else shape[1]
@@ -87,4 +90,4 @@ def _part_by_shape(shape: tuple[int, ...], width: int | None) -> str:
         return "head"
     if other == width:
         return "attention"
-    return "feed_forward" if width is not None and other == 4 * width else "embeddings"
+    return "feed_forward" if shape[::-1] in every else "embeddings"

@@ -107,8 +107,8 @@ def _lengths(tokens: Sequence[int], runs: Sequence[Latency], colors: Roles) -> P
                 times = [float(t) for t in np.median(grid, axis=0)]  # (rounds, Q) -> (Q,)
                 points = list(zip(map(float, tokens), times, strict=True))
                 shown.append(Curve(name, colors[name], binned(points), points))
-    caption = "Milliseconds (upward, logarithmic) of each question over its tokens, natural "
-    caption += "lengths. Lines: medians of questions of about the same length."
+    caption = "Milliseconds (upward, logarithmic) of each query over its tokens, natural "
+    caption += "lengths. Lines: medians of queries of about the same length."
     return curves("Latency against length", caption, shown)
 
 
@@ -155,7 +155,7 @@ def threads(runs: Sequence[Run], colors: Roles) -> Plot | None:
         ]
         if len(line) > 1:
             shown.append(Curve(name, colors[name], line, line))
-    caption = "Mean milliseconds a question (upward, logarithmic) over threads, natural lengths."
+    caption = "Mean milliseconds a query (upward, logarithmic) over threads, natural lengths."
     return curves("Latency against threads", caption, shown)
 
 

@@ -24,7 +24,7 @@ def size_fact(name: str, size: float, other: str, other_size: float) -> Fact:
 
 
 def speed_fact(
-    latency: Latency, first: Ratio, machine: Mapping[str, Any], unit: str = "question"
+    latency: Latency, first: Ratio, machine: Mapping[str, Any], unit: str = "query"
 ) -> Fact:
     """How much faster one subject is than another; the same two like for like in the sentence.
 

@@ -163,9 +163,8 @@ def _title(document: Benchmark, run: Run | None, about: File | None, reference: 
         slow = subjects[ratio["slower"]][ratio["slower_lengths"]]
         fast = subjects[ratio["faster"]][ratio["faster_lengths"]]
         if slow and fast:
-            asked = "a question" if run["overhead"] else "a query"
             return (
-                f"From {three_digits(slow['mean'])} ms to {three_digits(fast['mean'])} ms {asked}"
+                f"From {three_digits(slow['mean'])} ms to {three_digits(fast['mean'])} ms a query"
             )
     device = document["device"]
     return f"{device['manufacturer']} {device['model']}" if device else "Benchmark"
@@ -327,7 +326,7 @@ def _run_section(document: Benchmark, run: Run, is_one_of_many: bool) -> Section
         "the runtime imported and nothing opened."
     )
     scores = {file["name"]: file["scores"] for file in document["files"]}
-    title = f"Milliseconds per question{marked}"
+    title = f"Milliseconds per query{marked}"
     tables = [times_table(title, latency["subjects"], document["metrics"], scores)]
     tables += ratio_tables(latency["ratios"], marked)
     if run["memory"]:

@@ -171,7 +171,7 @@ def accuracy(metric: Metric, shown: Sequence[Scored]) -> Plot | None:
             drawn.append(f'<circle class="ring {point.role}" cx="{x}" cy="{y}" r="3.5"/>')
         drawn.append(text(right + 12, y + 4, point.name, limit=limit))
     title = f"{metric['label']} against latency"
-    caption = f"{titled(metric)}, at the left, over median milliseconds per question, logarithmic: "
+    caption = f"{titled(metric)}, at the left, over median milliseconds per query, logarithmic: "
     caption += "up and left is better. Filled: natural lengths; ring: padded."
     return Plot(title, caption, svg(title, caption, height, drawn))
 
@@ -204,7 +204,7 @@ def distribution(title: str, shown: Sequence[Timed], ends: Sequence[float]) -> P
             text(0, base - 24, one.name),
             text(WIDTH, base - 24, figures, "end figure"),
         ]
-    caption = "Milliseconds per question, logarithmic. Line and first figure: median; dot and "
+    caption = "Milliseconds per query, logarithmic. Line and first figure: median; dot and "
     caption += "second figure: 90th percentile."
     return Plot(title, caption, svg(title, caption, bottom + 18, drawn))
 

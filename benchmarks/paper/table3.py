@@ -35,7 +35,6 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
-from benchmarks.arguments import check_out
 from benchmarks.measure import latency, machine
 from benchmarks.measure.schema import NATURAL, PADDED
 from benchmarks.page.text_table import table
@@ -306,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ExpectedError(
             f"--table {given.table} needs trained models and data: run {ELSEWHERE[given.table]}"
         )
-    check_out(given.out)
+    whole_file.check_out(given.out)
     command = shlex.join(["python", "-m", "benchmarks.paper", *_hidden(arguments)])
     count = QUICK_PAIRS if given.quick else given.sentences
     found = measure(Sizes(), count, given.threads, given.seed, command)

@@ -33,6 +33,7 @@ def scale_outputs(float_model: bytes) -> bytes:
         _operator_code(model, code)
         for code in (schema.BuiltinOperator.MUL, schema.BuiltinOperator.ADD)
     )
+    reaches: dict[int, NDArray[np.float32]] = {}  # of the buffers that were divided
     for graph in model.subgraphs:
         operators = []
         for layer in graph.operators:
@@ -43,10 +44,12 @@ def scale_outputs(float_model: bytes) -> bytes:
             weight = graph.tensors[layer.inputs[1]]
             if len(tflite_file.dims(weight.shape)) != 2 or weight.shape[0] == 1:
                 continue  # one channel has one scale
-            rows = model.buffers[weight.buffer].data.view(np.float32).reshape(weight.shape)
-            reach = np.abs(rows).max(1)  # (out,)
-            reach[reach == 0] = 1
-            model.buffers[weight.buffer].data = (rows / reach[:, None]).ravel().view(np.uint8)
+            if weight.buffer not in reaches:
+                # A buffer of its own: whatever has equal bytes shares the one that it had.
+                rows = model.buffers[weight.buffer].data.view(np.float32).reshape(weight.shape)
+                weight.buffer = len(model.buffers)
+                reaches[weight.buffer] = _append_divided(model, rows)
+            reach = reaches[weight.buffer]
             activation = layer.builtinOptions.fusedActivationFunction
             layer.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
             scale = _constant(model, graph, reach, weight.name + b"_scale")
@@ -65,6 +68,16 @@ def scale_outputs(float_model: bytes) -> bytes:
             layer.inputs = np.array([*layer.inputs[:2], -1], np.int32)
         graph.operators = operators
     return tflite_file.serialize(model)
+
+
+def _append_divided(model: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Adds a buffer of a matrix whose rows are divided by their largest values: these, (out,)."""
+    reach: NDArray[np.float32] = np.abs(rows).max(1)
+    reach[reach == 0] = 1
+    buffer = schema.BufferT()
+    buffer.data = (rows / reach[:, None]).ravel().view(np.uint8)
+    model.buffers.append(buffer)
+    return reach
 
 
 def _bias(layer: Any) -> int:

@@ -61,12 +61,13 @@ def test_quantized_files_are_split_alike(files: Any) -> None:
             assert least <= share + 1e-3 and share <= least + room, (precision, part)
 
 
-def test_a_name_that_says_nothing_leaves_the_shape() -> None:
+@pytest.mark.parametrize("neurons", [256, 128, 16])  # four times the width, and narrowed ones
+def test_a_name_that_says_nothing_leaves_the_shape(neurons: int) -> None:
     weights = [
         Weight("onnx::MatMul_1", (64, 64), 1000),
         Weight("onnx::MatMul_2", (64, 64), 1000),
-        Weight("onnx::MatMul_3", (64, 256), 400),
-        Weight("onnx::MatMul_4", (256, 64), 400),
+        Weight("onnx::MatMul_3", (64, neurons), 400),
+        Weight("onnx::MatMul_4", (neurons, 64), 400),
         Weight("table", (3000, 64), 5000),
         Weight("last", (2, 64), 8),
         Weight("onnx::Add_5", (64,), 7),

@@ -80,7 +80,7 @@ def test_the_summary_by_hand() -> None:
         for name, samples in document["runs"][0]["latency"]["samples_ms"].items()
     }
     slow, fast = means["teacher-fp32.tflite"], means["student-int8.tflite"]
-    assert f"From {slow:.0f} ms to {fast:.1f} ms a question" in facts
+    assert f"From {slow:.0f} ms to {fast:.1f} ms a query" in facts
     assert f"{slow / fast:.1f}\u00d7 faster" in facts
     assert "17.6\u00d7 smaller" in facts  # 90.4 / 5.14
     assert "98.0% of teacher-fp32.tflite's F1 kept" in facts  # 43.1 / 44.0
@@ -128,7 +128,7 @@ def test_what_is_not_valid_and_what_to_be_careful_with_is_said_first() -> None:
     assert "Caution: other processes kept 1.50 cores busy" in summary
     assert "NOT VALID by MLPerf's rule" in summary and "Read it with caution" in summary
     assert "With 2 threads - NOT VALID" in below and "With 1 thread - NOT VALID" not in below
-    assert "Milliseconds per question - NOT VALID" in below
+    assert "Milliseconds per query - NOT VALID" in below
     assert "Caution: the machine was busy" in below
     document["runs"] = []
     assert "NOT VALID" in ParsedPage(page.html(document)).text

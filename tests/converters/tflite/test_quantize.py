@@ -18,6 +18,7 @@ from converters import ConversionError
 from converters.precisions import TFLITE
 from converters.runtimes.open import open_predictor
 from converters.tflite import file as tflite_file
+from converters.tflite.channels import scale_outputs
 from converters.tflite.export import export_many
 from converters.tflite.mixed import group_names
 from converters.tflite.quantize import _INTEGER_LAYERS, _Layers, quantize
@@ -60,6 +61,30 @@ def scales(model: Any, tensor: Any, shape: tuple[int, int]) -> NDArray[np.float3
     blocks = model.subgraphs[0].tensors[quantization.details.scales]
     values = model.buffers[blocks.buffer].data.view(np.float16).astype(np.float32)
     return np.repeat(values.reshape(blocks.shape), quantization.details.blockSize, axis=1)
+
+
+def test_layers_of_equal_weights_are_scaled_alike(tmp_path: Path) -> None:
+    """Whatever is equal is stored once; float32 rounds the quotient and the product: 1e-6."""
+    model = tflite_file.read(exported("distilbert")["fp32"])
+    layers = [
+        model.subgraphs[0].tensors[each.inputs[1]]
+        for each in model.subgraphs[0].operators
+        if tflite_file.operator_name(model, each) == "FULLY_CONNECTED"
+    ]
+    first, *others = (each for each in layers if list(each.shape) == list(layers[0].shape))
+    for other in others:
+        model.buffers[other.buffer].data = model.buffers[first.buffer].data
+    found = []
+    for name, content in (
+        ("plain", tflite_file.serialize(model)),
+        ("scaled", scale_outputs(tflite_file.serialize(model))),
+    ):
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(content)
+        ids = np.arange(3, 19, dtype=np.int32)[None]
+        found.append(np.stack(open_predictor(path).run(ids, np.ones_like(ids), 0 * ids)))
+    assert others
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
