@@ -190,6 +190,7 @@ def learn(store: Store, began: Start) -> Learned:
     source, brought, layers = given.teacher, given.student, given.layers
     trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
     plan.check_room(began)
+    plan.check_trainings(began)
 
     # The teacher learns the task, unless it knows it and is taken as it is.
     teacher = None

@@ -56,18 +56,12 @@ def stages(store: Store, began: Start, teacher: Artifact | None) -> Distilled:
         teacher: the one that knows the task.
 
     Raises:
-        UserError: the teacher does not take inputs as long as the settings ask for, or there is too
-            little text or room on the disk.
+        UserError: there is too little text or room on the disk.
     """
     config, source, layers = began.config, began.given.teacher, began.given.layers
     how, train = config.distil, began.train
-    if not (how.enabled and source and teacher and train) or began.given.student:
+    if not (began.distills and source and teacher and train):
         return Distilled()
-    if how.length > source.positions:
-        raise UserError(
-            f"--distil.length {how.length}: {source.name} takes at most {source.positions} word "
-            "pieces"
-        )
     began.kept.clear()  # general distillation needs the memory for long
     corpus = corpus_of(how, train.texts)
     text = {"corpus": corpus.key if corpus else how.text[0], "length": how.length}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.page.text_table import table
-from pipeline import disk, tasks
+from pipeline import disk, ranks, tasks
 from pipeline.artifacts import INNER, SCRATCH
 from pipeline.config import Build, Data
 from pipeline.costs import DATA, DEVICES, HEADS, MODELS, Count, Device, Shape, Step, stages
@@ -231,6 +231,39 @@ def check_disk(
         there=config.folder / SCRATCH,
         remedy=SMALLER,
     )
+
+
+def check_trainings(began: Start) -> None:
+    """Refuses what a later training could not do, before an earlier one takes hours.
+
+    Raises:
+        UserError: a batch has fewer examples than there are devices, the teacher does not take the
+            inputs of general distillation, or its text cannot be read.
+    """
+    config, given, how = began.config, began.given, began.config.distil
+    source, distills = given.teacher, began.distills
+    trained = {
+        "teacher": given.teacher_learns,
+        "mlm-head": distills and how.names_tokens and not (source and source.has_mlm_head),
+        "distil": distills,
+        "finetune": not given.ready,
+    }
+    for name, is_trained in trained.items():
+        size = getattr(config, name.replace("-", "_")).optimization.batch_size
+        if is_trained and size < ranks.WORLD:
+            raise UserError(
+                f"--{name}.optimization.batch-size {size} leaves some of {ranks.WORLD} devices "
+                "without an example: raise it, or start fewer processes"
+            )
+    if source and distills and how.length > source.positions:
+        raise UserError(
+            f"--distil.length {how.length}: {source.name} takes at most {source.positions} word "
+            "pieces"
+        )
+    if began.train and distills and given.teacher_learns:
+        from pipeline.data.corpus import corpus_of
+
+        corpus_of(how, began.train.texts)  # read again when the teacher has learned
 
 
 def refuse_large(examples: int, size: float, limit: float) -> None:

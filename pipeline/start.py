@@ -59,6 +59,14 @@ class Start:
         return self.kept.features(self.task, tokenizer, data, self.train, self.traits)
 
     @property
+    def distills(self) -> bool:
+        """Whether the build has general distillation: of a student that is made of the teacher."""
+        models = self.given
+        return bool(self.config.distil.enabled and models.teacher and self.train) and not (
+            models.student
+        )
+
+    @property
     def seeded(self) -> dict[str, Any]:
         """What every training depends on, for its key."""
         return {"seed": self.config.seed, "precision": self.config.hardware.precision}
