@@ -26,6 +26,7 @@ from converters import plain_file, whole_file
 from converters.runtimes.checksums import sha256
 from pipeline import lock, made, ranks
 from pipeline.errors import UserError
+from pipeline.fields import decisive
 
 MANIFEST = "manifest.json"
 INNER = "stages"  # the folder of what is not an end result
@@ -224,7 +225,8 @@ def _key(name: str, settings: Any, inputs: Mapping[str, Artifact | str]) -> str:
         "settings": settings,
         "inputs": {n: i.content if isinstance(i, Artifact) else i for n, i in inputs.items()},
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+    told = json.dumps(document, sort_keys=True, default=lambda each: str(decisive(each)))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _load(name: str, target: Path, *, resumed: bool) -> Artifact:

@@ -38,7 +38,7 @@ from pipeline import (
 from pipeline.artifacts import Artifact, Store, present
 from pipeline.config import Build
 from pipeline.documents import GOLDEN_SCHEMA, MODEL_SCHEMA, SEARCH_SCHEMA
-from pipeline.errors import UserError
+from pipeline.errors import UnreachableError
 from pipeline.files import android_assets
 from pipeline.files.targets import FORMATS
 from pipeline.lock import explained, killed, locked, quiet_threads
@@ -74,7 +74,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
     store = Store(out, frozenset(config.force), config.dry_run, say)
     try:
         began = start(config, say)
-    except UserError as error:
+    except UnreachableError as error:
         if config.dry_run and plan.from_tables(config, say, str(error)):
             return None
         raise
@@ -116,7 +116,7 @@ def build(config: Build, command: str, console: Console) -> dict[str, Any] | Non
                 **reading,
             },
             inputs={
-                **{"student": student, "eval": evaluation.sha256},
+                **{"student": student, **asked},
                 **present(calibrated, mixed if target == "tflite" else None),
             },
             folder=target,
@@ -188,7 +188,7 @@ def learn(store: Store, began: Start) -> Learned:
     named = {"task": task.name, "traits": traits}
     inputs = {**named, **task.encoding(data)}
     source, brought, layers = given.teacher, given.student, given.layers
-    trained_on = {"train": train.sha256, "count": str(len(train.examples))} if train else {}
+    trained_on = began.trained_on
     plan.check_room(began)
     plan.check_trainings(began)
 
@@ -230,7 +230,7 @@ def learn(store: Store, began: Start) -> Learned:
             settings=inputs
             | {"layers": layers if second_step.alpha_hidden else ()}
             | {"precision": config.hardware.precision},
-            inputs={"teacher": teacher},
+            inputs={"teacher": teacher, **trained_on},
         )
     student = store.stage(
         "student",

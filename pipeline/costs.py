@@ -122,8 +122,9 @@ def stages(
     *,
     learned: Count | None,
     has_mlm_head: bool,
+    brought: Shape | None = None,
 ) -> Iterator[Step]:
-    """The trainings of a build that makes its student from a teacher.
+    """The trainings of a build whose student learns the task.
 
     Args:
         config: the settings.
@@ -131,18 +132,21 @@ def stages(
         train: the examples of the task.
         learned: the examples that the teacher is fine-tuned on; None for one taken as it is.
         has_mlm_head: whether it has one for masked-language modeling.
+        brought: the sizes of a student that came, and so does not learn the language; None for one
+            that is made of the teacher's layers.
 
     Raises:
         UserError: the student is to have more neurons than the teacher.
     """
-    count = len(choose_layers(teacher.layers, config.student.layers))
-    student = dataclasses.replace(teacher, layers=count)
+    student = brought or dataclasses.replace(
+        teacher, layers=len(choose_layers(teacher.layers, config.student.layers))
+    )
     length = max(1, train.tokens // max(1, train.inputs))
     first, second = config.distil, config.finetune
     parts = ranks.WORLD if config.hardware.shard else 1
     if learned is not None:
         yield _task_step("teacher", config.teacher.optimization, teacher, learned, length, parts)
-    if first.enabled:
+    if first.enabled and not brought:
         named = 1.0 if first.alpha_ce and first.ce_on == "all" else first.mask_share
         named *= first.names_tokens
         inputs = first.max_samples
@@ -161,7 +165,7 @@ def stages(
             "distilled", first.optimization, first.length, inputs, cost, memory, student
         )
     if second.second_step:
-        states = count * teacher.width if second.alpha_hidden else 0
+        states = student.layers * teacher.width if second.alpha_hidden else 0
         yield Step(
             "teacher-outputs", None, train.inputs, train.tokens, 1.0,
             train.tokens * teacher.operations(length), 4e-9 * teacher.weights,
@@ -177,8 +181,9 @@ def _task_step(
 ) -> Step:
     """A training on the examples of the task."""
     inputs = max(1, round(how.epochs * train.inputs))
-    steps = how.max_steps or math.ceil(inputs / how.batch_size)
-    inputs = steps * how.batch_size if how.max_steps else inputs
+    whole = math.ceil(inputs / how.batch_size)
+    steps = min(how.max_steps or whole, whole)
+    inputs = min(inputs, steps * how.batch_size)
     tokens = inputs * length
     memory = _memory(shape, how, length, 0.0, parts)
     if parts > 1 and how.eval_steps:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import plan
 from pipeline.artifacts import Artifact, Store, present
-from pipeline.config import Build
+from pipeline.config import Build, Distil
 from pipeline.data.corpus import corpus_of
 from pipeline.errors import UserError
 from pipeline.models.saving import save
@@ -91,6 +91,7 @@ def stages(store: Store, began: Start, teacher: Artifact | None) -> Distilled:
             settings=began.seeded
             | text
             | {"mlm_head": config.mlm_head}
+            | ({} if as_it_came and source.has_mlm_head else {"masks": _masks(how)})
             | ({"head": came} if keeps else {}),
             inputs=taught_by,
             everywhere=True,
@@ -113,6 +114,11 @@ def stages(store: Store, began: Start, teacher: Artifact | None) -> Distilled:
         everywhere=True,
     )
     return Distilled(speaker, student, corpus)
+
+
+def _masks(how: Distil) -> tuple[Any, ...]:
+    """What decides which words of which text are masked, for the key of a head fitted to them."""
+    return how.mask_share, how.mask_smoothing, how.text_column, how.counted_samples
 
 
 def fit_mlm_head(

@@ -16,6 +16,10 @@ class UserError(ExpectedError):
     """A mistake the user can mend: one line that says what came, what is allowed, what to do."""
 
 
+class UnreachableError(UserError):
+    """Something of the hub that is neither reachable nor in its cache."""
+
+
 class UserErrors(UserError):  # noqa: N818 - several errors
     """Several mistakes that are reported together, a line each.
 

@@ -7,8 +7,8 @@ depend.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -18,6 +18,23 @@ Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Neurons = Literal["activation", "taylor", "random"]  # how those that stay are chosen
+
+
+# Settings that decide no weight: when a training is saved and told, and what it may take.
+IDLE: Final = ("checkpoint_minutes", "checkpoint_steps", "log_steps", "cache_gigabytes")
+
+
+def decisive(settings: Any) -> Any:
+    """Settings for the key of a stage, with the defaults of those that decide nothing in it."""
+    if not is_dataclass(settings) or isinstance(settings, type):
+        return settings
+    return replace(
+        settings,
+        **{
+            each.name: each.default if each.name in IDLE else decisive(getattr(settings, each.name))
+            for each in fields(settings)
+        },
+    )
 
 
 class Strict:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from converters.extras import install_hint
-from pipeline.errors import UserError
+from pipeline.errors import UnreachableError, UserError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 # How long a hub may take to accept a connection, and then to answer. The hub's own client would
@@ -88,13 +88,14 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
     """A hub data set's split; `source` is its id, or `id:configuration`.
 
     Raises:
-        UserError: if `datasets` is not installed, or the set is neither reachable nor cached.
+        UnreachableError: `datasets` is not installed, or the set is neither reachable nor cached.
+        UserError: it has no such configuration.
     """
     use_cache_when_offline()
     try:
         import datasets
     except ImportError as error:
-        raise UserError(f"hub data sets need a package: {install_hint('hub')}") from error
+        raise UnreachableError(f"hub data sets need a package: {install_hint('hub')}") from error
     limit_waiting()
     name, _, configuration = source.partition(":")
     try:
@@ -106,7 +107,7 @@ def load_dataset(source: str, split: str, *, streaming: bool = False) -> Any:
                 f"cannot load data set {source} ({said[:400]}): name one of its configurations as "
                 f"{name}:CONFIGURATION, and connect to the hub once so that it is cached"
             ) from error
-        raise UserError(
+        raise UnreachableError(
             f"cannot load data set {source} ({_first_line(error)}): connect to the hub once so "
             "that it is cached, or name files of your own"
         ) from error
@@ -121,7 +122,8 @@ def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> P
         revision: a branch, tag or commit; None for the newest.
 
     Raises:
-        UserError: if there is no such model, or it is neither reachable nor cached.
+        UnreachableError: it is neither reachable nor cached.
+        UserError: there is no such model.
     """
     use_cache_when_offline()
     from huggingface_hub import snapshot_download
@@ -135,7 +137,7 @@ def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> P
             f"no model {model} on the hub: check the spelling, or name a local folder"
         ) from error
     except Exception as error:  # no network, no cache: many kinds, one remedy
-        raise UserError(
+        raise UnreachableError(
             f"cannot load {model}: the hub cannot be reached and the model is not in its cache; "
             "connect once, or pass a local folder with --teacher, or use --preset embedded"
         ) from error

@@ -276,26 +276,36 @@ def refuse_large(examples: int, size: float, limit: float) -> None:
 
 
 def of_build(began: Start, say: Callable[[str], object]) -> None:
-    """Says the plan of a build that makes its student from a teacher; see `lines`."""
-    config, source, train = began.config, began.given.teacher, began.train
-    if source is None or train is None or began.given.student:
+    """Says the plan of a build that trains something; see `lines`."""
+    config, given, train = began.config, began.given, began.train
+    source = given.teacher or given.student
+    if source is None or train is None:
         return
-    shape, learns = shape_of(source.folder), began.given.teacher_learns
+    shape, learns = shape_of(source.folder), given.teacher_learns
     count, learned = (
         counted(began.task, data, source, train, began.traits, exact=config.measure)
         for data in (config.data, began.teacher_data)
     )
-    if config.measure and config.distil.enabled:
+    if config.measure and began.distills:
         config = _with_samples(config, source, train)
+    if given.teacher is None:  # the student learns from the labels alone
+        config = dataclasses.replace(
+            config, finetune=dataclasses.replace(config.finetune, second_step=False)
+        )
     pretrained = config.distil.teacher == "pretrained"
-    planned = stages(
-        config,
-        shape,
-        count,
-        learned=learned if learns else None,
-        has_mlm_head=source.has_mlm_head and (pretrained or not learns),
-    )
-    for line in lines(list(planned), timed(config, shape) if config.measure else None):
+    planned = [
+        step
+        for step in stages(
+            config,
+            shape,
+            count,
+            learned=learned if learns else None,
+            has_mlm_head=source.has_mlm_head and (pretrained or not learns),
+            brought=shape_of(given.student.folder) if given.student else None,
+        )
+        if step.name == "teacher" or not given.ready
+    ]
+    for line in lines(planned, timed(config, shape) if config.measure else None):
         say(line)
     if teaching := began.teaching:
         say(f"{teaching[0].upper()}{teaching[1:]}.")
@@ -326,9 +336,10 @@ def from_tables(config: Build, say: Callable[[str], object], reason: str) -> boo
         reason: why the data themselves are not there.
 
     Returns:
-        False where the numbers are not known; then nothing is said.
+        False where the numbers are not known, as those of a student that was named; then nothing is
+        said.
     """
-    if (sizes := known(config)) is None:
+    if (sizes := known(config)) is None or config.student.model:
         return False
     say(f"planned from known numbers, since {reason}")
     shape, count = sizes

@@ -6,6 +6,7 @@ As in `learning.py`, what a stage calls fills a folder and returns facts for the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def stage(store: Store, began: Start, student: Artifact) -> Artifact | None:
         ),
         settings={"text": text.key if text else "", "named": config.words.vocabulary_text}
         | dict(began.task.encoding(config.data)),
-        inputs={"student": student, "train": train.sha256 if train else "", **began.asked},
+        inputs={"student": student, "train": json.dumps(began.trained_on), **began.asked},
         folder="trimmed",
     )
 

@@ -106,7 +106,23 @@ class Start:
     @property
     def asked(self) -> dict[str, str]:
         """What stands for the evaluation examples in the keys of stages."""
-        return {"eval": self.evaluation.sha256, "count": str(len(self.evaluation.examples))}
+        count = str(len(self.evaluation.examples))
+        return {"eval": self.evaluation.sha256, "count": count, **self._chosen}
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        """What stands for the training examples in the keys of stages; nothing without any."""
+        if self.train is None:
+            return {}
+        count = str(len(self.train.examples))
+        return {"train": self.train.sha256, "count": count, **self._chosen}
+
+    @property
+    def _chosen(self) -> dict[str, str]:
+        """The settings that choose what of the files the examples are, and are not the defaults."""
+        data, plain = self.config.data, type(self.config.data)()
+        values = {name: getattr(data, name) for name in self.task.choosing}
+        return {name: value for name, value in values.items() if value != getattr(plain, name)}
 
 
 def _optimization(config: Build, given: Found) -> Optimization:

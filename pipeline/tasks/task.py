@@ -109,6 +109,7 @@ class Task(ABC):
         head: of teacher and student.
         metrics: that predictions can have; `score` says which they have and in which order.
         settings: the settings of a build for this task; its fields alone have flags.
+        choosing: names of those data settings that choose what of a file the examples are.
         preset: that a build starts from where none is named.
         card: folder of the task's parts of the model card, `use.md.j2` and `limits.md.j2`.
         command: the command that tries a file, with `{file}` in its place.
@@ -127,6 +128,7 @@ class Task(ABC):
     head: ClassVar[Head]
     metrics: ClassVar[Sequence[Metric]]
     settings: ClassVar[type[Build]] = Build
+    choosing: ClassVar[tuple[str, ...]] = ()
     preset: ClassVar[str] = Build.preset
     card: ClassVar[Path]
     command: ClassVar[str]

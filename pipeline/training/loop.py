@@ -128,7 +128,8 @@ def fit(
     split.check()
     steps = settings.max_steps
     if isinstance(examples, Schedule):
-        steps = steps or -(-len(examples) // settings.batch_size)
+        whole = -(-len(examples) // settings.batch_size)
+        steps = min(steps or whole, whole)
     assert steps is not None
     trackers = _trackers(hardware.report_to)
     micro_batches = split.micro_batches(examples)
@@ -201,7 +202,7 @@ def fit(
         model.gradient_checkpointing_disable()
     model.eval()
     seen = trainer.state.global_step * settings.batch_size
-    if isinstance(examples, Schedule) and settings.max_steps is None:
+    if isinstance(examples, Schedule):
         seen = min(seen, len(examples))  # the last batch may be a part of one
     return Fit(
         steps=trainer.state.global_step,

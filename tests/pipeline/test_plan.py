@@ -13,7 +13,7 @@ import torch
 from conftest import MakeTeacher
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline import costs, disk, distilling, learning, plan, ranks, settings
+from pipeline import costs, disk, distilling, learning, plan, ranks, settings, start
 from pipeline.build import main
 from pipeline.config import Build, Distil, Hardware, Optimization, Teacher
 from pipeline.costs import MODELS, Count, Device, Shape
@@ -111,6 +111,10 @@ def test_offline_the_preset_is_planned_from_known_numbers(
         assert expected / 2 <= float(found) <= expected * 2
     assert not (tmp_path / "out").exists()
     assert main([*flags, "--teacher.model", "acme/bert"]) == 2, "its sizes are not known"
+    assert main([*flags, "--student.model", "acme/small"]) == 2, "nor are these"
+    capsys.readouterr()
+    assert main([*flags, "--eval-file", "none.json"]) == 2, "a mistake is no lack of a connection"
+    assert "planned" not in capsys.readouterr().out
 
 
 def test_a_build_is_planned_from_its_data_and_timed(
@@ -130,6 +134,75 @@ def test_a_build_is_planned_from_its_data_and_timed(
     timed = capsys.readouterr().out
     assert "this machine" in timed and "?" not in timed.split("hours")[0]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "planned"),
+    [
+        (("--teacher.model", "{teacher}"), ["teacher", "teacher-outputs", "student"]),
+        ((), ["student"]),
+    ],
+    ids=["with a teacher", "from the labels"],
+)
+def test_a_student_that_came_is_planned_without_general_distillation(
+    flags: tuple[str, ...],
+    planned: list[str],
+    make_teacher: MakeTeacher,
+    squad_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = [part.format(teacher=make_teacher(layers=2)) for part in flags]
+    models += ["--student.model", str(make_teacher(layers=1))]
+    data = ["--train-file", str(squad_file), "--eval-file", str(squad_file)]
+    command = ["--preset", "smoke", "--dry-run", "--out", str(tmp_path / "out"), *data, *models]
+    assert main(command) == 0
+    printed = capsys.readouterr().out.partition("\nhours")[0]
+    rows = [line.split()[0] for line in printed.partition("\nstage")[2].splitlines()[1:]]
+    assert [row for row in rows if row[0].isalpha()] == planned
+
+
+def test_what_a_later_training_cannot_do_is_refused_before_the_first_one(
+    make_teacher: MakeTeacher,
+    squad_file: Path,
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--preset", "smoke", "--out", str(tmp_path)]
+    flags += ["--teacher.model", str(make_teacher(layers=2))]
+    flags += ["--train-file", str(squad_file), "--eval-file", str(squad_file)]
+    for more, said in (
+        (["--distil.text", str(tmp_path / "none.txt")], "no text file"),
+        (["--distil.text", str(text_file), "--distil.length", "9999"], "takes at most"),
+    ):
+        assert main([*flags, *more]) == 2
+        captured = capsys.readouterr()
+        assert said in captured.err and "teacher:" not in captured.out, "no stage has begun"
+    config = settings.parse([*flags, "--distil.text", str(text_file)], "")
+    began = start.start(config, print)
+    monkeypatch.setattr(ranks, "WORLD", 16)
+
+    def with_batches(small: str | None) -> Any:
+        parts = {name: getattr(config, name) for name in trainings}
+        changed = {
+            name: dataclasses.replace(
+                part,
+                optimization=dataclasses.replace(
+                    part.optimization, batch_size=15 if name == small else 16
+                ),
+            )
+            for name, part in parts.items()
+        }
+        return dataclasses.replace(began, config=dataclasses.replace(config, **changed))
+
+    trainings = ("teacher", "mlm_head", "distil", "finetune")
+    plan.check_trainings(with_batches(None))
+    for name in trainings:
+        flag = f"--{name.replace('_', '-')}.optimization.batch-size 15 leaves some of 16 devices"
+        with pytest.raises(UserError, match=flag):
+            plan.check_trainings(with_batches(name))
 
 
 def test_hours_of_many_devices_are_fewer_but_not_as_many_times() -> None:

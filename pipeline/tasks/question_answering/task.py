@@ -55,6 +55,7 @@ class QuestionAnswering(Task):
     head = SPAN_HEAD
     metrics = (*METRICS, *ABSTAINING)
     settings = settings.QuestionBuild
+    choosing = ("bad_answers", "empty_answers")
     card = Path(__file__).parent / "card"
     command = 'python -m pipeline.ask {file} --context "TEXT" "QUESTION?"'
     meaning = MEANING

@@ -49,6 +49,7 @@ class TextClassification(Task):
     head = CLASS_HEAD
     metrics = METRICS
     settings = settings.TextBuild
+    choosing = ("text_column", "pair_column", "label_column")
     preset = "embedded-classification"
     card = Path(__file__).parent / "card"
     command = 'python -m pipeline.predict {file} "TEXT"'

@@ -325,6 +325,14 @@ def test_resumed_run_sees_the_same_places_with_accumulation(tmp_path: Path, sour
     assert_equal(resumed, undisturbed)
 
 
+def test_more_steps_than_there_are_examples_for_end_with_these(
+    tmp_path: Path, undisturbed: tuple[dict[str, Tensor], Fit]
+) -> None:
+    tensors, fit = train(tmp_path, optimization=dataclasses.replace(QUICK, max_steps=999))
+    assert fit == undisturbed[1]
+    assert_equal(tensors, undisturbed[0])
+
+
 def test_cut_before_the_first_checkpoint_starts_over(
     tmp_path: Path, undisturbed: tuple[dict[str, Tensor], Fit]
 ) -> None:
