@@ -181,7 +181,9 @@ def benchmark(
     from converters.start import module_command
     from pipeline.artifacts import write_json
     from pipeline.files.targets import format_of
+    from pipeline.report import environment
 
+    measured_on = environment.now()  # before the load of the measurement itself
     settings = build.benchmark
     # Each file against the teacher in the same runtime; without one, the student in float32.
     stem = "teacher" if build.teacher.model != NONE else "student"
@@ -220,6 +222,7 @@ def benchmark(
             progress=lambda done, _: bar(done, settings.rounds * len(asked.queries)),
         )
     write_json(folder / "latency.json", run["latency"])
+    write_json(folder / environment.FILE, measured_on)
     return {"queries": len(asked.queries)}
 
 

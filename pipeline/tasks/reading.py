@@ -9,9 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+
+from converters.interface import Interface
 
 Outputs = tuple[np.ndarray, ...]
 I = TypeVar("I", bound="Input")  # noqa: E741 - input
@@ -68,7 +70,12 @@ class Reader(ABC, Generic[I, P]):
         pad_to: pad every input to this length; None runs each at its own length.
         more: the same model opened again, once for each further input that is run at a time: no
             runtime lets two threads share a model.
+
+    Attributes:
+        interface: what the model takes and gives; says which outputs have padding.
     """
+
+    interface: ClassVar[Interface]
 
     def __init__(
         self, model: Model, pad_id: int, pad_to: int | None = None, more: Sequence[Model] = ()
@@ -128,6 +135,9 @@ class Reader(ABC, Generic[I, P]):
         mask = np.pad(np.ones(length, np.int32), (0, extra))[None]
         segment_ids = np.pad(each.segment_ids, (0, extra))[None]
         found = model.run(ids, mask, segment_ids)
-        # Outputs for tokens are as long as the padded input, and lose its padding again.
-        size = length + extra
-        return tuple(each[:length] if len(each) == size else each for each in found)
+        # Outputs for tokens lose the padding again. Their length would not tell them: there may be
+        # as many classes as there are tokens.
+        return tuple(
+            values[:length] if output.axis == "token" else values
+            for output, values in zip(self.interface.outputs, found, strict=True)
+        )

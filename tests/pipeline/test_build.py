@@ -117,6 +117,8 @@ def test_files_and_report_are_exactly_those_promised(built: Path) -> None:
     method = report["latency"]["method"]
     assert method.startswith("NOT VALID (8 queries in "), "two rounds of four questions"
     assert "single stream: one question with all its inputs at a time" in method
+    measured_on = json.loads((built / "stages" / "benchmark" / "machine.json").read_text())
+    assert measured_on == {key: report[key] for key in ("versions", "machine")}
     head = next(s["facts"] for s in report["stages"] if s["name"] == "mlm-teacher")
     assert {"masked_accuracy_before", "masked_accuracy_after"} <= set(head)
     assert {p.name for p in built.glob("report.*")} == {"report.json", "report.md", "report.html"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from converters.interface import SPANS
 from pipeline.tasks.question_answering import languages
 from pipeline.tasks.question_answering.features import Limits, Window, Windower
 from pipeline.tasks.question_answering.search import Rule, Search, levels, shortlist
@@ -193,6 +194,8 @@ class Answerer(Reader[Window, Answer]):
         search: which windows are read, and how their scores are compared; None for the default.
         more: the same model opened again, once for each further window that is run at a time.
     """
+
+    interface = SPANS
 
     def __init__(
         self,

@@ -92,11 +92,16 @@ class Windower:
         ids = np.asarray(encoding.ids, dtype=np.int32)
         return ids, np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
 
+    def passage(self, context: str) -> tuple[np.ndarray, np.ndarray]:
+        """As `pieces`, of a passage, whose pieces are kept."""
+        found = self._pieces.get(context) or self.pieces(context)
+        if self.reuse:
+            self._pieces[context] = found
+        return found
+
     def windows(self, question: str, context: str) -> list[Window]:
         """The windows of a passage, in order; an empty one gives a window without pieces."""
-        context_ids, offsets = self._pieces.get(context) or self.pieces(context)
-        if self.reuse:
-            self._pieces[context] = context_ids, offsets
+        context_ids, offsets = self.passage(context)
         cls_id, sep_id = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         query = self.pieces(question)[0][: self.limits.max_query]
         head = np.concatenate([[cls_id], query, [sep_id]]).astype(np.int32)
@@ -161,6 +166,27 @@ def locate(window: Window, start: int, stop: int) -> tuple[int, int]:
     return window.first + first, window.first + last
 
 
+def narrowed(offsets: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """The code points [start, stop) without those at either end that no piece holds.
+
+    White space has no piece, nor has what the tokenizer drops, such as combining marks, variation
+    selectors and spaces of no width.  A window that lacks them lacks nothing of the answer.
+
+    Args:
+        offsets: of every piece of the passage, int32 [N, 2].
+        start: the first code point.
+        stop: the code point past the last.
+
+    Returns:
+        The span, an empty one if no piece lies in it.
+    """
+    first = int(np.searchsorted(offsets[:, 1], start, side="right"))
+    last = int(np.searchsorted(offsets[:, 0], stop, side="left")) - 1
+    if first > last:
+        return start, start
+    return max(start, int(offsets[first, 0])), min(stop, int(offsets[last, 1]))
+
+
 def training_features(windower: Windower, questions: Sequence[Question]) -> list[Feature]:
     """Every window of every question with its labels; the first answer of a question counts.
 
@@ -169,13 +195,13 @@ def training_features(windower: Windower, questions: Sequence[Question]) -> list
     """
     features, answered = [], 0
     for question in questions:
+        span = None
+        if question.answers:
+            stop = question.starts[0] + len(question.answers[0])
+            span = narrowed(windower.passage(question.context)[1], question.starts[0], stop)
         for window in windower.windows(question.text, question.context):
-            start = end = 0
-            if question.answers:
-                answer = question.answers[0]
-                stop = question.starts[0] + len(answer.rstrip())  # white space has no pieces
-                start, end = locate(window, stop - len(answer.strip()), stop)
-                answered += start > 0
+            start, end = locate(window, *span) if span else (0, 0)
+            answered += start > 0
             features.append(Feature(window, start, end))
     if not answered:
         raise UserError(

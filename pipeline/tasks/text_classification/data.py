@@ -25,7 +25,6 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"([+-]?\d{1,300})(\.0*)?")  # what has more digits is no number to Python
 LONGEST_LABEL = 1000  # characters; what a model.json can hold
 MOST_LABELS = 2**16  # likewise
-UNDECIDED = "-"  # SNLI's label where its annotators did not agree
 # The splits that may be a hub data set's evaluation part, in order: some have no validation split.
 SPLITS: dict[Part, tuple[str, ...]] = {
     "train": ("train",),
@@ -144,7 +143,7 @@ def load_texts(data: TextData, part: Part) -> TextSet:
         name = f"{file.resolve().parent.name} {table.name}" if whole else table.name
         skipped = table.skipped
         columns = _columns(data, name, table.columns, task)
-        examples, left_out = _examples(table.rows, columns, name)
+        examples, left_out = _examples(table.rows, columns, name, task)
         digest = hashlib.sha256(table.content).hexdigest()
     elif is_hub_id(source):
         split, found = _split(source, part)
@@ -152,7 +151,7 @@ def load_texts(data: TextData, part: Part) -> TextSet:
         columns = _columns(data, name, found.column_names, task)
         rows = [Row(f"row {n}", dict(row)) for n, row in enumerate(found)]
         order = getattr(found.features[columns.label], "names", None) or ()
-        examples, left_out = _examples(rows, columns, name, order)
+        examples, left_out = _examples(rows, columns, name, task, order)
         digest = hashlib.sha256(
             json.dumps([row.values for row in rows], sort_keys=True, default=str).encode(
                 "utf-8", "surrogatepass"
@@ -202,7 +201,7 @@ def _split(source: str, part: Part) -> tuple[str, Any]:
 
 
 def _examples(
-    rows: Iterable[Row], columns: Columns, name: str, order: Sequence[str] = ()
+    rows: Iterable[Row], columns: Columns, name: str, task: str = "", order: Sequence[str] = ()
 ) -> tuple[list[Text], int]:
     """The examples of a table, and how many rows have no label that counts.
 
@@ -210,6 +209,7 @@ def _examples(
         rows: with the values of the columns.
         columns: which to read.
         name: of the table, for messages.
+        task: of GLUE, or "".
         order: the names of the classes, where the label is their number.
 
     Raises:
@@ -218,9 +218,10 @@ def _examples(
     found: list[Text] = []
     unlabeled: list[str] = []
     left_out = 0
+    undecided = glue.leaves_out(task, columns.label)
     for row in rows:
         label = _label(row, columns.label, order, name)
-        if label == UNDECIDED:
+        if undecided and label == glue.UNDECIDED:
             left_out += 1
             continue
         text = _text(row, columns.text, name)

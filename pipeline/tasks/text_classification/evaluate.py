@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from converters.interface import CLASSES
 from pipeline.errors import UserError
 from pipeline.tasks.reading import Model, Outputs, Reader, Reading
 from pipeline.tasks.task import Traits
 from pipeline.tasks.text_classification import metrics
-from pipeline.tasks.text_classification.data import NUMBER, Text, TextSet
+from pipeline.tasks.text_classification.data import NUMBER, WHOLE, Text, TextSet
 from pipeline.tasks.text_classification.features import Feature, encode
 
 # Two predicted numbers say the same if they differ by at most this share of the range of the
@@ -76,6 +77,8 @@ class Classifier(Reader[Feature, Prediction]):
         pad_to: pad every input to this length; None runs each at its own length.
     """
 
+    interface = CLASSES
+
     def __init__(
         self,
         model: Model,
@@ -119,14 +122,17 @@ def place_of(label: str, labels: Sequence[str]) -> int | None:
     """The output of a model that stands for a label of the data; None if there is none.
 
     That is the one with its name, in any case of letters; or the one with its number, as data that
-    number their classes have it.
+    number their classes have it. Where the model names a class by a whole number, a number is a
+    name alone: `2` is not the third of the classes `1`, `3` and `5`.
     """
     names = [name.casefold() for name in labels]
     if label in labels:
         return list(labels).index(label)
     if label.casefold() in names:
         return names.index(label.casefold())
-    return int(label) if label.isdecimal() and int(label) < len(labels) else None
+    if any(WHOLE.fullmatch(name) for name in labels) or not label.isdecimal():
+        return None
+    return int(label) if int(label) < len(labels) else None
 
 
 def places_of(examples: TextSet, labels: Sequence[str]) -> list[int]:

@@ -49,6 +49,23 @@ LAYOUTS = {
 }
 
 
+# The label of SNLI and MNLI where the annotators did not agree on one: such rows do not count.
+UNDECIDED = "-"
+
+
+def leaves_out(task: str, column: str) -> bool:
+    """Whether `UNDECIDED` is no class of a table.
+
+    The folders of the original releases, such as `snli_1.0`, do not have the name of a task, but
+    the column of their labels has a name that no other data use.
+
+    Args:
+        task: of GLUE, or "".
+        column: of the labels.
+    """
+    return task in ("mnli", "snli") or column == LAYOUTS["snli"].label
+
+
 def task_of(name: str) -> str:
     """The key of `LAYOUTS` that a name such as `SST-2` or `glue:sst2` stands for; else ""."""
     plain = name.rpartition(":")[2].casefold().replace("-", "").replace("_", "")

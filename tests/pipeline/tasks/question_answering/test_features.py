@@ -22,6 +22,9 @@ from pipeline.tasks.question_answering.squad import Question
 WORDS = ("the", "tower", "of", "rome", "anna", "playing", "unable", "xyz", "1850", ",", "é")
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=80).map(" ".join)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+# Words with characters at their ends that have no piece.
+MARKED = ("rome", "malmo\u0308", "\u2764\ufe0f", "hof\u200b", "\u0301anna", "\u200b", "\u0301")
+MARKED_TEXT = st.lists(st.sampled_from(MARKED), min_size=1, max_size=40).map(" ".join)
 slow_fixture = settings(
     deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -252,6 +255,49 @@ def test_white_space_around_an_answer_is_left_out(tokenizer: Any) -> None:
         (feature,) = training_features(Windower(tokenizer, Limits()), [question])
         first = feature.window.first
         assert (feature.start - first, feature.end - first) == pieces
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "pieces"),
+    [
+        ("rome of malmo\u0308", "malmo\u0308", "malmo"),
+        ("anna \u2764\ufe0f", "\u2764\ufe0f", "\u2764"),
+        ("tower of rome\u200b", "rome\u200b", "rome"),
+        ("\u0301anna of rome", "\u0301anna", "anna"),
+    ],
+)
+def test_characters_without_a_piece_do_not_hide_an_answer(
+    tokenizer: Any, context: str, answer: str, pieces: str
+) -> None:
+    question = asked(context, answer)
+    (feature,) = training_features(Windower(tokenizer, Limits()), [question])
+    begin, end = extent(feature.window, feature.start, feature.end)
+    assert context[begin:end] == pieces
+
+
+@slow_fixture
+@given(context=ANY_TEXT | MARKED_TEXT, stride=st.integers(1, 9), data=st.data())
+def test_a_window_with_every_piece_of_an_answer_is_labelled(
+    tokenizer: Any, context: str, stride: int, data: Any
+) -> None:
+    """Against a search for the pieces that the answer touches, whatever is at its ends."""
+    windower = Windower(tokenizer, Limits(max_length=20, stride=stride, max_query=8))
+    _, offsets = windower.pieces(context)
+    start = data.draw(st.integers(0, len(context)))
+    stop = data.draw(st.integers(start, len(context)))
+    touched = [i for i, (a, b) in enumerate(offsets.tolist()) if a < stop and b > start and a < b]
+    assume(touched)
+    question = Question("q", "", context, "who?", (context[start:stop],), (start,))
+    windows = windower.windows("who?", context)
+    held = [
+        i * stride <= touched[0] and touched[-1] < i * stride + len(window.offsets)
+        for i, window in enumerate(windows)
+    ]
+    assume(any(held))
+    for i, feature in enumerate(training_features(windower, [question])):
+        shift = feature.window.first - i * stride
+        expected = (touched[0] + shift, touched[-1] + shift) if held[i] else (0, 0)
+        assert (feature.start, feature.end) == expected
 
 
 def test_the_first_of_several_answers_counts(tokenizer: Any) -> None:

@@ -94,6 +94,19 @@ def test_the_columns_of_glue(tmp_path: Path, task: str) -> None:
     assert load(elsewhere).examples == (example,)
 
 
+@pytest.mark.parametrize("folder", ["SNLI", "MNLI", "snli_1.0"])
+def test_pairs_of_undecided_annotators_are_left_out(tmp_path: Path, folder: str) -> None:
+    rows = "gold_label\tsentence1\tsentence2\nneutral\ta\tb\n-\tc\td\n"
+    found = load(write(tmp_path / folder / "dev.tsv", rows))
+    assert found.examples == (Text("a", "b", "neutral"),) and found.skipped == 1
+
+
+def test_a_dash_is_a_class_in_other_data(tmp_path: Path) -> None:
+    found = load(write(tmp_path / "mine.csv", "text,label\ngood,+\nbad,-\nso,0\n"))
+    assert pairs(found) == [("good", "+"), ("bad", "-"), ("so", "0")]
+    assert found.labels == ("+", "-", "0") and found.skipped == 0
+
+
 def test_the_test_part_of_a_benchmark_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "SST-2" / "test.tsv", "index\tsentence\n0\tgood\n")
     with pytest.raises(UserError, match=r"test part of a benchmark has none.*'index', 'sentence'"):

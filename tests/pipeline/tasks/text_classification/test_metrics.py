@@ -112,6 +112,16 @@ def test_the_place_of_a_label() -> None:
     assert place_of("1", ("1", "2")) == 0  # its name comes before its number
 
 
+def test_a_number_is_no_place_where_classes_are_named_by_numbers() -> None:
+    assert place_of("2", ("1", "3", "5")) is None
+    assert place_of("0", ("1", "2", "3")) is None
+    assert place_of("1", ("-1", "0")) is None
+    assert place_of("1", ("2.0", "other")) is None
+    answers = [Prediction(("1", "3", "5"), (0.1, 0.2, 0.7))] * 2
+    with pytest.raises(UserError, match=r"the label '2'.*allowed are 1, 3, 5"):
+        score(answers, examples("5", "2"))
+
+
 def test_probabilities_are_finite_for_large_logits() -> None:
     import numpy as np
 
