@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from converters import terminal
-from pipeline import command_line, tasks
-from pipeline.config import Build, Teacher
+from pipeline import command_line, settings, tasks
+from pipeline.config import Build
 from pipeline.data.sources import NONE
 from pipeline.errors import UserError, UserErrors
 
 if TYPE_CHECKING:
     from pipeline.models.judge import Judgement
-    from pipeline.models.teacher import Source
+    from pipeline.models.teacher import Looked, Source
     from pipeline.tasks.task import Task
 
 Role = Literal["teacher", "student"]
@@ -69,9 +69,14 @@ def examine(model: str, task_name: str = Build.task, role: Role | None = None) -
 
     task = tasks.find(task_name)
     spans = any(output.axis == "token" for output in task.head.interface.outputs)
-    adapter = Teacher.adapter if role == "teacher" else NONE  # of `embedded`, as a build takes it
+    default = settings.load(task=task_name)  # what a build does unless flags say otherwise
+    adapters = {"teacher": default.teacher.adapter, "student": NONE}  # of `embedded`
     labels = 2 if spans else None
-    looked = look(model, task.head, labels, role=role or "student", adapter=adapter)
+
+    def seen(one: str) -> Looked:
+        return look(model, task.head, labels, role=one, adapter=adapters[one])
+
+    looked = seen(role or "student")
     source, judged, problems = looked.source, looked.judgement, list(looked.problems)
     document: dict[str, Any] = {
         "name": source.name if source else model,
@@ -105,26 +110,47 @@ def examine(model: str, task_name: str = Build.task, role: Role | None = None) -
             if str(token) not in special
         ],
     }
-    document["usable"] = True
     pieces = tokenizer.get_vocab()
     for one in (role,) if role else (one for one in ROLES if judged.kind in ROLES[one]):
-        document["as"][one] = _plan(task, source, judged, one, pieces)
+        again = looked if one == (role or "student") else seen(one)
+        problems += again.problems
+        said = {note.partition(": ")[2] for note in document["notes"]}
+        document["notes"] += [n for n in again.notes if n.partition(": ")[2] not in said]
+        if again.source and again.judgement:
+            layers = default.student.layers
+            document["as"][one] = _plan(task, again.source, again.judgement, one, pieces, layers)
+    document["usable"] = not problems
     return document
 
 
 def _plan(
-    task: Task, source: Source, judged: Judgement, role: str, pieces: Mapping[str, int]
+    task: Task,
+    source: Source,
+    judged: Judgement,
+    role: str,
+    pieces: Mapping[str, int],
+    wanted: str,
 ) -> dict[str, Any]:
-    """What a build makes of a model in a role, and how large the files will be."""
+    """What a build makes of a model in a role, and how large the files will be.
+
+    Args:
+        task: that it learns.
+        source: the model.
+        judged: what its folder holds.
+        role: "teacher" or "student".
+        pieces: of its tokenizer.
+        wanted: the layers of a teacher that a student starts from, see `layers.choose_layers`.
+    """
     from pipeline.files import sizes
     from pipeline.models.layers import choose_layers
 
     layers = source.layers
     if role == "teacher":
-        taken = choose_layers(source.layers, Build().student.layers)
+        taken = choose_layers(source.layers, wanted)
         layers = len(taken)
+        origin = f" from {source.head_from}" if source.adapter else ""
         made = (
-            f"it has a head for {task.title} and is not trained"
+            f"it has a head for {task.title}{origin} and is not trained"
             if source.has_head
             else f"it gets a head for {task.title} and is fine-tuned"
         )

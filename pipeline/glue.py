@@ -78,7 +78,13 @@ def sources(options: argparse.Namespace) -> Iterator[Source]:
 
 
 def plan(found: Sequence[Source], options: argparse.Namespace, more: Sequence[str]) -> list[Run]:
-    """All runs of BERT and DistilBERT; those of one task and seed share the teacher."""
+    """All runs of BERT and DistilBERT; those of one task and seed share the teacher.
+
+    Raises:
+        UserError: a student or SQuAD was asked for without a teacher.
+    """
+    if not options.teacher and not _names_teacher(more):
+        _refuse_without_teacher(options)
     rows: dict[str, tuple[str, ...]] = {STUDENT: ()}
     if options.without_second_step:
         # First, so that the files that stay in the build folders are those of the better student.
@@ -105,6 +111,29 @@ def plan(found: Sequence[Source], options: argparse.Namespace, more: Sequence[st
             for row, flags in rows.items()
         ]
     return runs
+
+
+def _names_teacher(more: Sequence[str]) -> bool:
+    """Whether flags that go to every build name a teacher."""
+    return any(flag.partition("=")[0] in ("--teacher", "--teacher.model") for flag in more)
+
+
+def _refuse_without_teacher(options: argparse.Namespace) -> None:
+    """Refuses what the default of a build would make of a teacher that is not named.
+
+    A build with a student of its own has no teacher then, and so no second distillation step; and
+    the preset of SQuAD's builds has another teacher than that of the other tasks.
+    """
+    if options.student:
+        raise UserError(
+            f"--student {options.student} without --teacher would learn from no teacher: add "
+            "--teacher NAME, such as a BERT with the same vocabulary, or --teacher none"
+        )
+    if options.squad:
+        raise UserError(
+            f"--squad {' '.join(options.squad)} without --teacher would take another teacher than "
+            "the other tasks: add --teacher NAME, such as google-bert/bert-base-uncased"
+        )
 
 
 def _settings(options: argparse.Namespace, name: str) -> tuple[str, ...]:
@@ -242,17 +271,20 @@ def _parser() -> argparse.ArgumentParser:
         "--squad",
         nargs=2,
         metavar=("TRAIN", "DEV"),
-        help="Run SQuAD too, on these files, or on the hub data set that is named twice.",
+        help="Run SQuAD too, on these files, or on the hub data set that is named twice. It needs "
+        "--teacher.",
     )
     add(
         "--teacher",
         metavar="NAME",
-        help="Fine-tune this BERT as the teacher: a folder, a hub id, or `embedded` (the default).",
+        help="Fine-tune this BERT as the teacher: a folder, a hub id, or `embedded` (the default). "
+        "--student and --squad need it.",
     )
     add(
         "--student",
         metavar="NAME",
-        help="Fine-tune this student (default: one that is made of the teacher's layers).",
+        help="Fine-tune this student (default: one that is made of the teacher's layers). It needs "
+        "--teacher.",
     )
     add(
         "--seeds",

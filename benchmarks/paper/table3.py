@@ -72,7 +72,7 @@ REPORTED = ("torch", "transformers", "numpy", "distilbert-mobile")
 
 ELSEWHERE: Final = {
     1: "python -m pipeline.glue",
-    2: "python -m pipeline.glue --imdb NAME --squad TRAIN DEV",
+    2: "python -m pipeline.glue --imdb NAME --squad TRAIN DEV --teacher NAME",
 }
 
 

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTeacher
-from model_folders import lora, model, save_adapter, settings
-from transformers import BertForSequenceClassification, BertModel, DistilBertForQuestionAnswering
+from model_folders import lora, model, save_adapter
+from model_folders import settings as written
+from transformers import (
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertModel,
+    DistilBertForQuestionAnswering,
+)
 
 from converters.precisions import PRECISIONS
-from pipeline import check
+from converters.runtimes.checksums import sha256
+from pipeline import check, settings
+from pipeline.models import carried, teacher
+from pipeline.models.layers import choose_layers
 from pipeline.models.teacher import load_tokenizer
 
 
@@ -32,7 +42,7 @@ def test_everything_is_said_in_words(
         "ready for question-answering",
         "uncased (says tokenizer_config.json), 169 pieces, no added tokens",
         "as the teacher: it has a head for question answering and is not trained; a DistilBERT of "
-        "2 of its 4 layers (0, 3) is trained on its outputs",
+        "2 of its 4 layers (1, 3) is trained on its outputs",
         "as the student: it has a head for question answering and becomes files as it is",
         "tflite about int8 ",
     ):
@@ -58,7 +68,7 @@ def test_problems_are_in_the_json_and_on_standard_error(
     make_teacher: MakeTeacher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model(DistilBertForQuestionAnswering)(tmp_path / "mine")
-    settings(dropout=7, is_decoder=True)(tmp_path / "mine")
+    written(dropout=7, is_decoder=True)(tmp_path / "mine")
     capsys.readouterr()
     assert check.main([str(tmp_path / "mine"), "--json"]) == 2
     printed = capsys.readouterr()
@@ -77,6 +87,42 @@ def test_a_distilbert_is_a_student_alone(
     assert list(check.examine(str(tmp_path / "mine"))["as"]) == ["student"]
     assert check.main([str(tmp_path / "mine"), "--as", "teacher"]) == 2
     assert "is a 'distilbert': only BERT can be the teacher" in capsys.readouterr().err
+
+
+def test_the_embedded_model_is_judged_as_a_build_takes_it_in_each_role(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As the teacher, a build without flags merges the adapter, whose head is then not trained; as
+    # the student, it takes the encoder alone.
+    folder = tmp_path / "package"
+    of_answers = lora(task_type="QUESTION_ANS")()
+    save_adapter(folder, model(BertForMaskedLM), BertForQuestionAnswering, of_answers)
+    files = ("adapter_config.json", "adapter_model.safetensors")
+    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in files)
+    (folder / "SHA256SUMS").write_text(sums)
+    monkeypatch.setattr(carried, "FOLDER", folder)
+    base = tmp_path / "package-base"
+    monkeypatch.setattr(teacher, "_locate", lambda name, role: ("all-MiniLM-L6-v2", base))
+    both = check.examine("embedded")
+    assert both["usable"] and not both["problems"] and not both["model"]["merged_from"]
+    head = "it has a head for question answering from the package's adapter and is not trained"
+    assert both["as"]["teacher"]["made_of_it"].startswith(head)
+    assert "gets a head for question answering" in both["as"]["student"]["made_of_it"]
+    for role in ("teacher", "student"):
+        assert both["as"][role] == check.examine("embedded", role=role)["as"][role]
+    (folder / "SHA256SUMS").write_text(sums.replace(sums[:8], "0" * 8))
+    assert check.main(["embedded"]) == 2
+    printed = capsys.readouterr()
+    assert "as the student" in printed.out and "as the teacher" not in printed.out
+    assert "is not what SHA256SUMS beside it states" in printed.err
+    assert check.main(["embedded", "--as", "student"]) == 0
+
+
+def test_a_student_starts_from_the_layers_that_a_build_without_flags_takes() -> None:
+    layers = settings.load().student.layers
+    taken = choose_layers(6, layers)
+    said = check.examine("embedded", role="teacher")["as"]["teacher"]["made_of_it"]
+    assert taken == (1, 3, 5) and f"3 of its 6 layers ({', '.join(map(str, taken))})" in said
 
 
 def test_heads_of_other_tasks_are_named(tmp_path: Path) -> None:

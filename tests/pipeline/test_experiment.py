@@ -244,6 +244,24 @@ def test_tasks_whose_data_is_absent_are_left_out_unless_they_were_asked_for(fold
     assert hub[2].train == "nyu-mll/glue:mnli" and hub[2].dev == "nyu-mll/glue:mnli_mismatched"
 
 
+@pytest.mark.parametrize("asked", [("--student", "distilbert"), ("--squad", "a", "b")])
+def test_a_student_or_squad_without_a_teacher_is_refused(
+    asked: tuple[str, ...], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--glue-dir", str(folder), *asked, "--dry-run", "--out", str(tmp_path / "out")]
+    assert glue.main(flags) == 2
+    said = capsys.readouterr()
+    assert said.out == "" or "to run" not in said.out
+    (line,) = said.err.splitlines()
+    assert f"{' '.join(asked)} without --teacher" in line and "add --teacher NAME" in line
+    for more in (["--teacher", "mine"], ["--", "--teacher", "mine"], ["--", "--teacher=mine"]):
+        assert glue.main([*flags, *more]) == 0
+    every = options(*flags, "--teacher", "mine")
+    for run in glue.plan(list(glue.sources(every)), every, []):
+        config = settings.parse(run.arguments, "")
+        assert config.teacher.model == "mine", run.data
+
+
 def test_both_parts_of_mnli_share_what_is_trained(folder: Path) -> None:
     chosen = options("--glue-dir", str(folder), "--seeds", "2", "--without-second-step")
     runs = glue.plan(list(glue.sources(chosen)), chosen, [])
