@@ -33,6 +33,7 @@ class CompiledEngineTest {
     @After
     fun reset() {
         StubRuntime.failure = null
+        StubRuntime.missingBuffer = null
         StubRuntime.compute = { _, _ -> emptyMap() }
         StubRuntime.compiled.clear()
         assertEquals("models and buffers that are still open", 0, StubRuntime.live)
@@ -98,6 +99,28 @@ class CompiledEngineTest {
                 assertThrows(ModelException::class.java) { answerer.answer("the tower", "Which?") }
             assertEquals(ErrorKind.RUNTIME, error.kind)
             assertTrue("$error", "the GPU was lost" in error.message.orEmpty())
+        }
+    }
+
+    @Test
+    fun `where a buffer cannot be made, none stays open, and the next question is answered`() {
+        StubRuntime.compute = ::compute
+        val case = cases.first()
+        for (missing in listOf("ids", "segment_ids", "start_logits", "end_logits")) {
+            QuestionAnswerer.fromFolder(folder, engine = gpu).use { answerer ->
+                StubRuntime.missingBuffer = missing
+                repeat(2) {
+                    val error =
+                        assertThrows(ModelException::class.java) {
+                            answerer.answer(case.passage, case.question)
+                        }
+                    assertTrue("$error", "no buffer of $missing" in error.message.orEmpty())
+                    assertEquals("the model alone is open", 1, StubRuntime.live)
+                }
+                StubRuntime.missingBuffer = null
+                val answer = answerer.answer(case.passage, case.question)
+                assertEquals(case.answers.getValue(file).text, answer.text)
+            }
         }
     }
 

@@ -89,7 +89,7 @@ private class CompiledFile(
     override fun run(ids: IntArray, mask: IntArray, segmentIds: IntArray): List<FloatArray> =
         translated(runtime, path) {
             val signature = "length_${ids.size}"
-            val used = buffers.getOrPut(signature) { Buffers(model, description, signature) }
+            val used = buffers.getOrPut(signature) { Buffers.of(model, description, signature) }
             Predictor.INPUTS.zip(listOf(ids, mask, segmentIds)) { name, values ->
                 used.inputs.getValue(name).writeInt(values)
             }
@@ -104,14 +104,31 @@ private class CompiledFile(
 }
 
 /** The buffers of one signature by the names of its tensors. */
-private class Buffers(model: CompiledModel, description: ModelDescription, signature: String) :
-    AutoCloseable {
-    val inputs: Map<String, TensorBuffer> =
-        Predictor.INPUTS.associateWith { model.createInputBuffer(it, signature) }
-    val outputs: Map<String, TensorBuffer> =
-        description.outputs.associate { it.name to model.createOutputBuffer(it.name, signature) }
+private class Buffers : AutoCloseable {
+    val inputs = LinkedHashMap<String, TensorBuffer>()
+    val outputs = LinkedHashMap<String, TensorBuffer>()
 
     override fun close() = (inputs.values + outputs.values).forEach { it.close() }
+
+    companion object {
+        /** All buffers of [signature]; where one cannot be made, the others are closed. */
+        fun of(model: CompiledModel, description: ModelDescription, signature: String): Buffers {
+            val buffers = Buffers()
+            var isWhole = false
+            try {
+                for (name in Predictor.INPUTS) {
+                    buffers.inputs[name] = model.createInputBuffer(name, signature)
+                }
+                for (name in description.outputs.map { it.name }) {
+                    buffers.outputs[name] = model.createOutputBuffer(name, signature)
+                }
+                isWhole = true
+                return buffers
+            } finally {
+                if (!isWhole) buffers.close()
+            }
+        }
+    }
 }
 
 private const val REMEDY = "run the model on the CPU"

@@ -45,18 +45,18 @@ internal class OpenModel<D : ModelDescription> private constructor(
     /**
      * Does [work] while no other thread does any.
      *
-     * @param owner the class that is open, for an error.
+     * @param owner the name of the class that is open, for an error; R8 may rename the class.
      * @param isCancelled whether the caller no longer wants the result; [work] gets a function
      *   that also says so once [close] is called or the thread is interrupted.
      * @throws CancellationException if [close] is called, or the thread interrupted, meanwhile.
      * @throws IllegalStateException after [close].
      */
-    fun <T> alone(owner: Any, isCancelled: () -> Boolean, work: (() -> Boolean) -> T): T =
-        access.alone(owner.javaClass.simpleName, isCancelled, work)
+    fun <T> alone(owner: String, isCancelled: () -> Boolean, work: (() -> Boolean) -> T): T =
+        access.alone(owner, isCancelled, work)
 
     /** The same for work whose result and failure [listener] hears of. */
     fun <T : TaskResult> heard(
-        owner: Any,
+        owner: String,
         isCancelled: () -> Boolean,
         work: (() -> Boolean) -> T,
     ): T {

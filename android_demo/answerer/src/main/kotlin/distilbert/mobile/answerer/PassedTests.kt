@@ -10,7 +10,8 @@ import distilbert.mobile.core.TaskModel
  *
  * Only a pass is remembered: a failure is rare, and testing again shows when it is over. Another
  * model, another runtime, another installation of the app or another version of the system is
- * tested anew.
+ * tested anew. A model is known by the digest that `model.json` states, so use none here that was
+ * opened with `verify = false`.
  */
 class PassedTests(context: Context) {
     private val preferences = context.getSharedPreferences("self-tests", MODE_PRIVATE)

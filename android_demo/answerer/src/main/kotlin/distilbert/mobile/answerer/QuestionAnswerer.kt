@@ -75,14 +75,14 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
             options: AnswerOptions,
             isCancelled: () -> Boolean,
         ): Answer =
-            open.heard(this, isCancelled) { answerer.answer(passage, question, options, it) }
+            open.heard(NAME, isCancelled) { answerer.answer(passage, question, options, it) }
 
         /**
          * Runs the model once on an empty passage, so that the first question does not wait for
          * pages of the file to be loaded; errors as in [answer].
          */
         fun warmUp() {
-            open.alone(this, { false }) { answerer.answer(Passage(""), "", AnswerOptions(), it) }
+            open.alone(NAME, { false }) { answerer.answer(Passage(""), "", AnswerOptions(), it) }
         }
 
         /**
@@ -101,7 +101,7 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
             isCancelled: () -> Boolean,
             onProgress: (done: Int, of: Int) -> Unit,
         ): SelfTest =
-            open.alone(this, isCancelled) { isStopped ->
+            open.alone(NAME, isCancelled) { isStopped ->
                 open.selfTest(GoldenCase::parse, { comparison() }, isStopped, onProgress)
             }
 
@@ -118,6 +118,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
             }
 
         companion object {
+            private const val NAME = "QuestionAnswerer"
+
             /**
              * Opens a model among the app's assets, where `.tflite` files must not be compressed
              * (`androidResources.noCompress += "tflite"`).
@@ -163,7 +165,8 @@ class QuestionAnswerer private constructor(private val open: OpenModel<SpanDescr
              * Opens the first file that passes the self-test, the default of `model.json` first. A
              * file that [passed] remembers is not tested again.
              *
-             * @param verify as in [fromAssets].
+             * @param verify as in [fromAssets]. Where it is false, a file is tested each time, and
+             *   [passed] is not used: it knows files by their digests.
              * @param engine as in [fromAssets]; a test that is passed is remembered for its runtime.
              * @param listener hears of each file's self-test, and of what the model does later.
              * @param isCancelled asked before each window of the test, on the calling thread.

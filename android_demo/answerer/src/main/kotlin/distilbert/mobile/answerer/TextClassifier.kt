@@ -64,7 +64,7 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
             padTo: Int?,
             isCancelled: () -> Boolean,
         ): Classification =
-            open.heard(this, isCancelled) { classifier.classify(text, pair, padTo, it) }
+            open.heard(NAME, isCancelled) { classifier.classify(text, pair, padTo, it) }
 
         /**
          * Classifies the build's golden cases on this device and reads the file once to check its
@@ -81,7 +81,7 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
             isCancelled: () -> Boolean,
             onProgress: (done: Int, of: Int) -> Unit,
         ): SelfTest =
-            open.alone(this, isCancelled) { isStopped ->
+            open.alone(NAME, isCancelled) { isStopped ->
                 open.selfTest(GoldenText::parse, ::comparison, isStopped, onProgress)
             }
 
@@ -91,7 +91,7 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
          */
         fun warmUp() {
             val pair = if (description.isPair) "" else null
-            open.alone(this, { false }) { classifier.classify("", pair, null, it) }
+            open.alone(NAME, { false }) { classifier.classify("", pair, null, it) }
         }
 
         /** Stops the text that is being classified and frees the runtime, as [QuestionAnswerer.close]. */
@@ -101,6 +101,8 @@ class TextClassifier private constructor(private val open: OpenModel<ClassDescri
             ClassComparison(file.path, description, classifier, cases)
 
         companion object {
+            private const val NAME = "TextClassifier"
+
             /** Opens a model among the app's assets; as [QuestionAnswerer.fromAssets]. */
             @JvmStatic
             @JvmOverloads

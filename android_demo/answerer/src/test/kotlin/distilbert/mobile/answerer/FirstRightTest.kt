@@ -48,6 +48,28 @@ class FirstRightTest {
     }
 
     @Test
+    fun `a file whose digest nobody compares is tested each time, and no pass is kept`() {
+        val folder = folder(TinyModel.RIGHT)
+        open(folder).use { assertTrue(it in passed) }
+        // A passed test of the build's file says nothing about what lies in its place.
+        Builds.tiny.resolve(TinyModel.MISREAD).copyTo(folder.resolve(TinyModel.RIGHT), true)
+        folder.resolve(TinyModel.MISREAD).delete()
+        val error =
+            assertThrows(ModelException::class.java) { open(folder, verify = false).close() }
+        assertTrue("$error", "${TinyModel.RIGHT} is computed wrong" in error.message.orEmpty())
+
+        val changed = folder(TinyModel.RIGHT)
+        TinyModel.edit(changed.resolve("model.json")) {
+            Regex("\"sha256\": \"[0-9a-f]{4}").replaceFirst(it, "\"sha256\": \"0000")
+        }
+        repeat(2) {
+            progress.clear()
+            open(changed, verify = false).use { assertFalse(it in passed) }
+            assertEquals(1, progress.count { it == 1 })
+        }
+    }
+
+    @Test
     fun `where no file is right, the first one's problem is said`() {
         val folder = folder(TinyModel.REFUSED)
         for (name in listOf(TinyModel.RIGHT, TinyModel.MISREAD)) folder.resolve(name).delete()
@@ -145,8 +167,11 @@ class FirstRightTest {
         )
     }
 
-    private fun open(folder: File) =
-        QuestionAnswerer.firstRightFromFolder(folder, passed, threads = 1) { done, _ ->
+    private fun open(folder: File, verify: Boolean = true) =
+        QuestionAnswerer.firstRightFromFolder(folder, passed, threads = 1, verify = verify) {
+            done,
+            _,
+            ->
             progress.add(done)
         }
 

@@ -116,8 +116,9 @@ internal class MainActivity : QueryActivity<QuestionSession>() {
 
     companion object {
         /**
-         * About 17,000 words. A text is kept in a transaction of at most 1 MB when the app leaves
-         * the screen, where a character takes two bytes.
+         * About 17,000 words. The texts of both fields are kept in a transaction of at most 1 MB
+         * when the app leaves the screen, where a character takes up to three bytes. The style of
+         * the fields keeps out of it what they would hold for undoing.
          */
         const val MOST_CHARACTERS = 100_000
     }

@@ -5,6 +5,7 @@ import android.content.ClipData
 import android.content.ClipboardManager
 import android.content.Intent
 import android.os.Bundle
+import android.os.Parcel
 import android.view.View
 import android.widget.Button
 import android.widget.EditText
@@ -226,6 +227,28 @@ class MainActivityTest {
     }
 
     @Test
+    fun `a screen that is left keeps its texts, and none of those that were replaced`() {
+        val controller = start()
+        settle()
+        val screen = controller.get()
+        val fields = listOf(screen.passage, screen.findViewById(R.id.question))
+        repeat(10) { edit ->
+            val pasted = "${'a' + edit} ".repeat(PASTED / 2)
+            // As the keyboard and the menu of a field paste.
+            for (field in fields) field.text.replace(0, field.length(), pasted)
+        }
+        assertEquals("j ".repeat(PASTED / 2), screen.passage.text.toString())
+        val saved = Bundle()
+        controller.pause().stop().saveInstanceState(saved)
+        val parcel = Parcel.obtain()
+        saved.writeToParcel(parcel, 0)
+        // One byte a letter in Android 15, and what the views keep beside their texts.
+        val beside = parcel.dataSize() - 2 * PASTED
+        assertTrue("$beside bytes", beside in 0..20_000)
+        parcel.recycle()
+    }
+
+    @Test
     fun `pastes`() {
         val screen = started()
         screen.chips(R.id.samples)[5].performClick()
@@ -375,5 +398,10 @@ class MainActivityTest {
         val next = shadowOf(screen).nextStartedActivity
         assertEquals(BenchmarkActivity::class.java.name, next.component!!.className)
         assertNull(next.extras)
+    }
+
+    private companion object {
+        /** Characters. */
+        const val PASTED = 10_000
     }
 }

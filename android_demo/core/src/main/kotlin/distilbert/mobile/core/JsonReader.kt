@@ -37,7 +37,9 @@ internal class JsonReader(private val source: String) {
             val name = string()
             skipSpace()
             take(':')
-            if (found.put(name, value(depth + 1)) != null) fail("\"$name\" comes twice")
+            val value = value(depth + 1)
+            if (name in found) fail("\"$name\" comes twice")
+            found[name] = value
         }
         return found
     }

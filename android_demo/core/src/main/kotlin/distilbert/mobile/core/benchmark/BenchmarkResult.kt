@@ -85,12 +85,11 @@ class BenchmarkResult internal constructor(
         )
 
     private fun versions(): Map<String, String?> {
-        val (name, version) = model.runtime.split(' ').let { it.dropLast(1) to it.last() }
-        val known = name.isNotEmpty()
+        val parts = NAME_AND_VERSION.matchEntire(model.runtime)?.groupValues
+        val name = parts?.get(1) ?: model.runtime.filterNot { it in "()" }
         return mapOf(
             "distilbert-mobile-app" to device.appVersion,
-            (if (known) name.joinToString("-") else version).lowercase() to
-                version.takeIf { known },
+            name.lowercase().replace(' ', '-') to parts?.get(2),
         )
     }
 
@@ -214,6 +213,9 @@ class BenchmarkResult internal constructor(
         }
 
     private companion object {
+        /** "LiteRT 2.3.0", or in parentheses as in "LiteRT (TensorFlow Lite 2.20.0)". */
+        val NAME_AND_VERSION = Regex("""(?:[^()]* \()?([^()]+) ([^()\s]*\d[^()\s]*)\)?""")
+
         // Of benchmarks/measure/schema.py.
         const val SCHEMA = 2
 

@@ -39,6 +39,9 @@ class ModelStore(private val root: File) {
     /**
      * Downloads a model unless it is the present one, and makes it the present one.
      *
+     * The files of the present model are read once to compare them with their digests; if one is
+     * missing or damaged, the model is downloaded again.
+     *
      * A model that is open stays usable: its file is deleted, and remains mapped until it is closed.
      *
      * @param address of the folder that holds `model.json`, over https; over http only from this
@@ -75,22 +78,21 @@ class ModelStore(private val root: File) {
                 description.files.values.find { it.path == (file ?: description.default) }
                     ?: throw ModelException("model.json of $address names no $file")
             val name = folderName("$digest ${model.path}")
+            val vocabulary = description.tokenizer.let { Part(it.file, sha256 = it.sha256) }
+            val part = Part(model.path, model.bytes, model.sha256)
+            val parts = listOf(Part(DESCRIPTION, sha256 = digest), vocabulary, part)
             val present = current
-            if (present?.name == name && present.resolve(model.path).length() == model.bytes) {
+            if (present?.name == name && isWhole(present, parts, description.golden)) {
                 return present
             }
-            val tokenizer = description.tokenizer
-            server.load(Part(tokenizer.file, sha256 = tokenizer.sha256), at(tokenizer.file))
+            server.load(vocabulary, at(vocabulary.name))
             // The server's file may be another than the one that an interruption left here.
             at(description.golden).delete()
             val golden = at(description.golden)
             server.load(Part(description.golden), golden)
-            readingFile(description.golden) {
-                Json.parse(golden.readText()).requireSeal(description.golden)
-            }
-            val part = Part(model.path, model.bytes, model.sha256)
+            readingFile(description.golden) { requireSeal(golden) }
             server.load(part, at(model.path)) { onProgress(it, model.bytes) }
-            return present(name, setOf(json, at(tokenizer.file), golden, at(model.path)))
+            return present(name, setOf(json, at(vocabulary.name), golden, at(model.path)))
         } catch (error: IOException) {
             throw ModelException(
                 "the model cannot be downloaded from $address: ${error.message}",
@@ -99,6 +101,20 @@ class ModelStore(private val root: File) {
             )
         }
     }
+
+    /** Whether [folder] has all [parts], and the [golden] cases that the build wrote. */
+    private fun isWhole(folder: File, parts: List<Part>, golden: String): Boolean =
+        parts.all { it.isRight(folder.resolve(it.name)) } &&
+            try {
+                requireSeal(folder.resolve(golden))
+                true
+            } catch (_: ModelException) {
+                false
+            } catch (_: IOException) {
+                false
+            }
+
+    private fun requireSeal(golden: File) = Json.parse(golden.readText()).requireSeal(golden.name)
 
     private fun at(name: String) = partial.resolve(name)
 

@@ -8,6 +8,7 @@ import java.io.IOException
 import java.io.InputStream
 import java.io.OutputStream
 import java.net.HttpURLConnection
+import java.net.MalformedURLException
 import java.net.URL
 import java.security.MessageDigest
 import java.util.concurrent.CancellationException
@@ -29,10 +30,7 @@ internal class Part(val name: String, val bytes: Long? = null, val sha256: Strin
  */
 internal class Server(private val address: String, private val isCancelled: () -> Boolean) {
     init {
-        val url = URL(address)
-        require(url.protocol == "https" || url.protocol == "http" && isHere(url.host)) {
-            "$address: an address with https is needed"
-        }
+        require(isTrusted(address)) { "$address: an address with https is needed" }
     }
 
     /**
@@ -93,12 +91,16 @@ internal class Server(private val address: String, private val isCancelled: () -
             val received =
                 FileOutputStream(file, isRest).use { output ->
                     val start = if (isRest) begun else 0L
-                    connection.inputStream.use { input ->
-                        copy(input, output) { count ->
-                            onProgress(start + count)
-                            part.bytes == null || start + count < part.bytes
+                    val copied =
+                        connection.inputStream.use { input ->
+                            copy(input, output) { count ->
+                                onProgress(start + count)
+                                part.bytes == null || start + count < part.bytes
+                            }
                         }
-                    }
+                    // A rename can reach the disk before the bytes of the file that it names.
+                    output.fd.sync()
+                    copied
                 }
             val isWhole = part.bytes != null && file.length() >= part.bytes
             if (received < expected && !isWhole) {
@@ -141,12 +143,24 @@ internal class Server(private val address: String, private val isCancelled: () -
         const val TIMEOUT = 30_000
         const val PIECE = 65_536
 
+        /** Whether [address] is over https, or of this device; one without a scheme is neither. */
+        fun isTrusted(address: String): Boolean {
+            val url =
+                try {
+                    URL(address)
+                } catch (_: MalformedURLException) {
+                    return false
+                }
+            return url.protocol == "https" || url.protocol == "http" && isHere(url.host)
+        }
+
         /** By name and not by address: looking a name up would ask the network. */
         fun isHere(host: String) = host in listOf("127.0.0.1", "localhost", "[::1]")
     }
 }
 
-private fun Part.isRight(file: File): Boolean =
+/** Whether [file] is this part, as far as its size and its digest are known. */
+internal fun Part.isRight(file: File): Boolean =
     file.isFile &&
         (bytes == null || file.length() == bytes) &&
         (sha256 == null || file.sha256() == sha256)

@@ -19,10 +19,9 @@ class BenchmarkTest {
     private class Guess(val isEven: Boolean, override val tokens: Int, override val times: Times) :
         TaskResult
 
-    private class Guesser : TaskModel {
+    private class Guesser(override val runtime: String) : TaskModel {
         override val description = ModelDescription.parse(ModelFiles.DESCRIPTION, verify = false)
         override val file: ModelFile = description.files.values.first()
-        override val runtime = "LiteRT 2.3.0"
         var isClosed = false
 
         fun guess(padTo: Int?) = Guess(true, tokens = 5, Times(0.5, (padTo ?: 5) / 4.0, 0.25))
@@ -56,7 +55,8 @@ class BenchmarkTest {
         }
     }
 
-    private class World(private val areKnown: Boolean) : BenchmarkWorld<Guesser, Guess> {
+    private class World(private val areKnown: Boolean, private val runtime: String) :
+        BenchmarkWorld<Guesser, Guess> {
         private var nanoseconds = 0L
         val opened = ArrayList<Guesser>()
         override val phone = NoPhone
@@ -64,7 +64,7 @@ class BenchmarkTest {
 
         override fun clock(): Long = nanoseconds++
 
-        override fun open(file: String?, threads: Int) = Guesser().also(opened::add)
+        override fun open(file: String?, threads: Int) = Guesser(runtime).also(opened::add)
 
         override fun workload(model: Guesser) = Numbers(List(10) { it }, areKnown)
 
@@ -99,8 +99,8 @@ class BenchmarkTest {
         override fun cautions() = emptyList<String>()
     }
 
-    private fun document(areKnown: Boolean): Json {
-        val world = World(areKnown)
+    private fun document(areKnown: Boolean, runtime: String = "LiteRT 2.3.0"): Json {
+        val world = World(areKnown, runtime)
         val plan = BenchmarkPlan("test", runs = 3, seconds = 0)
         val result = benchmark(plan, world)
         assertTrue(world.opened.size == 2 && world.opened.all { it.isClosed })
@@ -119,6 +119,21 @@ class BenchmarkTest {
         // 0 and 2 of 0, 1 and 2, to two decimals.
         assertEquals(66.67, scores["accuracy"].number(), 0.0)
         assertEquals(3, document["queries"]["count"].integer())
+    }
+
+    @Test
+    fun `a runtime is listed by its name and version`() {
+        for ((runtime, name, version) in listOf(
+            Triple("LiteRT 2.3.0", "litert", "2.3.0"),
+            Triple("TensorFlow Lite 2.16.1", "tensorflow-lite", "2.16.1"),
+            Triple("LiteRT (TensorFlow Lite 2.20.0)", "tensorflow-lite", "2.20.0"),
+            Triple("LiteRT CompiledModel (NPU and CPU)", "litert-compiledmodel-npu-and-cpu", null),
+            Triple("Fake", "fake", null),
+        )) {
+            val versions = document(areKnown = false, runtime)["versions"]
+            assertEquals(setOf("distilbert-mobile-app", name), versions.members().keys)
+            assertEquals(version, versions.optional(name)?.text())
+        }
     }
 
     @Test

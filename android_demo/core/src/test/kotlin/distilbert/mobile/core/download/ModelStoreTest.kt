@@ -91,6 +91,28 @@ class ModelStoreTest {
     }
 
     @Test
+    fun `a present model with a damaged or missing file is loaded again`() {
+        val folder = store.download(server.address)
+        for (name in listOf("model.json", "vocab.txt", "golden.json", model.default)) {
+            val file = folder.resolve(name)
+            val whole = file.readBytes()
+            // The name, the size and the form of the file stay.
+            val changed = whole.copyOf()
+            val place = whole.lastIndexOf('1'.code.toByte())
+            changed[place]++
+            file.writeBytes(changed)
+            assertEquals(folder, store.download(server.address))
+            assertArrayEquals(name, whole, file.readBytes())
+            file.delete()
+            assertEquals(folder, store.download(server.address))
+            assertArrayEquals(name, whole, file.readBytes())
+        }
+        val requests = server.requests
+        assertEquals(folder, store.download(server.address))
+        assertEquals(requests + 1, server.requests)
+    }
+
+    @Test
     fun `a server that knows no ranges sends the whole file again`() {
         server.knowsRanges = false
         server.cuts = 2
@@ -116,8 +138,15 @@ class ModelStoreTest {
 
     @Test
     fun `only https is taken, and what cannot be reached is said`() {
-        for (address in listOf("http://example.com/model", "ftp://localhost/model")) {
-            assertThrows(IllegalArgumentException::class.java) { store.download(address) }
+        for (address in listOf(
+            *arrayOf("http://example.com/model", "ftp://localhost/model"),
+            *arrayOf("example.com/model", "localhost:80/model", "/model", "no-scheme://model", ""),
+        )) {
+            val error =
+                assertThrows(address, IllegalArgumentException::class.java) {
+                    store.download(address)
+                }
+            assertEquals("$address: an address with https is needed", error.message)
         }
         val gone = server.address
         server.close()

@@ -39,11 +39,11 @@ class CompiledModel internal constructor() : AutoCloseable {
 
     /** A buffer for an input of a signature. */
     fun createInputBuffer(inputName: String, signature: String): TensorBuffer =
-        TensorBuffer("$signature $inputName")
+        StubRuntime.buffer(inputName, signature)
 
     /** A buffer for an output of a signature. */
     fun createOutputBuffer(outputName: String, signature: String): TensorBuffer =
-        TensorBuffer("$signature $outputName")
+        StubRuntime.buffer(outputName, signature)
 
     /** Runs a signature; buffers go by the names of its tensors. */
     fun run(
