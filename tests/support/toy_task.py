@@ -65,6 +65,8 @@ class Pieces:
 
 
 class Counter(Reader[Pieces, float]):
+    interface = CLASS_HEAD.interface
+
     def __init__(self, model: Model, tokenizer: Any, longest: int, pad_to: int | None) -> None:
         super().__init__(model, tokenizer.pad_token_id, pad_to)
         self.tokenizer, self.longest = tokenizer, longest
