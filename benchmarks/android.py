@@ -53,7 +53,6 @@ APP_QUERIES, APP_SECONDS = 1024, 60
 QUICK_RUNS = 5
 QUICK_QUERIES = 8
 
-
 HOW = "see python -m benchmarks.android --help for where to get it"
 
 

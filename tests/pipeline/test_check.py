@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeTeacher
-from model_folders import lora, model, save_adapter
+from model_folders import carry, lora, model, save_adapter
 from model_folders import settings as written
 from transformers import (
-    BertForMaskedLM,
-    BertForQuestionAnswering,
     BertForSequenceClassification,
     BertModel,
     DistilBertForQuestionAnswering,
 )
 
 from converters.precisions import PRECISIONS
-from converters.runtimes.checksums import sha256
 from pipeline import check, settings
-from pipeline.models import carried, teacher
 from pipeline.models.layers import choose_layers
 from pipeline.models.teacher import load_tokenizer
 
@@ -95,14 +91,7 @@ def test_the_embedded_model_is_judged_as_a_build_takes_it_in_each_role(
     # As the teacher, a build without flags merges the adapter, whose head is then not trained; as
     # the student, it takes the encoder alone.
     folder = tmp_path / "package"
-    of_answers = lora(task_type="QUESTION_ANS")()
-    save_adapter(folder, model(BertForMaskedLM), BertForQuestionAnswering, of_answers)
-    files = ("adapter_config.json", "adapter_model.safetensors")
-    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in files)
-    (folder / "SHA256SUMS").write_text(sums)
-    monkeypatch.setattr(carried, "FOLDER", folder)
-    base = tmp_path / "package-base"
-    monkeypatch.setattr(teacher, "_locate", lambda name, role: ("all-MiniLM-L6-v2", base))
+    carry(folder, monkeypatch)
     both = check.examine("embedded")
     assert both["usable"] and not both["problems"] and not both["model"]["merged_from"]
     head = "it has a head for question answering from the package's adapter and is not trained"
@@ -110,7 +99,8 @@ def test_the_embedded_model_is_judged_as_a_build_takes_it_in_each_role(
     assert "gets a head for question answering" in both["as"]["student"]["made_of_it"]
     for role in ("teacher", "student"):
         assert both["as"][role] == check.examine("embedded", role=role)["as"][role]
-    (folder / "SHA256SUMS").write_text(sums.replace(sums[:8], "0" * 8))
+    sums = folder / "SHA256SUMS"
+    sums.write_text("0" * 8 + sums.read_text()[8:])
     assert check.main(["embedded"]) == 2
     printed = capsys.readouterr()
     assert "as the student" in printed.out and "as the teacher" not in printed.out

@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from model_folders import lora, model, save_adapter
-from transformers import BertForMaskedLM, BertForQuestionAnswering
+from model_folders import carry
+from transformers import BertForQuestionAnswering
 
-from converters.runtimes.checksums import sha256
 from pipeline import distilling, learning, settings
 from pipeline.build import main
 from pipeline.config import Build
 from pipeline.data.corpus import load_corpus
 from pipeline.errors import UserError
-from pipeline.models import carried, teacher
+from pipeline.models import teacher
 from pipeline.models.heads import SPAN_HEAD
 from pipeline.start import Start, start
 from pipeline.training import distil
@@ -37,14 +36,7 @@ AS_IT_IS = "note: the teacher is taken as it is, with the package's adapter, and
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny adapter with its base model in the places of those of the package."""
     folder = tmp_path / "package"
-    of_answers = lora(task_type="QUESTION_ANS")()
-    save_adapter(folder, model(BertForMaskedLM), BertForQuestionAnswering, of_answers)
-    files = ("adapter_config.json", "adapter_model.safetensors")
-    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in files)
-    (folder / "SHA256SUMS").write_text(sums)
-    monkeypatch.setattr(carried, "FOLDER", folder)
-    base = folder.with_name("package-base")
-    monkeypatch.setattr(teacher, "_locate", lambda model, role: ("tiny", base))
+    carry(folder, monkeypatch)
     return folder
 
 

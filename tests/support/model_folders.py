@@ -11,14 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from conftest import pieces
 from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
     BertTokenizerFast,
     DistilBertConfig,
 )
+
+from converters.runtimes.checksums import sha256
+from pipeline.models import carried, teacher
 
 BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 BERT |= {"intermediate_size": 64, "max_position_embeddings": 128}
@@ -254,3 +260,15 @@ def copied(whole: Path, folder: Path) -> Path:
     for path in whole.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
+
+
+def carry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a tiny adapter, and a base model beside it, in the places of those of the package."""
+    of_answers = lora(task_type="QUESTION_ANS")()
+    save_adapter(folder, model(BertForMaskedLM), BertForQuestionAnswering, of_answers)
+    files = ("adapter_config.json", "adapter_model.safetensors")
+    sums = "".join(f"{sha256(folder / name)}  {name}\n" for name in files)
+    (folder / "SHA256SUMS").write_text(sums)
+    monkeypatch.setattr(carried, "FOLDER", folder)
+    base = folder.with_name(f"{folder.name}-base")
+    monkeypatch.setattr(teacher, "_locate", lambda model, role: ("tiny", base))
