@@ -61,10 +61,9 @@ class Start:
     @property
     def distills(self) -> bool:
         """Whether the build has general distillation: of a student that is made of the teacher."""
-        models = self.given
-        return bool(self.config.distil.enabled and models.teacher and self.train) and not (
-            models.student
-        )
+        came = self.given
+        is_made = bool(came.teacher and self.train and not came.student)
+        return is_made and self.config.distil.enabled
 
     @property
     def seeded(self) -> dict[str, Any]:
@@ -106,23 +105,22 @@ class Start:
     @property
     def asked(self) -> dict[str, str]:
         """What stands for the evaluation examples in the keys of stages."""
-        count = str(len(self.evaluation.examples))
-        return {"eval": self.evaluation.sha256, "count": count, **self._chosen}
+        return self._standing_for("eval", self.evaluation)
 
     @property
     def trained_on(self) -> dict[str, str]:
         """What stands for the training examples in the keys of stages; nothing without any."""
-        if self.train is None:
-            return {}
-        count = str(len(self.train.examples))
-        return {"train": self.train.sha256, "count": count, **self._chosen}
+        return {} if self.train is None else self._standing_for("train", self.train)
 
-    @property
-    def _chosen(self) -> dict[str, str]:
-        """The settings that choose what of the files the examples are, and are not the defaults."""
+    def _standing_for(self, part: str, examples: Examples) -> dict[str, str]:
+        """A file's checksum, how many of its examples, and the settings that choose among them.
+
+        Settings with their defaults are left out.
+        """
         data, plain = self.config.data, type(self.config.data)()
         values = {name: getattr(data, name) for name in self.task.choosing}
-        return {name: value for name, value in values.items() if value != getattr(plain, name)}
+        chosen = {name: value for name, value in values.items() if value != getattr(plain, name)}
+        return {part: examples.sha256, "count": str(len(examples.examples)), **chosen}
 
 
 def _optimization(config: Build, given: Found) -> Optimization:
